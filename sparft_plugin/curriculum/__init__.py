@@ -1,0 +1,6 @@
+"""Which prompt comes next: curricula that select prompts and learn from finished groups."""
+
+from sparft_plugin.curriculum.arms import ArmCurriculum
+from sparft_plugin.curriculum.base import Curriculum, Outcome, Pick, Prompt
+
+__all__ = ["ArmCurriculum", "Curriculum", "Outcome", "Pick", "Prompt"]

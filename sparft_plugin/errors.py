@@ -1,0 +1,32 @@
+"""The one error a user is meant to read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SparftError(ValueError):
+    """Bad input: one sentence that names the file, row or key, and the mend.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> SparftError:
+    """Build the error for a name that does not exist.
+
+    Parameters
+    ----------
+    kind : str
+        What was named, in words: "curriculum", "option of sparft.memory".
+    name : str
+        The name that was given.
+    known : iterable of str
+        The names that exist; the nearest is offered, all are listed.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    listed = ", ".join(names) if names else "none"
+    return SparftError(f"unknown {kind} '{name}'{hint} Known: {listed}.")

@@ -1,0 +1,1 @@
+"""Episodic memory: an intrinsic reward from past successes and failures."""

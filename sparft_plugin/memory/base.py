@@ -1,0 +1,254 @@
+"""What every intrinsic reward is told, what it answers, and how it is saved."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.memory.archive import Arrays, check_keys, pack, unpack
+from sparft_plugin.memory.options import check_whole
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryGroup:
+    """What the memory is told of one group: all rollouts of one pick.
+
+    Parameters
+    ----------
+    prompt_id : str
+        The prompt's identity; rollouts are remembered under it.
+    query : float32 (d,)
+        Embedding of the prompt.
+    responses : float32 (g, d), g >= 1
+        Embeddings of the responses in rollout order, by the same encoder.
+    accuracies : float64 (g,) in [0, 1]
+        Raw accuracy of each response, before any shaping.
+
+    Raises
+    ------
+    SparftError
+        If a shape, a range or the finiteness is broken.
+    """
+
+    prompt_id: str
+    query: NDArray[np.float32]
+    responses: NDArray[np.float32]
+    accuracies: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        query = self._embedding("query", self.query, 1)
+        responses = self._embedding("responses", self.responses, 2)
+        accuracies = np.asarray(self.accuracies, dtype=np.float64)
+        if responses.shape[1] != len(query):
+            raise self._error(
+                f"responses have {responses.shape[1]} dimensions and the query has {len(query)}; "
+                "encode both with one encoder."
+            )
+        if accuracies.shape != (len(responses),):
+            raise self._error(
+                f"accuracies must have shape ({len(responses)},), one per response, "
+                f"not {accuracies.shape}."
+            )
+        if not ((accuracies >= 0) & (accuracies <= 1)).all():
+            raise self._error("accuracies must lie in [0, 1].")
+        object.__setattr__(self, "query", query)
+        object.__setattr__(self, "responses", responses)
+        object.__setattr__(self, "accuracies", accuracies)
+
+    def _embedding(self, name: str, values: ArrayLike, axes: int) -> NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            embedding = np.asarray(values, dtype=np.float32)
+        if embedding.ndim != axes or not embedding.size:
+            shape = "(d,)" if axes == 1 else "(g, d)"
+            raise self._error(
+                f"{name} must have shape {shape} and not be empty, not {embedding.shape}."
+            )
+        if not np.isfinite(embedding).all():
+            raise self._error(f"{name} must be finite in float32; check the encoder.")
+        return embedding
+
+    def _error(self, fault: str) -> SparftError:
+        return SparftError(f"memory group of prompt '{self.prompt_id}': {fault}")
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The intrinsic reward of one group's g rollouts.
+
+    Parameters
+    ----------
+    exploit : float64 (g,) in [0, 1]
+        Normalised closeness to past successes, before its weight.
+    explore : float64 (g,) in [0, 1]
+        Normalised novelty against past failures, before its weight.
+    total : float64 (g,)
+        The weighted sum, which is added to the outcome reward.
+    """
+
+    exploit: NDArray[np.float64]
+    explore: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+@dataclass(eq=False)
+class IntrinsicReward(ABC):
+    """A reward from memory: score the groups of a step, then write them.
+
+    A step is one call of `write`. A method is a dataclass whose init fields are its options; it
+    gives `name`, `terms`, `remember`, `metrics`, `arrays` and `restore`, and this class owns
+    checks, order and the saved state.
+
+    Parameters
+    ----------
+    encoder : str
+        Identity of the encoder that made the embeddings; it is saved, and a state made with
+        another encoder is refused.
+
+    Attributes
+    ----------
+    step : int
+        Number of steps written so far.
+    dimension : int or None
+        Length d of the embeddings; None before anything was written.
+    """
+
+    name: ClassVar[str]
+
+    encoder: str
+    step: int = field(default=0, init=False)
+    dimension: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.encoder, str) or not self.encoder:
+            raise SparftError(f"sparft.memory.encoder must name the encoder, not {self.encoder!r}.")
+
+    def score(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
+        """Score groups against the memory as it stands; nothing is written.
+
+        Returns
+        -------
+        list of Terms
+            One per group, in the order given; no group's terms depend on the other groups.
+
+        Raises
+        ------
+        SparftError
+            If embeddings differ in dimension from each other or from the memory's.
+        """
+        self._common_dimension(groups)
+        return self.terms(groups) if groups else []
+
+    def write(self, groups: Sequence[MemoryGroup]) -> None:
+        """Remember all groups of a step, once, and count the step.
+
+        Groups are written by `prompt_id`, their rollouts in order, so the memory does not depend
+        on which worker finished first; groups of the same prompt keep the order given.
+
+        Raises
+        ------
+        SparftError
+            If embeddings differ in dimension from each other or from the memory's; the memory is
+            then as before.
+        """
+        self.dimension = self._common_dimension(groups)
+        if groups:
+            self.remember(sorted(groups, key=lambda group: group.prompt_id))
+        self.step += 1
+
+    @abstractmethod
+    def terms(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
+        """Score one or more groups of the memory's dimension; must change nothing."""
+
+    @abstractmethod
+    def remember(self, groups: Sequence[MemoryGroup]) -> None:
+        """Write one or more groups, already in their final order."""
+
+    @abstractmethod
+    def metrics(self) -> dict[str, float]:
+        """Return ``success`` and ``failure`` (responses stored), ``queries`` and ``bytes``."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """Return the memory's content as arrays under fixed names, for `restore`."""
+
+    @abstractmethod
+    def restore(self, arrays: Arrays, dimension: int | None) -> None:
+        """Take over the content that `arrays` returned; on a SparftError change nothing."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the method's options with their values, the encoder left out."""
+        names = [option.name for option in fields(self) if option.init]
+        return {name: getattr(self, name) for name in names if name != "encoder"}
+
+    def dumps(self) -> bytes:
+        """Return the whole state as npz bytes (see `archive.pack`); equal states, equal bytes."""
+        return pack(self._header(), self.arrays())
+
+    def loads(self, data: bytes) -> None:
+        """Put back a state from `dumps`, after which all terms are those of the saved memory.
+
+        Raises
+        ------
+        SparftError
+            If the bytes are damaged, or keys, version, method, encoder, options, dimension or
+            arrays are not what this memory expects; the memory is then as before.
+        """
+        header, arrays = unpack(data)
+        self._check_header(header)
+        check_keys("the memory state", arrays, self.arrays())
+        self.restore(arrays, header["dimension"])
+        self.step, self.dimension = header["step"], header["dimension"]
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "version": STATE_VERSION,
+            "name": self.name,
+            "encoder": self.encoder,
+            "options": self.options(),
+            "dimension": self.dimension,
+            "step": self.step,
+        }
+
+    def _check_header(self, header: Mapping[str, Any]) -> None:
+        own = self._header()
+        check_keys("the header of the memory state", header, own)
+        for key in ("version", "name", "encoder"):
+            _check_same(key, header[key], own[key])
+        if not isinstance(header["options"], dict):
+            raise SparftError("options in the header of the memory state are not a JSON object.")
+        check_keys("options of the memory state", header["options"], own["options"])
+        for key, value in own["options"].items():
+            _check_same(f"sparft.memory.{key}", header["options"][key], value)
+        check_whole("step of the saved state", header["step"], 0)
+        if header["dimension"] is not None:
+            check_whole("dimension of the saved state", header["dimension"], 1)
+            if self.dimension is not None:
+                _check_same("dimension", header["dimension"], self.dimension)
+
+    def _common_dimension(self, groups: Sequence[MemoryGroup]) -> int | None:
+        dimension = self.dimension
+        for group in groups:
+            dimension = dimension or len(group.query)
+            if len(group.query) != dimension:
+                raise SparftError(
+                    f"the embedding of prompt '{group.prompt_id}' has {len(group.query)} "
+                    f"dimensions, the memory has {dimension}; was the encoder "
+                    f"'{self.encoder}' changed?"
+                )
+        return dimension
+
+
+def _check_same(key: str, saved: Any, own: Any) -> None:
+    if saved != own:
+        raise SparftError(
+            f"the memory state was saved with {key}={saved!r}, this run has {own!r}; "
+            "set it back, or start with an empty memory."
+        )

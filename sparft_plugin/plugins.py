@@ -1,0 +1,106 @@
+"""The plugin manager: who is installed, and which class a name stands for."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import pluggy
+
+from sparft_plugin import hookspecs
+from sparft_plugin.errors import SparftError, unknown_name
+
+logger = logging.getLogger(__name__)
+
+KINDS = {
+    "embedder": "register_embedders",
+    "selector": "register_selectors",
+    "curriculum": "register_curricula",
+    "group filter": "register_group_filters",
+    "intrinsic reward": "register_intrinsic_rewards",
+}
+
+
+@lru_cache(maxsize=1)
+def manager() -> pluggy.PluginManager:
+    """Load every installed plugin once per process; one that fails is a warning with its reason."""
+    plugin_manager = pluggy.PluginManager(hookspecs.PROJECT)
+    plugin_manager.add_hookspecs(hookspecs)
+    for entry in entry_points(group=hookspecs.PROJECT):
+        try:
+            plugin_manager.register(entry.load(), name=entry.name)
+        # A stranger's module may raise anything while it loads; it must not take the others down.
+        except Exception as error:
+            logger.warning(
+                "plugin '%s' (%s) was not loaded: %s: %s",
+                entry.name,
+                entry.value,
+                type(error).__name__,
+                error,
+            )
+    return plugin_manager
+
+
+def registered(kind: str) -> dict[str, type[Any]]:
+    """All classes of a kind by name.
+
+    Raises
+    ------
+    SparftError
+        If two plugins register the same name.
+    """
+    found: dict[str, type[Any]] = {}
+    owner: dict[str, str] = {}
+    for hook in getattr(manager().hook, KINDS[kind]).get_hookimpls():
+        for name, cls in hook.function().items():
+            if name in found:
+                raise SparftError(
+                    f"the {kind} '{name}' is registered by both '{owner[name]}' and "
+                    f"'{hook.plugin_name}'; uninstall one of them."
+                )
+            found[name], owner[name] = cls, hook.plugin_name
+    return found
+
+
+def lookup(kind: str, name: str) -> type[Any]:
+    """Return the class registered under a name.
+
+    Raises
+    ------
+    SparftError
+        If the name is unknown; the nearest one is offered.
+    """
+    known = registered(kind)
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name]
+
+
+def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """Construct the class registered under a name from its own options.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``.
+    name : str
+        A registered name.
+    options : mapping, optional
+        Values for the dataclass fields of the class.
+
+    Raises
+    ------
+    SparftError
+        If the name or an option is unknown, or a value is out of its range.
+    """
+    cls = lookup(kind, name)
+    options = dict(options or {})
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the {kind} '{name}'", option, known)
+    return cls(**options)
