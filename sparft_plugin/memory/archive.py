@@ -35,11 +35,20 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
     """Return the npz bytes of the arrays, with the header as JSON text in the member ``header``.
 
     The same header and arrays give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects.
     """
     text = json.dumps(header, sort_keys=True).encode()
-    buffer = io.BytesIO()
     members: Arrays = {HEADER: np.frombuffer(text, dtype=np.uint8), **arrays}
-    np.savez(buffer, allow_pickle=False, **members)
+    buffer = io.BytesIO()
+    # Not np.savez: in older releases it cannot be told to refuse, instead of pickle, objects.
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.save(member, array, allow_pickle=False)
     return buffer.getvalue()
 
 

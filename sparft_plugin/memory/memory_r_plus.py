@@ -15,7 +15,7 @@ from sparft_plugin.memory.memory_r import MemoryR, by_group, members, stacked_qu
 from sparft_plugin.memory.normalize import WindowNormalizer
 from sparft_plugin.memory.options import check_number, check_whole
 from sparft_plugin.memory.store import EpisodicStore
-from sparft_plugin.memory.vectors import unit_rows
+from sparft_plugin.memory.vectors import cosines, unit_rows
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class MemoryRPlus(MemoryR):
         known = self.failures.nearest_each(stacked_queries(groups), self.neighbors)
         return np.concatenate(
             [
-                1.0 - (unit_rows(group.responses) @ unit_rows(near).T).max(axis=1)
+                1.0 - cosines(unit_rows(group.responses), unit_rows(near)).max(axis=1)
                 if len(near)
                 else np.full(len(group.responses), np.nan)
                 for group, near in zip(groups, known, strict=True)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import Arrays, check_keys
-from sparft_plugin.memory.vectors import unit_rows
+from sparft_plugin.memory.vectors import cosines, unit_rows
 
-# Float32 embeddings cannot tell directions apart below 1e-7; a matrix product rounds equal rows
-# differently at 1e-16, and rounding here keeps "ties go to the older query" exact.
+# Float32 embeddings cannot tell directions apart below 1e-7, but parallel ones come out unequal at
+# 1e-16; rounding in between keeps "ties go to the older query" exact.
 COSINE_DECIMALS = 9
 
 
@@ -123,9 +123,9 @@ class EpisodicStore:
         stored = len(self)
         if not stored:
             return [np.zeros((0, queries.shape[1]), np.float32) for _ in queries]
-        cosines = np.round(unit_rows(queries) @ self._units[:stored].T, COSINE_DECIMALS)
+        table = cosines(unit_rows(queries), self._units[:stored]).round(COSINE_DECIMALS)
         found = []
-        for cosine in cosines:
+        for cosine in table:
             rows = self._best(cosine, min(k, stored))
             places = np.concatenate([self._places(row) for row in rows])
             found.append(self._responses[places])

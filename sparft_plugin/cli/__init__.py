@@ -1,0 +1,1 @@
+"""The ``sparft`` command line."""

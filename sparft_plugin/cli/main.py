@@ -1,0 +1,47 @@
+"""The ``sparft`` command: one subcommand per module of this package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import sparft_plugin
+from sparft_plugin.cli import reduce, report
+from sparft_plugin.errors import SparftError
+
+COMMANDS = (reduce, report)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; each command adds itself and sets ``run``, a function of the arguments."""
+    parser = argparse.ArgumentParser(
+        prog="sparft", description="Data-efficient reinforcement learning for language models."
+    )
+    parser.add_argument("--version", action="version", version=sparft_plugin.__version__)
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; None reads the command line.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 after bad input, which is one line on stderr.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except SparftError as error:
+        sys.stderr.write(f"sparft: error: {error}\n")
+        return 2
+    return code

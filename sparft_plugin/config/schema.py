@@ -1,0 +1,143 @@
+"""The validated form of the ``sparft`` section of a config."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparft_plugin import plugins
+from sparft_plugin.errors import SparftError, unknown_name
+
+if TYPE_CHECKING:
+    from sparft_plugin.curriculum import Curriculum
+    from sparft_plugin.memory.base import IntrinsicReward
+    from sparft_plugin.reduction import ReductionConfig
+
+
+@dataclass(frozen=True)
+class WrappedDataset:
+    """The recipe's own dataset class; ``path`` None stands for verl's ``RLHFDataset``."""
+
+    path: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class WrappedRewardManager:
+    """The recipe's own reward manager, in verl's terms; the default is verl's ``naive``."""
+
+    source: str = "register"
+    name: str = "naive"
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Wraps:
+    """What goes on working inside our pieces."""
+
+    dataset: WrappedDataset = WrappedDataset()
+    reward_manager: WrappedRewardManager = WrappedRewardManager()
+
+
+@dataclass(frozen=True)
+class SparftConfig:
+    """The ``sparft`` section, checked.
+
+    Parameters
+    ----------
+    seed : int >= 0
+        Seed of the curriculum, and of the reduction unless it sets its own.
+    reduction : ReductionConfig or None
+        None trains on every prompt.
+    curriculum : mapping or None
+        ``name`` and the method's own options; None keeps the recipe's order.
+    memory : mapping or None
+        ``name``, ``encoder`` and the method's own options; None pays no intrinsic reward.
+    wraps : Wraps
+        The recipe's own classes inside ours.
+    """
+
+    seed: int = 0
+    reduction: ReductionConfig | None = None
+    curriculum: Mapping[str, Any] | None = None
+    memory: Mapping[str, Any] | None = None
+    wraps: Wraps = Wraps()
+
+    @classmethod
+    def from_mapping(cls, section: Mapping[str, Any]) -> SparftConfig:
+        """Check a plain mapping; every unknown key is refused with the nearest one.
+
+        Raises
+        ------
+        SparftError
+            Naming the key and the mend.
+        """
+        from sparft_plugin.reduction import ReductionConfig
+
+        given = _only_known("sparft", section, cls)
+        seed = given.get("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise SparftError(f"sparft.seed={seed!r} must be a whole number of at least 0.")
+        reduction = given.get("reduction")
+        wraps = _only_known("sparft.wraps", given.get("wraps") or {}, Wraps)
+        config = cls(
+            seed=seed,
+            reduction=reduction
+            and ReductionConfig(**_only_known("sparft.reduction", reduction, ReductionConfig)),
+            curriculum=_method("sparft.curriculum", given.get("curriculum")),
+            memory=_method("sparft.memory", given.get("memory")),
+            wraps=Wraps(
+                WrappedDataset(
+                    **_only_known("sparft.wraps.dataset", wraps.get("dataset"), WrappedDataset)
+                ),
+                WrappedRewardManager(
+                    **_only_known(
+                        "sparft.wraps.reward_manager",
+                        wraps.get("reward_manager"),
+                        WrappedRewardManager,
+                    )
+                ),
+            ),
+        )
+        config.build_curriculum()
+        config.build_memory()
+        return config
+
+    def build_curriculum(self) -> Curriculum | None:
+        """Construct the curriculum, not yet bound to a pool; None if there is none."""
+        if self.curriculum is None:
+            return None
+        options = dict(self.curriculum)
+        built: Curriculum = plugins.build("curriculum", options.pop("name"), options)
+        return built
+
+    def build_memory(self) -> IntrinsicReward | None:
+        """Construct the intrinsic reward with an empty memory; None if there is none."""
+        if self.memory is None:
+            return None
+        options = dict(self.memory)
+        built: IntrinsicReward = plugins.build("intrinsic reward", options.pop("name"), options)
+        return built
+
+
+def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not given.get("name"):
+        raise SparftError(f"{key} must hold a name; write {key}.name=NAME.")
+    return dict(given)
+
+
+def _only_known(key: str, given: Mapping[str, Any] | None, cls: type[Any]) -> dict[str, Any]:
+    """Return the mapping as a dict after refusing keys that are no field of the class."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise SparftError(f"{key}={given!r} must be a section with options.")
+    fields = [field.name for field in dataclasses.fields(cls) if field.init]
+    for name in given:
+        if name not in fields:
+            raise unknown_name(f"option of {key}", str(name), fields)
+    return {str(name): value for name, value in given.items()}

@@ -1,0 +1,143 @@
+"""The training dataset: item i is the next pick; validation files pass straight through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import Dataset
+from verl.utils.dataset.rl_dataset import RLHFDataset
+from verl.utils.import_utils import load_extern_object
+
+from sparft_plugin._prompt_rows import Place, read_user_text
+from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum import Pick
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl import training
+from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.prompts import prompt_id
+
+
+class CurriculumDataset(Dataset):  # type: ignore[misc]
+    """A recipe's dataset with a curriculum in front of it.
+
+    With a curriculum, the index asked for is ignored and each item is the curriculum's next pick;
+    the length stays that of the recipe's data, so the number of steps does not change. Without
+    one, items and their order are the recipe's own. Either way an item carries
+    ``extra_info["sparft"] = {id, arm, difficulty, pick}``, which verl brings back with the rollout.
+
+    verl makes this class twice, for the training and the validation files; the latter pass
+    through untouched. Its ``state_dict`` rides in verl's ``data.pt``.
+
+    Parameters
+    ----------
+    data_files, tokenizer, config, processor, max_samples
+        As verl gives them; ``config.sparft`` is the plugin's section.
+    """
+
+    def __init__(
+        self,
+        data_files: Any,
+        tokenizer: Any,
+        config: DictConfig,
+        processor: Any = None,
+        max_samples: int = -1,
+    ) -> None:
+        self.inner = wrapped_class(config)(
+            data_files=data_files,
+            tokenizer=tokenizer,
+            config=config,
+            processor=processor,
+            max_samples=max_samples,
+        )
+        self.run: training.TrainingRun | None = None
+        if _files(data_files) != _files(config.train_files):
+            return
+        section = OmegaConf.to_container(config.sparft, resolve=True)
+        options = SparftConfig.from_mapping(section)
+        self.texts: dict[str, str] = {}
+        self.pool: Pool | None = None
+        if options.curriculum is not None:
+            self.pool = Pool.from_dataset(self.inner, config, options)
+            self.pool.check_lengths(tokenizer, config)
+            self.texts = dict(self.pool.texts)
+        self.length = max(len(self.inner), config.train_batch_size if self.pool else 0)
+        self.run = training.start(
+            training.TrainingRun(
+                options, self.pool.prompts if self.pool else [], self.texts.__getitem__
+            )
+        )
+
+    def __len__(self) -> int:
+        """Items per epoch: as many as the recipe's data has."""
+        return self.length if self.run else len(self.inner)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one item; see ``__getitems__``."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Return a batch of items, chosen by the curriculum in one go."""
+        if self.run is None:
+            return [self.inner[index] for index in indices]
+        if self.pool is None:
+            return [self._tagged(index) for index in indices]
+        return [self._picked(pick) for pick in self.run.select(len(indices))]
+
+    def _picked(self, pick: Pick) -> dict[str, Any]:
+        assert self.pool is not None
+        item = self.inner[self.pool.row_of[pick.prompt.id]]
+        return _with_tag(
+            item, pick.prompt.id, pick.prompt.arm, pick.prompt.difficulty, pick.pick_id
+        )
+
+    def _tagged(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = self.inner[index]
+        messages = item["raw_prompt"]
+        identity = prompt_id(item["data_source"], messages)
+        self.texts[identity] = read_user_text(messages, Place("data.train_files", index), "prompt")
+        return _with_tag(item, identity, 0, None, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of curriculum and memory; empty for validation files."""
+        return self.run.state_dict() if self.run else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` gave."""
+        if self.run is not None:
+            if not state:
+                raise SparftError(
+                    "the checkpoint holds no sparft state; it was written without a sparft name, "
+                    "so start a new run or resume without one."
+                )
+            self.run.load_state_dict(state)
+
+    @classmethod
+    async def process_multi_modal_info(
+        cls, messages: list[dict[str, Any]], image_patch_size: int, config: DictConfig
+    ) -> Any:
+        """Pass on to the recipe's own dataset class (verl's agent loop asks the class)."""
+        return await wrapped_class(config).process_multi_modal_info(
+            messages, image_patch_size=image_patch_size, config=config
+        )
+
+
+def wrapped_class(config: DictConfig) -> Any:
+    """Return the recipe's own dataset class, verl's ``RLHFDataset`` by default."""
+    wrapped = config.sparft.wraps.dataset
+    if wrapped.path is None:
+        return RLHFDataset
+    return load_extern_object(wrapped.path, wrapped.name)
+
+
+def _files(given: Any) -> list[str]:
+    return [given] if isinstance(given, str) else [str(file) for file in given]
+
+
+def _with_tag(
+    item: dict[str, Any], identity: str, arm: int, difficulty: float | None, pick: int | None
+) -> dict[str, Any]:
+    tag = {"id": identity, "arm": arm, "difficulty": difficulty, "pick": pick}
+    item["extra_info"] = {**(item.get("extra_info") or {}), "sparft": tag}
+    return item

@@ -1,0 +1,149 @@
+"""Check a composed recipe on the driver, before Ray starts a worker.
+
+Hydra calls this because the ``sparft`` group adds it to ``hydra.callbacks``; without a sparft
+name in the config it does not exist. Hydra turns a callback's exceptions into warnings, so a
+refusal leaves by ``SystemExit``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.errors import SparftError
+
+logger = logging.getLogger(__name__)
+
+DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
+MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
+BUFFER = ("pkg://sparft_plugin.hosts.verl.replay_buffer", "FeedbackReplayBuffer")
+
+
+class Preflight(Callback):  # type: ignore[misc]
+    """Wrap what the recipe names itself, then refuse what would not work."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Move the recipe's own dataset class and reward manager inside ours."""
+        _or_exit(adopt, config)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse a config in which one of our pieces is missing, or whose data is broken."""
+        _or_exit(check, config)
+
+
+def _or_exit(action: Callable[[DictConfig], None], config: DictConfig) -> None:
+    try:
+        action(config)
+    except SparftError as error:
+        sys.stderr.write(f"sparft: error: {error}\n")
+        sys.exit(2)
+
+
+def adopt(config: DictConfig) -> None:
+    """Let a recipe keep its own dataset class and reward manager, inside ours.
+
+    A recipe's command line wins over our group, so its choice stands where our piece should be.
+    It is moved to ``sparft.wraps`` and ours is put back; the log says so.
+    """
+    dataset = config.data.custom_cls
+    if (dataset.path, dataset.name) != DATASET:
+        path = None if dataset.path == DATASET[0] else dataset.path
+        config.sparft.wraps.dataset.path = path
+        config.sparft.wraps.dataset.name = dataset.name
+        dataset.path, dataset.name = DATASET
+        logger.info("sparft: your dataset class %s goes on working inside ours.", path)
+    manager = config.reward.reward_manager
+    if (manager.module.path, manager.name) != MANAGER or manager.source != "importlib":
+        own_module = manager.source == "importlib" and manager.module.path != MANAGER[0]
+        wrapped = config.sparft.wraps.reward_manager
+        wrapped.source = "importlib" if own_module else "register"
+        wrapped.path = manager.module.path if own_module else None
+        wrapped.name = manager.name
+        manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
+        logger.info("sparft: your reward manager %s goes on working inside ours.", wrapped.name)
+
+
+def check(config: DictConfig) -> None:
+    """Refuse a composed config that would train without one of our pieces.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
+    section = OmegaConf.to_container(config.sparft, resolve=True)
+    options = SparftConfig.from_mapping(section)
+    sampler = config.trainer.v1.sampler.custom_sampler
+    _require(
+        (sampler.path, sampler.name) == BUFFER,
+        f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
+        "buffer; remove it from your overrides.",
+    )
+    dataset, manager = config.data.custom_cls, config.reward.reward_manager
+    _require(
+        (dataset.path, dataset.name) == DATASET,
+        f"data.custom_cls={dataset.path}:{dataset.name} replaces sparft's dataset; name it as "
+        "sparft.wraps.dataset.path and .name instead.",
+    )
+    _require(
+        (manager.module.path, manager.name) == MANAGER and manager.source == "importlib",
+        f"reward.reward_manager.name={manager.name} replaces sparft's reward manager; name it as "
+        "sparft.wraps.reward_manager.name instead.",
+    )
+    workers = config.data.dataloader_num_workers
+    _require(
+        workers == 0,
+        f"data.dataloader_num_workers={workers} gives sparft's dataset copies that never see the "
+        "feedback; remove it from your overrides or set it to 0.",
+    )
+    _require(
+        options.curriculum is None or not config.data.shuffle,
+        "data.shuffle=True would be ignored, because the curriculum decides the order; remove it "
+        "from your overrides or set it to False.",
+    )
+    _require(
+        config.trainer.use_v1,
+        "trainer.use_v1=False is not supported yet; remove it to use verl's default trainer.",
+    )
+    _require(
+        config.trainer.v1.trainer_mode == "sync",
+        f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} is not supported yet; use sync.",
+    )
+    _require(
+        config.reward.reward_model.enable is False or options.memory is None,
+        "reward.reward_model.enable=True cannot be combined with sparft.memory yet; use a reward "
+        "function, or a sparft name without memory.",
+    )
+    check_data(config, options)
+
+
+def check_data(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse broken training files, and an encoder that cannot be reached.
+
+    Raises
+    ------
+    SparftError
+        Naming the file, row and key.
+    """
+    from sparft_plugin.prompts import PromptTable
+
+    files = config.data.train_files
+    files = [files] if isinstance(files, str) else list(files)
+    reduction = options.reduction
+    if options.wraps.dataset.path is None and all(str(file).endswith(".parquet") for file in files):
+        PromptTable.from_parquet(
+            files,
+            prompt_key=config.data.prompt_key,
+            difficulty_key=reduction.difficulty_key if reduction else None,
+        )
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise SparftError(sentence)

@@ -1,0 +1,70 @@
+"""Read the metrics of a run from verl's ``file`` logger."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError
+
+ARM = re.compile(r"^sparft/curriculum/arm_(\d+)/picks$")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Metrics of one trainer step.
+
+    Parameters
+    ----------
+    step : int
+        verl's global step.
+    values : dict of float
+        Metrics by verl's names.
+    """
+
+    step: int
+    values: dict[str, float]
+
+
+def read_metrics(path: Path) -> list[Step]:
+    """Return the steps that carry sparft's metrics, in order; a step logged twice counts once.
+
+    A resumed run logs the steps since its checkpoint again; the later row stands.
+
+    Raises
+    ------
+    SparftError
+        If the file is missing, a line is no JSON, or no row has sparft's metrics.
+    """
+    if not path.is_file():
+        raise SparftError(f"{path} does not exist; train with trainer.logger=[console,file].")
+    steps: dict[int, Step] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SparftError(f"{path}, line {number} is no JSON ({error}); remove it.") from error
+        if any(name.startswith("sparft/") for name in row["data"]):
+            steps[row["step"]] = Step(row["step"], row["data"])
+    if not steps:
+        raise SparftError(f"{path} has no sparft metrics; was the run started with +sparft=NAME?")
+    return [steps[number] for number in sorted(steps)]
+
+
+def series(steps: Sequence[Step], name: str) -> NDArray[np.float64]:
+    """One metric over the steps, shape (steps,); NaN where a step does not have it."""
+    return np.array([step.values.get(name, np.nan) for step in steps], dtype=np.float64)
+
+
+def picks_per_arm(steps: Sequence[Step]) -> NDArray[np.float64]:
+    """Picks made in each step, shape (arms, steps); no rows without a curriculum."""
+    arms = sorted({int(m.group(1)) for s in steps for name in s.values if (m := ARM.match(name))})
+    running = [series(steps, f"sparft/curriculum/arm_{arm}/picks") for arm in arms]
+    # A report of a resumed run may begin in the middle: its first step then shows all before it.
+    return np.diff(np.array(running).reshape(len(arms), len(steps)), axis=1, prepend=0.0)

@@ -1,0 +1,141 @@
+"""The episodic store: rings, evictions, nearest queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.memory.store import EpisodicStore
+
+
+def rows(*values):
+    return np.array([[value, 0.0] for value in values], np.float32)
+
+
+def query(*values):
+    return np.array(values, np.float32)
+
+
+def firsts(responses):
+    return responses[:, 0].tolist()
+
+
+def test_an_empty_store_has_nothing_near():
+    assert EpisodicStore(None, 3).nearest(query(1, 0)).shape == (0, 2)
+
+
+def test_a_query_without_responses_is_not_stored():
+    store = EpisodicStore(None, 3)
+    store.write("a", query(1, 0), rows())
+    assert len(store) == 0
+
+
+def test_the_oldest_response_of_a_query_leaves_first():
+    store = EpisodicStore(None, 3)
+    for value in range(5):
+        store.write("a", query(1, 0), rows(value))
+    assert firsts(store.nearest(query(1, 0))) == [2, 3, 4]
+    store.write("a", query(1, 0), rows(5, 6, 7, 8, 9))
+    assert firsts(store.nearest(query(1, 0))) == [7, 8, 9]
+    assert store.size == 3
+
+
+def test_the_query_inserted_first_leaves_though_it_was_written_last():
+    store = EpisodicStore(2, 3)
+    store.write("a", query(1, 0), rows(1))
+    store.write("b", query(0, 1), rows(2))
+    store.write("a", query(1, 0), rows(3))
+    store.write("c", query(1, 1), rows(4, 5))
+    assert store.prompt_ids == ["b", "c"]
+    assert firsts(store.nearest(query(1, 0), k=2)) == [4, 5, 2]
+
+
+def test_a_returning_query_starts_with_an_empty_ring():
+    store = EpisodicStore(1, 3)
+    store.write("a", query(1, 0), rows(1, 2))
+    store.write("b", query(0, 1), rows(3))
+    store.write("a", query(1, 0), rows(4))
+    assert firsts(store.nearest(query(1, 0))) == [4]
+
+
+def test_ties_go_to_the_older_query_also_after_an_eviction():
+    store = EpisodicStore(3, 1)
+    for name, vector in (("a", (0, 1)), ("b", (2, 0)), ("c", (3, 0)), ("d", (1, 0))):
+        store.write(name, query(*vector), rows(ord(name)))
+    assert firsts(store.nearest(query(5, 0), k=1)) == [ord("b")]
+    assert firsts(store.nearest(query(5, 0), k=9)) == [ord("b"), ord("c"), ord("d")]
+
+
+def test_parallel_queries_tie_whatever_their_length_and_their_place_in_the_product():
+    rng = np.random.default_rng(0)
+    vector = rng.integers(-50, 50, size=383).astype(np.float32)
+    store = EpisodicStore(None, 1)
+    for place in range(37):
+        store.write(str(place), vector * (1 + place % 7), np.full((1, 383), place, np.float32))
+    for near in store.nearest_each(rng.normal(size=(5, 383)).astype(np.float32), k=37):
+        assert firsts(near) == list(range(37))
+
+
+def test_evicted_responses_give_their_room_back():
+    store = EpisodicStore(2, 3)
+    for value in range(200):
+        store.write(str(value), query(value, 1), rows(value, value, value))
+    assert len(store._responses) <= 64
+
+
+def test_later_writes_do_not_change_what_was_read():
+    store = EpisodicStore(None, 1)
+    store.write("a", query(1, 0), rows(1))
+    read = store.nearest(query(1, 0))
+    store.write("a", query(1, 0), rows(2))
+    assert firsts(read) == [1]
+
+
+def test_bytes_count_the_content_not_the_room_to_grow():
+    store = EpisodicStore(None, 100)
+    store.write("a", query(1, 0), rows(*range(70)))
+    copy = EpisodicStore(None, 100)
+    copy.restore(store.arrays(), 2)
+    assert store.nbytes == copy.nbytes > 70 * 2 * 4
+
+
+def saved():
+    store = EpisodicStore(None, 3)
+    store.write("a", query(1, 0), rows(1, 2))
+    store.write("b", query(0, 1), rows(3))
+    return store.arrays()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("prompt_ids", np.array(["a", "a"]), "unique"),
+        ("prompt_ids", np.array([1, 2]), "strings"),
+        ("counts", np.array([2, 0]), "counts"),
+        ("counts", np.array([2.0, 1.0]), "counts"),
+        ("counts", np.array([2, 2]), "responses"),
+        ("queries", np.zeros((2, 3), np.float32), "queries"),
+        ("queries", np.float32(0), "queries"),
+        ("queries", np.zeros((2, 2)), "float32"),
+        ("responses", np.full((3, 2), np.nan, np.float32), "finite"),
+        ("responses", np.zeros((4, 2), np.float32), "responses"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_by_name(key, value, word):
+    with pytest.raises(SparftError, match=word):
+        EpisodicStore(None, 3).restore({**saved(), key: np.asarray(value)}, 2)
+
+
+def test_more_than_the_capacity_is_refused():
+    with pytest.raises(SparftError, match="query_capacity"):
+        EpisodicStore(1, 3).restore(saved(), 2)
+    with pytest.raises(SparftError, match="response_capacity"):
+        EpisodicStore(None, 1).restore(saved(), 2)
+
+
+def test_a_missing_array_is_refused_by_name():
+    arrays = saved()
+    del arrays["counts"]
+    with pytest.raises(SparftError, match="lacks 'counts'"):
+        EpisodicStore(None, 3).restore(arrays, 2)

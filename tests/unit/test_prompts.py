@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reduction_data import row, sums, write
+
+from sparft_plugin import SparftError
+from sparft_plugin.prompts import PromptTable, prompt_id
+
+KEY = "extra_info.difficulty"
+
+
+def table(rows, key=None):
+    return PromptTable.from_rows(rows, source="rows", difficulty_key=key)
+
+
+def test_id_is_blake2b_of_canonical_json():
+    text = '["gsm8k",[{"content":"¿Cuánto es 1+1?","role":"user"}]]'
+    expected = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+    assert prompt_id("gsm8k", [{"role": "user", "content": "¿Cuánto es 1+1?"}]) == expected
+
+
+def test_id_ignores_key_order_and_null_padding_but_not_content_source_or_turns():
+    user = {"role": "user", "content": "hi"}
+    name = prompt_id("a", [user])
+    assert prompt_id("a", [{"content": "hi", "role": "user", "name": None}]) == name
+    others = {
+        prompt_id("b", [user]),
+        prompt_id("a", [{"role": "user", "content": "hi "}]),
+        prompt_id("a", [user, user]),
+    }
+    assert len(others | {name}) == 4
+
+
+def test_id_of_arrays_equals_id_of_lists():
+    parts = [{"type": "text", "text": "hi"}]
+    as_list = prompt_id("a", [{"role": "user", "content": parts}])
+    assert prompt_id("a", [{"role": "user", "content": np.array(parts, dtype=object)}]) == as_list
+
+
+questions = st.text(min_size=1, max_size=8).filter(lambda text: text.strip())
+
+
+@given(st.lists(questions, min_size=1, max_size=12), st.randoms())
+def test_order_and_repeats_change_neither_ids_nor_fingerprint(texts, random):
+    rows = [row(text) for text in texts]
+    again = rows + [rows[0]]
+    random.shuffle(again)
+    first, second = table(rows), table(again)
+    assert set(first.ids) == set(second.ids)
+    assert first.fingerprint == second.fingerprint
+    assert len(first) == len(set(texts))
+    assert second.duplicates == len(again) - len(set(texts))
+    assert [again[r]["prompt"][0]["content"] for r in second.rows] == list(second.texts)
+
+
+def test_fingerprint_sees_ground_truth_and_difficulty():
+    plain = table([row(truth="2", d=0.1), row("b", d=0.2)])
+    other_truth = table([row(truth="3", d=0.1), row("b", d=0.2)])
+    labelled = table([row(truth="2", d=0.1), row("b", d=0.2)], "extra_info.d")
+    relabelled = table([row(truth="2", d=0.1), row("b", d=0.3)], "extra_info.d")
+    prints = {t.fingerprint for t in (plain, other_truth, labelled, relabelled)}
+    assert len(prints) == 4
+
+
+def test_duplicates_keep_the_first_row_and_the_mean_label():
+    rows = [row("a", d=0.2), row("b", d=0.9), row("a", d=0.6)]
+    got = table(rows, "extra_info.d")
+    assert got.rows.tolist() == [0, 1]
+    assert got.labels.tolist() == [0.4, 0.9]
+    assert got.duplicates == 1
+
+
+def test_text_joins_user_messages_and_text_parts():
+    parts = [{"type": "image"}, {"type": "text", "text": "what "}, {"type": "text", "text": "is it"}]
+    messages = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": parts},
+        {"role": "assistant", "content": "a cat"},
+        {"role": "user", "content": "sure?"},
+    ]
+    assert table([row() | {"prompt": messages}]).texts == ("what is it\nsure?",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "mapped"),
+    [
+        ([0.2, 0.5, 0.7], [0.2, 0.5, 0.7], (0.0, 1.0)),
+        ([0, 1, 1], [0.0, 1.0, 1.0], (0.0, 1.0)),
+        ([1, 3, 5], [0.0, 0.5, 1.0], (1.0, 5.0)),
+        ([-1.0, 0.0, 1.0], [0.0, 0.5, 1.0], (-1.0, 1.0)),
+    ],
+)
+def test_labels_within_unit_range_stay_and_others_are_min_max_mapped(labels, expected, mapped):
+    rows = [row(str(i), d=label) for i, label in enumerate(labels)]
+    got = table(rows, "extra_info.d")
+    assert got.difficulties.tolist() == expected
+    assert got.difficulty_range == mapped
+
+
+def test_parquet_rows_and_columns_agree(tmp_path):
+    rows = sums(7)
+    a, b = write(tmp_path / "a.parquet", rows[:3]), write(tmp_path / "b.parquet", rows[3:])
+    read = PromptTable.from_parquet([a, str(b)], difficulty_key=KEY)
+    columns = PromptTable.from_columns(
+        [r["prompt"] for r in rows],
+        [r["data_source"] for r in rows],
+        [r["reward_model"] for r in rows],
+        [r["extra_info"]["difficulty"] for r in rows],
+    )
+    assert read.ids == columns.ids == table(rows, KEY).ids
+    assert read.fingerprint == columns.fingerprint == table(rows, KEY).fingerprint
+    assert read.rows.tolist() == list(range(7))
+    assert read.source == "a.parquet, b.parquet"
+
+
+def test_a_column_whose_name_has_a_dot_is_read_as_it_is(tmp_path):
+    rows = [row("a") | {"a.b": 0.1}, row("b") | {"a.b": 0.2}]
+    path = write(tmp_path / "t.parquet", rows)
+    assert PromptTable.from_parquet(path, difficulty_key="a.b").labels.tolist() == [0.1, 0.2]
+
+
+BAD_VALUES = [
+    ({"prompt": None}, "'prompt'", "not null"),
+    ({"prompt": []}, "'prompt'", "not an empty list"),
+    ({"prompt": "1 + 1?"}, "'prompt'", "not str"),
+    ({"prompt": [{"content": "hi"}]}, "'prompt'", "string 'role'"),
+    ({"prompt": [{"role": "user", "content": 3}]}, "'prompt'", "'content'"),
+    ({"prompt": [{"role": "user", "content": [3]}]}, "'prompt'", "content part"),
+    ({"prompt": [{"role": "user", "content": " \n\t"}]}, "'prompt'", "no text"),
+    ({"prompt": [{"role": "system", "content": "hi"}]}, "'prompt'", "no text"),
+    ({"prompt": [{"role": "user", "content": "hi", "at": {1}}]}, "'prompt'", "holds a set"),
+    ({"data_source": None}, "'data_source'", "not null"),
+    ({"data_source": 3}, "'data_source'", "not int"),
+    ({"reward_model": None}, "'reward_model'", "not null"),
+    ({"reward_model": "2"}, "'reward_model'", "not str"),
+    ({"reward_model": {"style": "rule"}}, "'reward_model.ground_truth'", "is missing"),
+    ({"reward_model": {"ground_truth": {1}}}, "'reward_model.ground_truth'", "holds a set"),
+]
+
+
+@pytest.mark.parametrize(("change", "key", "problem"), BAD_VALUES)
+def test_a_bad_value_names_source_row_key_and_problem(change, key, problem):
+    with pytest.raises(SparftError) as caught:
+        table([row("good"), row("bad") | change])
+    message = str(caught.value)
+    assert message.startswith(f"rows, row 1, key {key}: ")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        (math.nan, "must be finite, not nan"),
+        (math.inf, "must be finite, not inf"),
+        (None, "must be a number, not null"),
+        ("0.5", "must be a number, not str"),
+        (True, "must be a number, not bool"),
+    ],
+)
+def test_a_bad_label_names_source_row_key_and_problem(label, problem):
+    rows = [row("a", difficulty=0.1), row("b", difficulty=0.2), row("c", difficulty=label)]
+    with pytest.raises(SparftError, match=f"^rows, row 2, key '{KEY}': {problem}"):
+        table(rows, KEY)
+
+
+@pytest.mark.parametrize("label", [0.5, 3.0])
+def test_a_constant_label_is_refused_and_the_mend_named(label):
+    rows = [row("a", difficulty=label), row("b", difficulty=label)]
+    with pytest.raises(SparftError, match=f"{label:g} in every row.*set difficulty_key=null"):
+        table(rows, KEY)
+
+
+def test_one_prompt_may_have_one_label():
+    assert table([row(difficulty=0.5)], KEY).difficulties.tolist() == [0.5]
+
+
+def test_one_prompt_with_two_ground_truths_names_both_rows_and_files(tmp_path):
+    a = write(tmp_path / "a.parquet", [row("x"), row("y", "4")])
+    b = write(tmp_path / "b.parquet", [row("z"), row("y", "5")])
+    with pytest.raises(SparftError) as caught:
+        PromptTable.from_parquet([a, b])
+    assert f"{b}, row 1, key 'reward_model.ground_truth'" in str(caught.value)
+    assert f"{a}, row 1 with another ground truth" in str(caught.value)
+
+
+def test_equal_ground_truths_of_different_key_order_are_one_prompt():
+    rows = [row("a", {"x": 1, "y": 2}), row("a", {"y": 2, "x": 1})]
+    assert table(rows).duplicates == 1
+
+
+def test_a_missing_difficulty_column_offers_the_nearest(tmp_path):
+    path = write(tmp_path / "t.parquet", sums(3))
+    for read in (
+        lambda key: PromptTable.from_parquet(path, difficulty_key=key),
+        lambda key: table(sums(3), key),
+    ):
+        with pytest.raises(SparftError, match=r"no column 'difficulty'; did you mean 'extra_info"):
+            read("difficulty")
+
+
+@pytest.mark.parametrize("column", ["prompt", "data_source", "reward_model"])
+def test_a_missing_column_is_named(tmp_path, column):
+    rows = [{name: value for name, value in row().items() if name != column}]
+    path = write(tmp_path / "t.parquet", rows)
+    with pytest.raises(SparftError, match=f"t.parquet has no column '{column}'"):
+        PromptTable.from_parquet(path)
+
+
+def test_unreadable_files_are_one_sentence(tmp_path):
+    text = tmp_path / "text.parquet"
+    text.write_text("not parquet")
+    empty = write(tmp_path / "empty.parquet", [], schema=pa.Table.from_pylist([row()]).schema)
+    cases = {
+        tmp_path / "none.parquet": "none.parquet does not exist",
+        tmp_path: "cannot be read as parquet",
+        text: "text.parquet cannot be read as parquet",
+        empty: "empty.parquet has no rows",
+    }
+    for path, message in cases.items():
+        with pytest.raises(SparftError, match=message):
+            PromptTable.from_parquet(path)
+
+
+def test_nothing_to_read_is_an_error():
+    with pytest.raises(SparftError, match="rows has no rows"):
+        table([])
+    with pytest.raises(SparftError, match="name at least one"):
+        PromptTable.from_parquet([])
+
+
+def test_columns_of_different_length_are_refused():
+    with pytest.raises(SparftError, match="differ in length.*'data_source': 2"):
+        PromptTable.from_columns([row()["prompt"]], ["a", "b"], [row()["reward_model"]])
