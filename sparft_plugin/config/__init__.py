@@ -1,0 +1,1 @@
+"""Hydra's group ``sparft`` and its validated form."""

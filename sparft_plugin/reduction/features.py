@@ -80,11 +80,12 @@ def _unit_total_variance(embeddings: NDArray[np.floating], components: int) -> F
     scale = float(np.square(embeddings, dtype=np.float64).sum(axis=1).mean())
     if total <= _ROUNDING * scale:
         return np.zeros_like(scores)
-    return scores / np.sqrt(total)
+    scaled: FloatArray = scores / np.sqrt(total)
+    return scaled
 
 
 def _standardised(values: FloatArray) -> FloatArray:
     centred = values - values.mean()
     spread = float(centred.std())
-    standardised: FloatArray = np.zeros_like(centred) if spread == 0 else centred / spread
-    return standardised
+    standard: FloatArray = centred / spread if spread > 0 else np.zeros_like(centred)
+    return standard

@@ -55,11 +55,11 @@ def reduce(
     labels = prompts.difficulties
     seconds: dict[str, float] = {}
     with _timed("embed", seconds):
-        vectors, encoder = _vectors(prompts, config, embeddings)
+        vectors, encoder = _vectors(prompts, order, config, embeddings)
     with _one_thread():
         with _timed("features", seconds):
             features = build_features(
-                vectors[order],
+                vectors,
                 labels[order] if labels is not None and config.difficulty_key else None,
                 components=config.pca_components,
                 difficulty_weight=config.difficulty_weight,
@@ -128,20 +128,27 @@ def _check_possible(prompts: PromptTable, config: ReductionConfig) -> None:
 
 
 def _vectors(
-    prompts: PromptTable, config: ReductionConfig, given: NDArray[np.floating] | None
+    prompts: PromptTable,
+    order: NDArray[np.int64],
+    config: ReductionConfig,
+    given: NDArray[np.floating] | None,
 ) -> tuple[NDArray[np.floating], str]:
+    """Vectors in the order of sorted ids, and the identity of their encoder."""
     if given is None:
         embedder = plugins.build("embedder", config.embedder, {"model": config.encoder})
-        vectors, encoder = np.asarray(embedder.encode(prompts.texts)), str(embedder.identity)
+        encoder = str(embedder.identity)
+        vectors = np.asarray(embedder.encode([prompts.texts[i] for i in order]))
     else:
-        vectors, encoder = np.asarray(given), "given"
+        encoder, vectors = "given", np.asarray(given)
     if vectors.ndim != 2 or len(vectors) != len(prompts) or not vectors.size:
         raise SparftError(
             f"the embeddings ({encoder}) have shape {vectors.shape}; one row for each of the "
             f"{len(prompts)} prompts is needed."
         )
+    if given is not None:
+        vectors = vectors[order]
     if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        row = order[np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0]]
         raise SparftError(
             f"the embedding ({encoder}) of {prompts.source}, row {prompts.rows[row]} is not "
             "finite; use another encoder or drop the row."

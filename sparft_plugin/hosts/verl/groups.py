@@ -1,4 +1,4 @@
-"""Finished groups as verl leaves them in the TransferQueue: read them, add a term to their reward."""
+"""Finished groups as verl leaves them in the TransferQueue, and how to add to their reward."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ refusal leaves by ``SystemExit``.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-
-logger = logging.getLogger(__name__)
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
 MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
@@ -41,23 +39,28 @@ def _or_exit(action: Callable[[DictConfig], None], config: DictConfig) -> None:
     try:
         action(config)
     except SparftError as error:
-        sys.stderr.write(f"sparft: error: {error}\n")
+        _say(f"error: {error}")
         sys.exit(2)
+
+
+def _say(sentence: str) -> None:
+    """Tell the user; hydra has not set up logging yet."""
+    sys.stderr.write(f"sparft: {sentence}\n")
 
 
 def adopt(config: DictConfig) -> None:
     """Let a recipe keep its own dataset class and reward manager, inside ours.
 
     A recipe's command line wins over our group, so its choice stands where our piece should be.
-    It is moved to ``sparft.wraps`` and ours is put back; the log says so.
+    It is moved to ``sparft.wraps`` and ours is put back; a line on stderr says so.
     """
     dataset = config.data.custom_cls
     if (dataset.path, dataset.name) != DATASET:
         path = None if dataset.path == DATASET[0] else dataset.path
         config.sparft.wraps.dataset.path = path
-        config.sparft.wraps.dataset.name = dataset.name
+        config.sparft.wraps.dataset.name = dataset_name = dataset.name
         dataset.path, dataset.name = DATASET
-        logger.info("sparft: your dataset class %s goes on working inside ours.", path)
+        _say(f"your dataset class {dataset_name} goes on working inside ours.")
     manager = config.reward.reward_manager
     if (manager.module.path, manager.name) != MANAGER or manager.source != "importlib":
         own_module = manager.source == "importlib" and manager.module.path != MANAGER[0]
@@ -66,7 +69,7 @@ def adopt(config: DictConfig) -> None:
         wrapped.path = manager.module.path if own_module else None
         wrapped.name = manager.name
         manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
-        logger.info("sparft: your reward manager %s goes on working inside ours.", wrapped.name)
+        _say(f"your reward manager {wrapped.name} goes on working inside ours.")
 
 
 def check(config: DictConfig) -> None:
@@ -129,10 +132,14 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     Raises
     ------
     SparftError
-        Naming the file, row and key.
+        Naming the file, row and key, or the encoder.
     """
     from sparft_plugin.prompts import PromptTable
 
+    if options.reduction is not None:
+        reach(options.reduction.embedder, options.reduction.encoder)
+    if options.memory is not None:
+        reach("sentence_transformers", options.memory["encoder"])
     files = config.data.train_files
     files = [files] if isinstance(files, str) else list(files)
     reduction = options.reduction
@@ -142,6 +149,18 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
             prompt_key=config.data.prompt_key,
             difficulty_key=reduction.difficulty_key if reduction else None,
         )
+
+
+def reach(embedder: str, encoder: str) -> str:
+    """Look an encoder's weights up without loading them, and return their identity.
+
+    Raises
+    ------
+    SparftError
+        If they cannot be reached.
+    """
+    identity: str = plugins.build("embedder", embedder, {"model": encoder}).identity
+    return identity
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -17,6 +17,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups, unseen
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
+from sparft_plugin.reduction.embed import Embedder
 
 STATE_VERSION = 1
 _current: TrainingRun | None = None
@@ -45,11 +46,13 @@ class TrainingRun:
         if self.curriculum is not None:
             self.curriculum.start(pool, options.seed)
         self.memory: IntrinsicReward | None = options.build_memory()
-        self.embedder = (
-            plugins.build("embedder", "sentence_transformers", {"model": options.memory["encoder"]})
-            if options.memory
-            else None
-        )
+        self.embedder: Embedder | None = None
+        if self.memory is not None:
+            self.embedder = plugins.build(
+                "embedder", "sentence_transformers", {"model": self.memory.encoder}
+            )
+            # The saved memory names the weights, not only the model: other weights are refused.
+            self.memory.encoder = self.embedder.identity
         self.text_of = text_of
         self.queries: dict[str, NDArray[np.float32]] = {}
         self.timer = PartTimer()
