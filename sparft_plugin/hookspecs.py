@@ -43,5 +43,5 @@ def register_group_filters() -> Mapping[str, type[Any]]:
 
 @hookspec
 def register_intrinsic_rewards() -> Mapping[str, type[Any]]:
-    """Intrinsic rewards by name; each is a dataclass with ``score(groups)`` (``memory/base.py``)."""
+    """Intrinsic rewards by name; each is an ``IntrinsicReward`` (``memory/base.py``)."""
     raise NotImplementedError

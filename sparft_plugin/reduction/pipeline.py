@@ -48,7 +48,7 @@ def reduce(
     SparftError
         If the data cannot give what the options ask for, or a plugin breaks its contract.
     """
-    _check_possible(prompts, config)
+    check_possible(prompts, config)
     selector: Selector = plugins.build("selector", config.selector)
     order = np.argsort(np.array(prompts.ids), kind="stable")
     ids = [prompts.ids[i] for i in order]
@@ -106,7 +106,14 @@ def allocate(sizes: NDArray[np.int64], per_cluster: int) -> NDArray[np.int64]:
     return quotas
 
 
-def _check_possible(prompts: PromptTable, config: ReductionConfig) -> None:
+def check_possible(prompts: PromptTable, config: ReductionConfig) -> None:
+    """Refuse data that cannot give what the options ask for, before anything is encoded.
+
+    Raises
+    ------
+    SparftError
+        If there are fewer prompts than clusters, or the labels asked for were not read.
+    """
     if len(prompts) < config.clusters:
         raise SparftError(
             f"{prompts.source} has {len(prompts)} prompts, fewer than clusters={config.clusters}; "
@@ -198,7 +205,7 @@ def _one_thread() -> Iterator[None]:
     # Threads add floats in the order they finish, so more than one would make last bits chance.
     # A limit binds only the libraries already loaded, hence scikit-learn first.
     import sklearn.cluster  # noqa: F401
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
         yield

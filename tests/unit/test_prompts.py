@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reduction_data import row, sums, write
 
 from sparft_plugin import SparftError
 from sparft_plugin.prompts import PromptTable, prompt_id
+from tests.unit.reduction_data import row, sums, write
 
 KEY = "extra_info.difficulty"
 
@@ -78,7 +78,11 @@ def test_duplicates_keep_the_first_row_and_the_mean_label():
 
 
 def test_text_joins_user_messages_and_text_parts():
-    parts = [{"type": "image"}, {"type": "text", "text": "what "}, {"type": "text", "text": "is it"}]
+    parts = [
+        {"type": "image"},
+        {"type": "text", "text": "what "},
+        {"type": "text", "text": "is it"},
+    ]
     messages = [
         {"role": "system", "content": "be brief"},
         {"role": "user", "content": parts},

@@ -56,7 +56,9 @@ def test_scale_of_the_embeddings_does_not_change_the_features():
 
 @pytest.mark.parametrize(("difficulty", "weight"), [(None, 1.0), (np.arange(20.0), 0.0)])
 def test_no_difficulty_or_no_weight_means_semantics_only(difficulty, weight):
-    z = build_features(rng().normal(size=(20, 5)), difficulty, components=3, difficulty_weight=weight)
+    z = build_features(
+        rng().normal(size=(20, 5)), difficulty, components=3, difficulty_weight=weight
+    )
     assert z.shape == (20, 3)
 
 
@@ -110,10 +112,10 @@ def test_every_selector_gives_existing_distinct_rows_of_the_exact_count(features
 
 def naive_farthest_points(points, k):
     """The definition, one Python float at a time."""
-    centre = [sum(column) / len(points) for column in zip(*points)]
+    centre = [sum(column) / len(points) for column in zip(*points, strict=True)]
 
     def gap(a, b):
-        return sum((x - y) ** 2 for x, y in zip(a, b))
+        return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
 
     chosen = [min(range(len(points)), key=lambda i: (gap(points[i], centre), i))]
     while len(chosen) < min(k, len(points)):
@@ -176,4 +178,5 @@ def test_small_clusters_give_all_and_the_largest_refill(sizes, per_cluster, quot
 def test_quotas_add_up_and_never_exceed_a_cluster(sizes, per_cluster):
     quotas = allocate(np.array(sizes), per_cluster)
     assert quotas.sum() == min(sum(sizes), len(sizes) * per_cluster)
-    assert all(min(size, per_cluster) <= q <= size for q, size in zip(quotas, sizes))
+    for quota, size in zip(quotas, sizes, strict=True):
+        assert min(size, per_cluster) <= quota <= size

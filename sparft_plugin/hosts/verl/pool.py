@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Prompt
 from sparft_plugin.errors import SparftError
-from sparft_plugin.prompts import PromptTable, columns_needed
+from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import reduce_cached
 
 logger = logging.getLogger(__name__)
@@ -58,31 +58,18 @@ class Pool:
                 f"the dataset class {type(inner).__name__} has no 'dataframe' of rows as verl's "
                 "RLHFDataset has; give it one, or use a sparft name without a curriculum."
             )
-        key = options.reduction.difficulty_key if options.reduction else None
-        names = columns_needed(config.prompt_key, key)
-        wanted = {name.split(".")[0] for name in [*names, "extra_info"]}
+        keys = [config.prompt_key, "data_source", "reward_model", "extra_info"]
+        difficulty_key = options.reduction.difficulty_key if options.reduction else None
+        wanted = {*keys, *(difficulty_key or "").split(".")[:1]}
         rows = frame.select_columns([name for name in frame.column_names if name in wanted])
+        reduced = _reduced_before(rows)
         table = PromptTable.from_rows(
-            rows, source="data.train_files", prompt_key=config.prompt_key, difficulty_key=key
+            rows,
+            source="data.train_files",
+            prompt_key=config.prompt_key,
+            difficulty_key=None if reduced else difficulty_key,
         )
-        tags = [(rows[int(row)].get("extra_info") or {}).get("sparft") for row in table.rows]
-        known = [tag for tag in tags if tag is not None]
-        if len(known) == len(tags):
-            logger.info("sparft: the training files are reduced already; their arms are used.")
-            prompts = [
-                Prompt(identity, int(tag["arm"]), tag.get("difficulty"))
-                for identity, tag in zip(table.ids, known, strict=True)
-            ]
-        elif options.reduction is not None:
-            reduction = reduce_cached(table, options.reduction)
-            prompts = [
-                Prompt(identity, int(arm), None if math.isnan(d) else float(d))
-                for identity, arm, d in zip(
-                    reduction.ids, reduction.arms, reduction.difficulties, strict=True
-                )
-            ]
-        else:
-            prompts = [Prompt(identity) for identity in table.ids]
+        prompts = _tagged(table, rows) if reduced else _reduced_now(table, options)
         kept = {prompt.id for prompt in prompts}
         row_of = {
             identity: int(row)
@@ -115,3 +102,44 @@ class Pool:
                     f"more than data.max_prompt_length={config.max_prompt_length}; set "
                     "data.filter_overlong_prompts=True or raise the limit."
                 )
+
+
+def _reduced_before(rows: Any) -> bool:
+    """Whether every row carries the arm that ``sparft reduce`` gave it."""
+    if "extra_info" not in rows.column_names:
+        return False
+    return all(info and info.get("sparft") for info in rows["extra_info"])
+
+
+def _tagged(table: PromptTable, rows: Any) -> list[Prompt]:
+    """Read the prompts of a reduced file.
+
+    Raises
+    ------
+    SparftError
+        If a prompt was edited after the reduction.
+    """
+    logger.info("sparft: the training files are reduced already; their arms are used.")
+    prompts = []
+    for identity, row in zip(table.ids, table.rows, strict=True):
+        tag = rows[int(row)]["extra_info"]["sparft"]
+        if tag["id"] != identity:
+            raise SparftError(
+                f"row {row} of data.train_files was edited after its reduction; run sparft reduce "
+                "again on the edited data."
+            )
+        prompts.append(Prompt(identity, int(tag["arm"]), tag["difficulty"]))
+    return prompts
+
+
+def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
+    """Reduce the prompts, or take all of them as one arm."""
+    if options.reduction is None:
+        return [Prompt(identity) for identity in table.ids]
+    reduction = reduce_cached(table, options.reduction)
+    return [
+        Prompt(identity, int(arm), None if math.isnan(difficulty) else float(difficulty))
+        for identity, arm, difficulty in zip(
+            reduction.ids, reduction.arms, reduction.difficulties, strict=True
+        )
+    ]

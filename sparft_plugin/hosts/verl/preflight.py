@@ -135,6 +135,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
         Naming the file, row and key, or the encoder.
     """
     from sparft_plugin.prompts import PromptTable
+    from sparft_plugin.reduction.pipeline import check_possible
 
     if options.reduction is not None:
         reach(options.reduction.embedder, options.reduction.encoder)
@@ -144,11 +145,13 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     files = [files] if isinstance(files, str) else list(files)
     reduction = options.reduction
     if options.wraps.dataset.path is None and all(str(file).endswith(".parquet") for file in files):
-        PromptTable.from_parquet(
+        prompts = PromptTable.from_parquet(
             files,
             prompt_key=config.data.prompt_key,
             difficulty_key=reduction.difficulty_key if reduction else None,
         )
+        if reduction is not None:
+            check_possible(prompts, reduction)
 
 
 def reach(embedder: str, encoder: str) -> str:

@@ -1,0 +1,196 @@
+"""A stranger's package joins by its entry point alone, and a broken one hurts nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Path:
+    """The folder that the example package is installed into."""
+    folder = tmp_path_factory.mktemp("example")
+    # setuptools writes its build folder into the source.
+    source = shutil.copytree(ROOT / "tests" / "example_plugin", folder / "source")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-index", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--target", folder / "site", source], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "site"
+
+
+def write_plugin(folder: Path, name: str, module: str) -> Path:
+    """Write an installed package by hand: a module and its entry point."""
+    (folder / f"{name}.py").write_text(textwrap.dedent(module))
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[sparft_plugin]\n{name}_entry = {name}\n")
+    return folder
+
+
+def run(arguments: list[str], *paths: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python with these folders of packages installed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def registered(kind: str, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """Print the registered names of a kind as JSON."""
+    code = "import json, sys; from sparft_plugin.plugins import registered;"
+    return run(["-c", f"{code} print(json.dumps(sorted(registered(sys.argv[1]))))", kind], *paths)
+
+
+def names(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_without_the_package_its_names_do_not_exist():
+    assert "round_robin" not in names(registered("curriculum"))
+
+
+def test_its_names_stand_beside_the_built_in_ones_and_nothing_is_warned(example):
+    curricula = registered("curriculum", example)
+    assert names(curricula) == sorted([*names(registered("curriculum")), "round_robin"])
+    assert curricula.stderr == ""
+    assert {"farthest_point", "first_k"} <= set(names(registered("selector", example)))
+
+
+def test_its_curriculum_visits_the_arms_in_turn(example):
+    done = run(
+        [
+            "-c",
+            "from sparft_plugin.plugins import build\n"
+            "from sparft_plugin.curriculum import Prompt\n"
+            "pool = [Prompt(f'{arm}-{i}', arm) for arm in (0, 1, 4) for i in range(arm + 1)]\n"
+            "curriculum = build('curriculum', 'round_robin').start(pool)\n"
+            "picks = curriculum.select(4) + curriculum.select(3)\n"
+            "print([pick.prompt.arm for pick in picks])",
+        ],
+        example,
+    )
+    assert done.stdout == "[0, 1, 4, 0, 1, 4, 0]\n", done.stderr
+
+
+def test_its_selector_reduces(example):
+    done = run(
+        [
+            "-c",
+            "import numpy as np\n"
+            "from sparft_plugin.plugins import build\n"
+            "select = build('selector', 'first_k').select\n"
+            "rng = np.random.default_rng(0)\n"
+            "print([select(np.zeros((4, 2)), k, rng).tolist() for k in (0, 2, 9)])",
+        ],
+        example,
+    )
+    assert done.stdout == "[[], [0, 1], [0, 1, 2, 3]]\n", done.stderr
+
+
+def test_its_curriculum_passes_the_matrix_that_ours_pass(example):
+    matrix = ["-m", "pytest", "tests/contract/test_curriculum_matrix.py", "-k", "round_robin"]
+    done = run([*matrix, "-q", "-p", "no:cacheprovider"], example)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+def test_a_verl_command_line_selects_both_by_name(example):
+    overrides = ["sparft.curriculum.name=round_robin", "sparft.reduction.selector=first_k"]
+    verl = ["-m", "verl.trainer.main_ppo", "+sparft=sparft", *overrides]
+    done = run([*verl, "--cfg", "job", "--package", "sparft"], example)
+    assert done.returncode == 0, done.stderr
+    checked = run(
+        [
+            "-c",
+            "import sys, yaml\n"
+            "from sparft_plugin.config.schema import SparftConfig\n"
+            "options = SparftConfig.from_mapping(yaml.safe_load(sys.argv[1])['sparft'])\n"
+            "print(type(options.build_curriculum()).__name__, options.reduction.selector)",
+            done.stdout.replace("${sparft.seed}", "0"),
+        ],
+        example,
+    )
+    assert checked.stdout == "RoundRobin first_k\n", checked.stderr
+
+
+def test_a_package_that_fails_to_import_is_a_warning_with_its_reason(example, tmp_path):
+    write_plugin(tmp_path, "broken", "import no_such_module")
+    done = registered("curriculum", tmp_path, example)
+    assert {"sparft", "uniform", "round_robin"} <= set(names(done))
+    assert done.stderr == (
+        "plugin 'broken_entry' (broken) was not loaded: "
+        "ModuleNotFoundError: No module named 'no_such_module'\n"
+    )
+
+
+def test_a_package_whose_hook_fails_is_a_warning_with_its_reason(example, tmp_path):
+    write_plugin(
+        tmp_path,
+        "late",
+        """
+        from sparft_plugin.hookspecs import hookimpl
+
+        @hookimpl
+        def register_curricula():
+            import no_such_module
+        """,
+    )
+    done = registered("curriculum", tmp_path, example)
+    assert {"sparft", "uniform", "round_robin"} <= set(names(done))
+    assert "late_entry" in done.stderr
+    assert "No module named 'no_such_module'" in done.stderr
+
+
+def test_a_hook_that_does_not_exist_is_a_warning(tmp_path):
+    write_plugin(
+        tmp_path,
+        "typo",
+        """
+        from sparft_plugin.hookspecs import hookimpl
+
+        @hookimpl
+        def register_curriculum():
+            return {}
+        """,
+    )
+    done = registered("curriculum", tmp_path)
+    assert {"sparft", "uniform"} <= set(names(done))
+    assert "typo_entry" in done.stderr
+    assert "register_curriculum" in done.stderr
+
+
+def test_two_packages_with_the_same_name_are_an_error_that_names_both(example, tmp_path):
+    write_plugin(
+        tmp_path,
+        "rival",
+        """
+        from sparft_plugin.hookspecs import hookimpl
+
+        @hookimpl
+        def register_curricula():
+            return {"round_robin": object}
+        """,
+    )
+    done = registered("curriculum", tmp_path, example)
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith(
+        "sparft_plugin.errors.SparftError: the curriculum 'round_robin' is registered by both "
+    )
+    assert "'example'" in error
+    assert "'rival_entry'" in error
+    assert error.endswith("uninstall one of them.")

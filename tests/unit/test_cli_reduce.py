@@ -1,0 +1,187 @@
+"""``sparft reduce`` as a user types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from sparft_plugin.cli.main import main
+from tests.unit.reduction_data import HashEmbedder, registered, row, sums, write
+
+KEY = "extra_info.difficulty"
+
+
+@pytest.fixture(autouse=True)
+def _hash_embedder():
+    with registered(embedders={"hash": HashEmbedder}):
+        yield
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "in.parquet", [*sums(60), sums(60)[0]])
+
+
+def reduce(source, out, *options):
+    small = ["--clusters", "3", "--per-cluster", "2", "--embedder", "hash"]
+    inputs = source if isinstance(source, list) else [source]
+    return main(["reduce", *map(str, inputs), "-o", str(out), *small, *options])
+
+
+def test_it_writes_the_reduced_file_its_manifest_and_a_summary(source, tmp_path, capsys):
+    out = tmp_path / "out.parquet"
+    assert reduce(source, out, "--difficulty-key", KEY, "--seed", "7") == 0
+    kept = pq.read_table(out).to_pylist()
+    assert [e["extra_info"]["sparft"]["arm"] for e in kept] == [0, 0, 1, 1, 2, 2]
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["seed"], manifest["kept"], manifest["pool"]) == (7, 6, 60)
+
+    printed, noise = capsys.readouterr()
+    first, head, *arms, last = printed.splitlines()
+    assert first == (
+        "kept 6 of 60 prompts in 3 arms; 1 duplicate rows left out, 0 missing in small arms."
+    )
+    assert head.split() == ["arm", "pool", "kept", "difficulty", "example"]
+    for line, entry, prompt in zip(arms, manifest["arms"], kept[::2], strict=True):
+        arm, pool, count, difficulty, example = line.split(maxsplit=4)
+        assert (int(arm), int(pool), int(count)) == (entry["arm"], entry["pool"], 2)
+        assert difficulty == f"{entry['mean_difficulty']:.2f}"
+        assert example == prompt["prompt"][0]["content"]
+    assert last == f"wrote {out} and {tmp_path / 'out.manifest.json'}"
+    assert noise == ""
+
+
+def test_without_a_difficulty_the_summary_shows_a_dash(source, tmp_path, capsys):
+    assert reduce(source, tmp_path / "out.parquet") == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[3] == "-"
+
+
+def test_several_files_are_one_pool(source, tmp_path):
+    more = write(tmp_path / "more.parquet", sums(70)[60:])
+    out = tmp_path / "out.parquet"
+    assert reduce([source, more], out) == 0
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["pool"], manifest["source"]) == (70, "in.parquet, more.parquet")
+
+
+def test_the_same_command_gives_the_same_bytes_whatever_the_row_order(source, tmp_path):
+    table = pq.read_table(source)
+    flipped = tmp_path / "flipped.parquet"
+    pq.write_table(table.take(list(range(len(table)))[::-1]), flipped)
+    outs = [tmp_path / f"{i}.parquet" for i in range(3)]
+    for out, path in zip(outs, (source, source, flipped), strict=True):
+        assert reduce(path, out, "--selector", "random") == 0
+    assert outs[0].read_bytes() == outs[1].read_bytes() == outs[2].read_bytes()
+
+
+def test_an_output_is_only_replaced_when_told(source, tmp_path, capsys):
+    out = tmp_path / "out.parquet"
+    assert reduce(source, out) == 0
+    first = out.read_bytes()
+    assert reduce(source, out, "--seed", "1", "--selector", "random") == 2
+    assert out.read_bytes() == first
+    assert "already exists; pass --overwrite" in capsys.readouterr().err
+    assert reduce(source, out, "--seed", "1", "--selector", "random", "--overwrite") == 0
+    assert out.read_bytes() != first
+
+
+BAD_ROWS = {
+    "no prompt": (
+        row("bad") | {"prompt": None},
+        "row 60, key 'prompt': must be a non-empty",
+    ),
+    "white prompt": (row("  "), "row 60, key 'prompt': no text in any message"),
+    "no source": (row("bad") | {"data_source": None}, "row 60, key 'data_source': must be a str"),
+    "no truth": (row("bad", None), "row 60, key 'reward_model.ground_truth': is missing"),
+    "no label": (row("bad"), f"row 60, key '{KEY}': must be a number, not null"),
+    "nan label": (row("bad", difficulty=math.nan), f"row 60, key '{KEY}': must be finite"),
+    "two truths": (
+        row("3 + 3?", "7", difficulty=0.0),
+        "row 60, key 'reward_model.ground_truth': the same prompt stands in",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_is_one_line_and_exit_code_2_and_no_file(tmp_path, capsys, case):
+    bad, problem = BAD_ROWS[case]
+    path = write(tmp_path / "bad.parquet", [*sums(60), bad])
+    assert reduce(path, tmp_path / "out.parquet", "--difficulty-key", KEY) == 2
+    printed, error = capsys.readouterr()
+    assert error.startswith(f"sparft: error: {path}, ")
+    assert problem in error
+    assert error.count("\n") == 1
+    assert printed == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+BAD_OPTIONS = {
+    "constant": (["--difficulty-key", "extra_info.index"], "leave out --difficulty-key"),
+    "no column": (["--difficulty-key", "dificulty"], f"did you mean '{KEY}'?"),
+    "words": (["--difficulty-key", "data_source"], "row 0, key 'data_source': must be a number"),
+    "prompt key": (["--prompt-key", "promt"], "no column 'promt'; did you mean 'prompt'?"),
+    "clusters": (["--clusters", "0"], "clusters must be an integer >= 1, not 0"),
+    "too many": (["--clusters", "99"], "has 60 prompts, fewer than clusters=99; set clusters<=60"),
+    "selector": (["--selector", "farthest"], "did you mean 'farthest_point'?"),
+    "weight": (["--difficulty-weight", "nan"], "difficulty_weight must be a finite number"),
+    "encoder": (
+        ["--embedder", "sentence_transformers", "--encoder", "./none"],
+        "the encoder folder ./none does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_a_bad_option_is_one_line_and_exit_code_2_and_no_file(source, tmp_path, capsys, case):
+    options, problem = BAD_OPTIONS[case]
+    assert reduce(source, tmp_path / "out.parquet", *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sparft: error: ")
+    assert problem in error
+    assert error.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_missing_input_is_one_line(tmp_path, capsys):
+    assert reduce(tmp_path / "none.parquet", tmp_path / "out.parquet") == 2
+    assert "none.parquet does not exist" in capsys.readouterr().err
+
+
+def test_help_gives_every_default(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["reduce", "--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for default in ("10", "1.0", "32", "farthest_point", "all-MiniLM-L6-v2", "0", "prompt"):
+        assert f"(default: {default})" in text
+
+
+def test_examples_are_one_short_line_even_where_stdout_is_ascii(tmp_path, monkeypatch):
+    rows = [row(f"{i}\nÄpfel\t und \x1b[1m{'sehr ' * 30}") for i in range(6)]
+    path = write(tmp_path / "in.parquet", rows)
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert reduce(path, tmp_path / "out.parquet") == 0
+    screen.seek(0)
+    line = screen.read().splitlines()[2]
+    assert "?pfel und [1msehr sehr" in line
+    assert len(line) < 100
+
+
+def test_the_installed_command_shows_no_traceback(tmp_path):
+    command = [sys.executable, "-c", "from sparft_plugin.cli.main import main; exit(main())"]
+    done = subprocess.run(
+        [*command, "reduce", "none.parquet", "-o", "out.parquet"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "sparft: error: none.parquet does not exist; check the path.\n"

@@ -1,0 +1,343 @@
+"""The whole reduction: what is kept, and that order and chance have no say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparft_plugin import SparftError, __version__
+from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction import ReductionConfig, reduce, reduce_cached
+from sparft_plugin.reduction.select import Selector
+from tests.unit.reduction_data import HashEmbedder, registered, row, sums, vector
+
+KEY = "extra_info.difficulty"
+SMALL = {"clusters": 4, "per_cluster": 3, "difficulty_key": KEY, "pca_components": 4}
+
+
+def table(rows, key=KEY):
+    return PromptTable.from_rows(rows, source="rows", difficulty_key=key)
+
+
+def reduced(rows, **options):
+    config = ReductionConfig(**(SMALL | options))
+    prompts = table(rows, config.difficulty_key)
+    return reduce(prompts, config, embeddings=np.stack([vector(t) for t in prompts.texts]))
+
+
+def what(reduction):
+    """Everything about a reduction but the rows and the clock."""
+    manifest = {k: v for k, v in reduction.manifest.items() if k != "seconds"}
+    kept = (reduction.ids, reduction.arms.tolist(), reduction.difficulties.tobytes())
+    return *kept, json.dumps(manifest)
+
+
+def test_it_keeps_the_exact_count_of_every_arm_in_arm_order():
+    got = reduced(sums(80))
+    assert got.counts == (3, 3, 3, 3)
+    assert sum(got.pool_counts) == 80
+    assert list(got.pool_counts) == sorted(got.pool_counts, reverse=True)
+    assert got.arms.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert len(set(got.ids)) == len(got) == 12
+
+
+def test_ids_rows_and_difficulties_belong_together():
+    rows = sums(80)
+    prompts, got = table(rows), reduced(rows)
+    for name, source_row, difficulty in zip(got.ids, got.rows, got.difficulties, strict=True):
+        place = prompts.ids.index(name)
+        assert prompts.rows[place] == source_row
+        assert difficulty == rows[source_row]["extra_info"]["difficulty"] / 9
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.randoms(), st.sampled_from(["farthest_point", "random"]))
+def test_the_order_of_the_rows_changes_nothing(random, selector):
+    rows = sums(40)
+    shuffled = random.sample(rows, len(rows))
+    first, second = reduced(rows, selector=selector), reduced(shuffled, selector=selector)
+    assert what(first) == what(second)
+    for a, b in zip(first.rows, second.rows, strict=True):
+        assert rows[a] == shuffled[b]
+
+
+def test_the_seed_decides_the_random_selector_and_nothing_else_does():
+    runs = [reduced(sums(80), selector="random", seed=seed) for seed in (1, 1, 2)]
+    assert what(runs[0]) == what(runs[1])
+    assert runs[0].ids != runs[2].ids
+
+
+def test_clusters_follow_the_difficulty_when_it_weighs_everything():
+    got = reduced(sums(80), clusters=2, difficulty_weight=1000.0)
+    hard = got.difficulties[got.arms == 0], got.difficulties[got.arms == 1]
+    assert max(hard[0]) < min(hard[1]) or max(hard[1]) < min(hard[0])
+
+
+def test_without_a_difficulty_key_meaning_decides_and_labels_still_travel():
+    rows = sums(40)
+    config = ReductionConfig(clusters=4, per_cluster=3)
+    vectors = np.stack([vector(r["prompt"][0]["content"]) for r in rows])
+    labelled = reduce(table(rows), config, embeddings=vectors)
+    bare = reduce(table(rows, None), config, embeddings=vectors)
+    assert labelled.ids == bare.ids
+    assert np.isnan(bare.difficulties).all()
+    assert bare.manifest["difficulty"] is None
+    assert bare.manifest["arms"][0]["mean_difficulty"] is None
+    assert not np.isnan(labelled.difficulties).any()
+
+
+def test_small_arms_give_all_and_the_shortfall_is_refilled():
+    rows = [row(str(i)) for i in range(21)]
+    close_and_one_far = np.array([[0.01 * i, 0.0] for i in range(20)] + [[0.0, 9.0]])
+    config = ReductionConfig(clusters=2, per_cluster=4)
+    got = reduce(table(rows, None), config, embeddings=close_and_one_far)
+    assert got.pool_counts == (20, 1)
+    assert got.counts == (7, 1)
+    assert got.shortfall == 3
+
+
+def test_a_small_pool_is_kept_whole_with_a_warning(caplog):
+    got = reduced(sums(7), clusters=2, per_cluster=10)
+    assert sorted(got.rows) == list(range(7))
+    assert (
+        "rows has 7 prompts, fewer than clusters x per_cluster = 20; all are kept." in caplog.text
+    )
+
+
+def test_one_prompt_is_one_arm():
+    got = reduced([row(difficulty=0.5)], clusters=1)
+    assert (got.rows.tolist(), got.arms.tolist(), got.counts) == ([0], [0], (1,))
+
+
+def test_more_clusters_than_prompts_names_the_mend():
+    with pytest.raises(
+        SparftError, match="rows has 7 prompts, fewer than clusters=10; set clusters<=7"
+    ):
+        reduced(sums(7), clusters=10)
+
+
+def test_the_manifest_explains_the_reduction():
+    rows = [*sums(80), sums(80)[3]]
+    got = reduced(rows, seed=5)
+    manifest = json.loads(json.dumps(got.manifest, allow_nan=False))
+    assert manifest["options"] == {
+        "encoder": "all-MiniLM-L6-v2",
+        "embedder": "sentence_transformers",
+        "difficulty_key": KEY,
+        "difficulty_weight": 1.0,
+        "pca_components": 4,
+        "clusters": 4,
+        "per_cluster": 3,
+        "selector": "farthest_point",
+        "seed": 5,
+    }
+    assert manifest["difficulty"] == {"key": KEY, "lo": 0.0, "hi": 9.0}
+    assert (manifest["pool"], manifest["kept"], manifest["duplicates"]) == (80, 12, 1)
+    assert (got.duplicates, manifest["source"], manifest["encoder"]) == (1, "rows", "given")
+    assert (manifest["seed"], manifest["version"]) == (5, __version__)
+    assert manifest["fingerprint"] == table(rows).fingerprint
+    assert [arm["kept"] for arm in manifest["arms"]] == [3, 3, 3, 3]
+    assert manifest["arms"][1]["mean_difficulty"] == got.difficulties[got.arms == 1].mean()
+    assert set(manifest["seconds"]) == {"embed", "features", "cluster", "select"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("clusters", 0, "clusters must be an integer >= 1, not 0"),
+        ("clusters", 2.5, "clusters must be an integer >= 1, not 2.5"),
+        ("per_cluster", True, "per_cluster must be an integer >= 1, not True"),
+        ("pca_components", "8", "pca_components must be an integer >= 1, not '8'"),
+        ("seed", -1, "seed must be an integer >= 0, not -1"),
+        ("seed", 2**32, r"seed must be below 2\*\*32"),
+        ("difficulty_weight", -0.1, "difficulty_weight must be a finite number >= 0, not -0.1"),
+        ("difficulty_weight", float("nan"), "difficulty_weight must be a finite number >= 0"),
+        ("difficulty_key", "", "difficulty_key must be a non-empty string"),
+        ("encoder", None, "encoder must be a non-empty string, not None"),
+    ],
+)
+def test_a_bad_option_is_refused_by_name(option, value, problem):
+    with pytest.raises(SparftError, match=problem):
+        ReductionConfig(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("selector", "unknown selector 'farthest'"), ("embedder", "unknown embedder 'farthest'")],
+)
+def test_an_unknown_plugin_is_named(name, problem):
+    with pytest.raises(SparftError, match=problem):
+        reduce(table(sums(20)), ReductionConfig(**(SMALL | {name: "farthest"})))
+
+
+def test_a_table_read_without_the_difficulty_is_refused():
+    with pytest.raises(SparftError, match=f"read without difficulty_key='{KEY}'"):
+        reduce(table(sums(20), None), ReductionConfig(**SMALL))
+
+
+def test_embeddings_of_the_wrong_shape_or_not_finite_are_refused():
+    prompts, config = table(sums(20)), ReductionConfig(**SMALL)
+    for bad in (np.ones((19, 3)), np.ones(20), np.ones((20, 0))):
+        with pytest.raises(SparftError, match="one row for each of the 20 prompts"):
+            reduce(prompts, config, embeddings=bad)
+    bad = np.ones((20, 3))
+    bad[7, 1] = np.nan
+    with pytest.raises(SparftError, match="rows, row 7 is not finite"):
+        reduce(prompts, config, embeddings=bad)
+
+
+@dataclass
+class First(Selector):
+    """Always row 0: one choice too few or a repeat."""
+
+    repeat: bool = False
+
+    def select(self, features, k, rng):
+        return np.zeros(k if self.repeat else 1, dtype=np.int64)
+
+
+def test_a_strangers_selector_that_breaks_the_contract_is_named():
+    with (
+        registered(selectors={"first": First}),
+        pytest.raises(SparftError, match="selector 'first' must choose 3 distinct rows"),
+    ):
+        reduced(sums(80), selector="first")
+
+
+@pytest.fixture
+def hash_embedder():
+    HashEmbedder.calls.clear()
+    with registered(embedders={"hash": HashEmbedder}):
+        yield HashEmbedder
+
+
+HASH = ReductionConfig(**SMALL, embedder="hash", encoder="v1")
+
+
+def test_a_registered_embedder_encodes_and_its_identity_is_recorded(hash_embedder):
+    got = reduce(table(sums(40)), HASH)
+    assert got.manifest["encoder"] == "hash@v1"
+    assert what(got)[:3] == what(reduced(sums(40)))[:3]
+
+
+def test_the_cache_gives_the_same_reduction_without_encoding(hash_embedder, tmp_path):
+    fresh = reduce_cached(table(sums(40)), HASH, tmp_path / "new")
+    again = reduce_cached(table(sums(40)), HASH, tmp_path / "new")
+    assert hash_embedder.calls == [40]
+    assert what(fresh) == what(again)
+    assert fresh.rows.tolist() == again.rows.tolist()
+    assert fresh.rows.dtype == again.rows.dtype == np.int64
+    assert fresh.manifest == again.manifest
+
+
+def test_the_cache_keeps_unknown_difficulties_unknown(hash_embedder, tmp_path):
+    config = ReductionConfig(clusters=4, per_cluster=3, embedder="hash")
+    for _ in range(2):
+        got = reduce_cached(table(sums(40), None), config, tmp_path)
+        assert np.isnan(got.difficulties).all()
+    assert hash_embedder.calls == [40]
+
+
+def test_a_cached_reduction_finds_its_rows_in_a_reordered_table(hash_embedder, tmp_path):
+    rows = sums(40)
+    reduce_cached(table(rows), HASH, tmp_path)
+    back = reduce_cached(table([*rows[::-1], rows[0]]), HASH, tmp_path)
+    assert hash_embedder.calls == [40]
+    assert [table(rows[::-1]).ids[r] for r in back.rows] == list(back.ids)
+    assert back.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"clusters": 5}, {"encoder": "v2"}, {"difficulty_weight": 0.5}],
+)
+def test_another_option_or_encoder_is_another_entry(hash_embedder, tmp_path, change):
+    reduce_cached(table(sums(40)), HASH, tmp_path)
+    config = ReductionConfig(**(SMALL | {"embedder": "hash", "encoder": "v1"} | change))
+    reduce_cached(table(sums(40)), config, tmp_path)
+    assert hash_embedder.calls == [40, 40]
+
+
+def test_other_data_is_another_entry(hash_embedder, tmp_path):
+    reduce_cached(table(sums(40)), HASH, tmp_path)
+    reduce_cached(table(sums(41)), HASH, tmp_path)
+    assert hash_embedder.calls == [40, 41]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"seed": 0', '"seed": 1'),
+    ],
+)
+def test_a_damaged_entry_is_a_warning_and_made_anew(hash_embedder, tmp_path, caplog, damage):
+    fresh = reduce_cached(table(sums(40)), HASH, tmp_path)
+    (path,) = tmp_path.iterdir()
+    intact = path.read_text(encoding="utf-8")
+    path.write_text(damage(intact), encoding="utf-8")
+    again = reduce_cached(table(sums(40)), HASH, tmp_path)
+    assert "made anew" in caplog.text
+    assert what(again) == what(fresh)
+    assert hash_embedder.calls == [40, 40]
+    assert json.loads(path.read_text(encoding="utf-8"))["body"]["ids"] == list(fresh.ids)
+
+
+def test_an_entry_under_another_key_is_not_believed(hash_embedder, tmp_path, caplog):
+    reduce_cached(table(sums(40)), HASH, tmp_path)
+    (first,) = tmp_path.iterdir()
+    other = ReductionConfig(**SMALL, embedder="hash", encoder="v1", seed=3)
+    reduce_cached(table(sums(40)), other, tmp_path)
+    (second,) = set(tmp_path.iterdir()) - {first}
+    second.write_bytes(first.read_bytes())
+    assert reduce_cached(table(sums(40)), other, tmp_path).manifest["seed"] == 3
+    assert "does not match its digest or key" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(hash_embedder, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    got = reduce_cached(table(sums(40)), HASH, tmp_path / "file" / "cache")
+    assert len(got) == 12
+    assert "the reduction was not cached" in caplog.text
+
+
+def test_the_default_cache_lies_where_the_environment_says(hash_embedder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARFT_CACHE", str(tmp_path))
+    reduce_cached(table(sums(40)), HASH)
+    assert len(list((tmp_path / "reductions").glob("*.json"))) == 1
+
+
+def test_the_same_prompts_in_another_process_give_the_same_bytes():
+    code = (
+        "from tests.unit.test_reduction import *\n"
+        "import sys, hashlib\n"
+        "text = repr(what(reduced(sums(60))))\n"
+        "sys.stdout.write(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    here = hashlib.sha256(repr(what(reduced(sums(60)))).encode()).hexdigest()
+    root = Path(__file__).parents[2]
+    there = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert there.stdout == here
+
+
+def test_a_hit_and_a_miss_are_told_apart_in_the_log(hash_embedder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    reduce_cached(table(sums(40)), HASH, tmp_path)
+    assert "reduction read from" not in caplog.text
+    reduce_cached(table(sums(40)), HASH, tmp_path)
+    assert "reduction read from" in caplog.text
