@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from dataclasses import MISSING
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -35,14 +36,24 @@ def manager() -> pluggy.PluginManager:
             plugin_manager.register(entry.load(), name=entry.name)
         # A stranger's module may raise anything while it loads; it must not take the others down.
         except Exception as error:
-            logger.warning(
-                "plugin '%s' (%s) was not loaded: %s: %s",
-                entry.name,
-                entry.value,
-                type(error).__name__,
-                error,
-            )
+            _warn(f"'{entry.name}' ({entry.value})", error)
+    _warn_of_unknown_hooks(plugin_manager)
     return plugin_manager
+
+
+def _warn(plugin: str, error: Exception) -> None:
+    logger.warning("plugin %s was not loaded: %s: %s", plugin, type(error).__name__, error)
+
+
+def _warn_of_unknown_hooks(plugin_manager: pluggy.PluginManager) -> None:
+    """Say so if a plugin implements a hook that does not exist; pluggy keeps silent."""
+    for name, plugin in plugin_manager.list_name_plugin():
+        for attribute in dir(plugin):
+            marked = plugin_manager.parse_hookimpl_opts(plugin, attribute) is not None
+            if marked and attribute not in KINDS.values():
+                logger.warning(
+                    "plugin '%s': %s", name, unknown_name("hook", attribute, KINDS.values())
+                )
 
 
 def registered(kind: str) -> dict[str, type[Any]]:
@@ -56,7 +67,13 @@ def registered(kind: str) -> dict[str, type[Any]]:
     found: dict[str, type[Any]] = {}
     owner: dict[str, str] = {}
     for hook in getattr(manager().hook, KINDS[kind]).get_hookimpls():
-        for name, cls in hook.function().items():
+        # A stranger's hook may import lazily, so this too is where its module can fail.
+        try:
+            offered = hook.function()
+        except Exception as error:
+            _warn(f"'{hook.plugin_name}'", error)
+            continue
+        for name, cls in offered.items():
             if name in found:
                 raise SparftError(
                     f"the {kind} '{name}' is registered by both '{owner[name]}' and "
@@ -103,4 +120,8 @@ def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any
     for option in options:
         if option not in known:
             raise unknown_name(f"option of the {kind} '{name}'", option, known)
+    for field in dataclasses.fields(cls):
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        if field.init and not optional and field.name not in options:
+            raise SparftError(f"the {kind} '{name}' needs its option '{field.name}'; set it.")
     return cls(**options)

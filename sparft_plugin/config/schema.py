@@ -74,18 +74,14 @@ class SparftConfig:
         SparftError
             Naming the key and the mend.
         """
-        from sparft_plugin.reduction import ReductionConfig
-
         given = _only_known("sparft", section, cls)
         seed = given.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise SparftError(f"sparft.seed={seed!r} must be a whole number of at least 0.")
-        reduction = given.get("reduction")
         wraps = _only_known("sparft.wraps", given.get("wraps") or {}, Wraps)
         config = cls(
             seed=seed,
-            reduction=reduction
-            and ReductionConfig(**_only_known("sparft.reduction", reduction, ReductionConfig)),
+            reduction=_reduction(given.get("reduction")),
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
             memory=_method("sparft.memory", given.get("memory")),
             wraps=Wraps(
@@ -125,9 +121,24 @@ class SparftConfig:
 def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if given is None:
         return None
-    if not isinstance(given, Mapping) or not given.get("name"):
+    if not isinstance(given, Mapping) or not _is_name(given.get("name")):
         raise SparftError(f"{key} must hold a name; write {key}.name=NAME.")
     return dict(given)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
+    from sparft_plugin.reduction import ReductionConfig
+
+    if given is None:
+        return None
+    config = ReductionConfig(**_only_known("sparft.reduction", given, ReductionConfig))
+    plugins.lookup("selector", config.selector)
+    plugins.lookup("embedder", config.embedder)
+    return config
 
 
 def _only_known(key: str, given: Mapping[str, Any] | None, cls: type[Any]) -> dict[str, Any]:

@@ -2,5 +2,6 @@
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
 from sparft_plugin.curriculum.base import Curriculum, Outcome, Pick, Prompt
+from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
 
-__all__ = ["ArmCurriculum", "Curriculum", "Outcome", "Pick", "Prompt"]
+__all__ = ["ArmCurriculum", "Curriculum", "Outcome", "Pick", "Prompt", "ShuffledPass"]

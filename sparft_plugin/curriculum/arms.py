@@ -18,7 +18,7 @@ from sparft_plugin.errors import SparftError
 DRAWS = ("slot", "step")
 
 
-@dataclass
+@dataclass(eq=False)
 class ArmCurriculum(Curriculum):
     """A bandit over arms; inside an arm, shuffled passes without replacement.
 
@@ -36,9 +36,7 @@ class ArmCurriculum(Curriculum):
 
     def __post_init__(self) -> None:
         if self.draw not in DRAWS:
-            raise SparftError(
-                f"sparft.curriculum.options.draw='{self.draw}' is not one of {DRAWS}."
-            )
+            raise SparftError(f"sparft.curriculum.draw='{self.draw}' is not one of {DRAWS}.")
 
     @abstractmethod
     def score_arms(self) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ class Outcome:
         return bool(np.ptp(self.accuracies) == 0)
 
 
-@dataclass
+@dataclass(eq=False)
 class Curriculum(ABC):
     """Decides which prompt comes next and learns from every finished group.
 
@@ -113,6 +113,7 @@ class Curriculum(ABC):
     outstanding: dict[int, Pick] = field(init=False, repr=False, default_factory=dict)
     next_pick_id: int = field(init=False, repr=False, default=0)
     expired: int = field(init=False, repr=False, default=0)
+    n_arms: int = field(init=False, repr=False, default=0)
     arm_picks: NDArray[np.int64] = field(init=False, repr=False)
     seen: set[str] = field(init=False, repr=False, default_factory=set)
 
@@ -137,14 +138,10 @@ class Curriculum(ABC):
         if len({prompt.id for prompt in self.prompts}) < len(self.prompts):
             raise SparftError("the pool holds the same prompt id twice; remove the duplicates.")
         self.rng = np.random.default_rng(seed)
+        self.n_arms = max(prompt.arm for prompt in self.prompts) + 1
         self.arm_picks = np.zeros(self.n_arms, dtype=np.int64)
         self.begin()
         return self
-
-    @property
-    def n_arms(self) -> int:
-        """Number of arms: the highest arm in the pool plus one."""
-        return max(prompt.arm for prompt in self.prompts) + 1
 
     def select(self, n: int) -> list[Pick]:
         """Return exactly n picks; deterministic given the state.
@@ -177,17 +174,34 @@ class Curriculum(ABC):
             If a pick is unknown, was observed before, or has expired. Nothing is learned then.
         """
         ordered = sorted(outcomes, key=lambda outcome: outcome.pick.pick_id)
-        ids = [outcome.pick.pick_id for outcome in ordered]
-        for pick_id in ids:
-            if pick_id not in self.outstanding or ids.count(pick_id) > 1:
+        ids = [self.pick(outcome.pick.pick_id).pick_id for outcome in ordered]
+        if len(set(ids)) < len(ids):
+            raise SparftError(f"a pick is observed twice in one call, of {ids}; give each once.")
+        for outcome in ordered:
+            if outcome.pick != self.outstanding[outcome.pick.pick_id]:
                 raise SparftError(
-                    f"pick {pick_id} is not outstanding; observe each selected pick once, "
-                    "before it expires."
+                    f"pick {outcome.pick.pick_id} was made of another prompt than "
+                    f"{outcome.pick.prompt.id}; observe the pick that select returned."
                 )
         for pick_id in ids:
             del self.outstanding[pick_id]
         if ordered:
             self.learn(ordered)
+
+    def pick(self, pick_id: int) -> Pick:
+        """Return the outstanding pick of an id.
+
+        Raises
+        ------
+        SparftError
+            If it was never selected, was observed before, or has expired.
+        """
+        if pick_id not in self.outstanding:
+            raise SparftError(
+                f"pick {pick_id} is not outstanding; observe each selected pick once, before it "
+                "expires."
+            )
+        return self.outstanding[pick_id]
 
     def expire(self, picks: Iterable[Pick]) -> None:
         """Forget picks whose group will never come; unknown ones are ignored, others counted."""
@@ -211,6 +225,7 @@ class Curriculum(ABC):
             "version": STATE_VERSION,
             "method": type(self).__name__,
             "prompts": [prompt.id for prompt in self.prompts],
+            "arms": [prompt.arm for prompt in self.prompts],
             "rng": copy.deepcopy(self.rng.bit_generator.state),
             "outstanding": {str(k): pick.prompt.id for k, pick in self.outstanding.items()},
             "next_pick_id": self.next_pick_id,
@@ -246,6 +261,12 @@ class Curriculum(ABC):
                 f"the prompts changed since the checkpoint ({kept} kept, {len(known) - kept} new, "
                 f"{len(state['prompts']) - kept} gone); resume with the same data and reduction "
                 "options, or start a new run."
+            )
+        moved = sum(a != p.arm for a, p in zip(state["arms"], self.prompts, strict=True))
+        if moved:
+            raise SparftError(
+                f"{moved} of {len(known)} prompts moved to another arm since the checkpoint; "
+                "resume with the same reduction options, or start a new run."
             )
         check_keys("curriculum rule state", state["rule"], self.rule_state())
         self.rng.bit_generator.state = state["rng"]

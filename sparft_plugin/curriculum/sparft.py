@@ -13,7 +13,7 @@ from sparft_plugin.curriculum.base import Outcome
 from sparft_plugin.errors import SparftError
 
 
-@dataclass
+@dataclass(eq=False)
 class SparftCurriculum(ArmCurriculum):
     """Prefer the arms that are solved least, by Thompson sampling on the negated solve rate.
 
@@ -38,8 +38,9 @@ class SparftCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.sigma < np.inf:
-            raise SparftError(f"sparft.curriculum.options.sigma={self.sigma} must be positive.")
+        number = isinstance(self.sigma, (int, float)) and not isinstance(self.sigma, bool)
+        if not number or not 0 < self.sigma < np.inf:
+            raise SparftError(f"sparft.curriculum.sigma={self.sigma!r} must be positive.")
 
     def begin(self) -> None:
         """Start from the prior: mean 0, no observations."""

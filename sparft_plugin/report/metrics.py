@@ -50,6 +50,8 @@ def read_metrics(path: Path) -> list[Step]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise SparftError(f"{path}, line {number} is no JSON ({error}); remove it.") from error
+        if not isinstance(row, dict) or not {"step", "data"} <= row.keys():
+            raise SparftError(f"{path}, line {number} has no step and data; remove it.")
         if any(name.startswith("sparft/") for name in row["data"]):
             steps[row["step"]] = Step(row["step"], row["data"])
     if not steps:
@@ -66,5 +68,8 @@ def picks_per_arm(steps: Sequence[Step]) -> NDArray[np.float64]:
     """Picks made in each step, shape (arms, steps); no rows without a curriculum."""
     arms = sorted({int(m.group(1)) for s in steps for name in s.values if (m := ARM.match(name))})
     running = [series(steps, f"sparft/curriculum/arm_{arm}/picks") for arm in arms]
-    # A report of a resumed run may begin in the middle: its first step then shows all before it.
-    return np.diff(np.array(running).reshape(len(arms), len(steps)), axis=1, prepend=0.0)
+    table = np.array(running).reshape(len(arms), len(steps))
+    # verl's logger starts a new file when a run resumes: its first step then has no picks before
+    # it to be told apart from, and is drawn empty.
+    before = 0.0 if steps[0].step == 1 else table[:, :1]
+    return np.diff(table, axis=1, prepend=before)

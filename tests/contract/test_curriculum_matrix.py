@@ -147,6 +147,13 @@ class TestCurriculum:
         assert used.state_dict() == fresh.state_dict() == state
         assert play(used, LIFE) == play(fresh, LIFE)
 
+    def test_a_state_is_a_snapshot_that_later_moves_leave_alone(self, name):
+        curriculum = lived(name)
+        state = curriculum.state_dict()
+        kept = copy.deepcopy(state)
+        play(curriculum, LIFE)
+        assert state == kept
+
     def test_a_loaded_state_is_not_written_to(self, name):
         state = as_json(lived(name).state_dict())
         kept = copy.deepcopy(state)

@@ -111,16 +111,16 @@ def test_its_curriculum_passes_the_matrix_that_ours_pass(example):
 def test_a_verl_command_line_selects_both_by_name(example):
     overrides = ["sparft.curriculum.name=round_robin", "sparft.reduction.selector=first_k"]
     verl = ["-m", "verl.trainer.main_ppo", "+sparft=sparft", *overrides]
-    done = run([*verl, "--cfg", "job", "--package", "sparft"], example)
+    done = run([*verl, "--cfg", "job", "--resolve", "--package", "sparft"], example)
     assert done.returncode == 0, done.stderr
     checked = run(
         [
             "-c",
             "import sys, yaml\n"
             "from sparft_plugin.config.schema import SparftConfig\n"
-            "options = SparftConfig.from_mapping(yaml.safe_load(sys.argv[1])['sparft'])\n"
+            "options = SparftConfig.from_mapping(yaml.safe_load(sys.argv[1]))\n"
             "print(type(options.build_curriculum()).__name__, options.reduction.selector)",
-            done.stdout.replace("${sparft.seed}", "0"),
+            done.stdout,
         ],
         example,
     )

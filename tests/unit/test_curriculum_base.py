@@ -140,7 +140,10 @@ def test_a_pick_observed_before_is_refused_and_nothing_is_learned():
 def test_a_pick_that_comes_twice_in_one_observation_is_refused_and_nothing_is_learned():
     curriculum = started()
     first, second = curriculum.select(2)
-    refused(curriculum, [outcome(first), outcome(second), outcome(second)], 1)
+    before = curriculum.state_dict()
+    with pytest.raises(SparftError, match=r"observed twice in one call, of \[0, 1, 1\]"):
+        curriculum.observe([outcome(first), outcome(second), outcome(second)])
+    assert curriculum.state_dict() == before
 
 
 def test_an_expired_pick_is_refused_and_nothing_is_learned():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from sparft_plugin.config.schema import SparftConfig
@@ -136,10 +139,22 @@ def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
     """Reduce the prompts, or take all of them as one arm."""
     if options.reduction is None:
         return [Prompt(identity) for identity in table.ids]
-    reduction = reduce_cached(table, options.reduction)
+    with _every_core():
+        reduction = reduce_cached(table, options.reduction)
     return [
         Prompt(identity, int(arm), None if math.isnan(difficulty) else float(difficulty))
         for identity, arm, difficulty in zip(
             reduction.ids, reduction.arms, reduction.difficulties, strict=True
         )
     ]
+
+
+@contextmanager
+def _every_core() -> Iterator[None]:
+    """Let torch use all cores: Ray gives an actor one, and no worker needs the others yet."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

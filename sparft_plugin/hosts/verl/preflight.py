@@ -8,6 +8,7 @@ refusal leaves by ``SystemExit``.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,10 @@ def _or_exit(action: Callable[[DictConfig], None], config: DictConfig) -> None:
     except SparftError as error:
         _say(f"error: {error}")
         sys.exit(2)
+    # Hydra would turn it into a warning and train on: an unforeseen error must stop the run too.
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def _say(sentence: str) -> None:
@@ -67,7 +72,8 @@ def adopt(config: DictConfig) -> None:
         wrapped = config.sparft.wraps.reward_manager
         wrapped.source = "importlib" if own_module else "register"
         wrapped.path = manager.module.path if own_module else None
-        wrapped.name = manager.name
+        # `source=register` alone asks for verl's default by its source.
+        wrapped.name = manager.name if manager.name != MANAGER[1] else wrapped.name
         manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
         _say(f"your reward manager {wrapped.name} goes on working inside ours.")
 
@@ -142,9 +148,12 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     if options.memory is not None:
         reach("sentence_transformers", options.memory["encoder"])
     files = config.data.train_files
+    _require(bool(files), "data.train_files is empty; name your training files.")
     files = [files] if isinstance(files, str) else list(files)
     reduction = options.reduction
-    if options.wraps.dataset.path is None and all(str(file).endswith(".parquet") for file in files):
+    if options.wraps.dataset.path is None and all(
+        str(file).endswith(".parquet") and "://" not in str(file) for file in files
+    ):
         prompts = PromptTable.from_parquet(
             files,
             prompt_key=config.data.prompt_key,

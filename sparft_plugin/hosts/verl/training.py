@@ -96,7 +96,7 @@ class TrainingRun:
             return
         outcomes = [
             Outcome(
-                self.curriculum.outstanding[int(group.tag["pick"])],
+                self.curriculum.pick(int(group.tag["pick"])),
                 group.accuracies,
                 group_advantages(group.rewards),
                 group.model_version,

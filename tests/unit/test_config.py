@@ -1,0 +1,386 @@
+"""The ``sparft`` section: checked values, presets that compose, and nothing when it is off."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+import sparft_plugin.config
+from sparft_plugin.config.arguments import check_overrides
+from sparft_plugin.config.schema import SparftConfig, WrappedDataset, WrappedRewardManager, Wraps
+from sparft_plugin.curriculum.sparft import SparftCurriculum
+from sparft_plugin.curriculum.uniform import UniformCurriculum
+from sparft_plugin.errors import SparftError
+from sparft_plugin.memory.memory_r import MemoryR
+from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.reduction import ReductionConfig
+
+(VERL,) = importlib.util.find_spec("verl").submodule_search_locations
+VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
+(OURS,) = sparft_plugin.config.__path__
+PRESETS = sorted(path.stem for path in (Path(OURS) / "sparft").glob("*.yaml"))
+
+
+def compose_recipe(*overrides: str) -> DictConfig:
+    """verl's own config with these overrides, as its command line composes it."""
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
+        return compose("ppo_trainer", list(overrides))
+
+
+def section_of(config: DictConfig) -> dict:
+    return OmegaConf.to_container(config.sparft, resolve=True)
+
+
+def refusal(section: dict) -> str:
+    with pytest.raises(SparftError) as error:
+        SparftConfig.from_mapping(section)
+    return str(error.value)
+
+
+# The checked section
+
+
+def test_an_empty_section_asks_for_nothing():
+    config = SparftConfig.from_mapping({})
+    assert config == SparftConfig()
+    assert config.seed == 0
+    assert config.reduction is None
+    assert config.build_curriculum() is None
+    assert config.build_memory() is None
+    assert config.wraps == Wraps(WrappedDataset(None, None), WrappedRewardManager())
+
+
+def test_every_value_reaches_its_place():
+    config = SparftConfig.from_mapping(
+        {
+            "seed": 7,
+            "reduction": {"clusters": 3, "difficulty_key": "extra_info.difficulty"},
+            "curriculum": {"name": "sparft", "sigma": 0.5, "draw": "step"},
+            "memory": {"name": "memory_r_plus", "encoder": "tiny", "warmup_steps": 3},
+            "wraps": {
+                "dataset": {"path": "mine.py", "name": "Mine"},
+                "reward_manager": {"name": "dapo"},
+            },
+        }
+    )
+    assert config.seed == 7
+    assert config.reduction == ReductionConfig(clusters=3, difficulty_key="extra_info.difficulty")
+    curriculum, memory = config.build_curriculum(), config.build_memory()
+    assert isinstance(curriculum, SparftCurriculum)
+    assert (curriculum.sigma, curriculum.draw) == (0.5, "step")
+    assert isinstance(memory, MemoryRPlus)
+    assert (memory.encoder, memory.warmup_steps) == ("tiny", 3)
+    assert config.wraps.dataset == WrappedDataset("mine.py", "Mine")
+    assert config.wraps.reward_manager == WrappedRewardManager("register", "dapo", None)
+
+
+def test_each_build_is_a_new_object():
+    config = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}})
+    assert config.build_curriculum() is not config.build_curriculum()
+
+
+@pytest.mark.parametrize(
+    ("section", "named", "meant"),
+    [
+        ({"curiculum": None}, "option of sparft 'curiculum'", "curriculum"),
+        ({"sead": 1}, "option of sparft 'sead'", "seed"),
+        ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
+        (
+            {"curriculum": {"name": "sparft", "sigmma": 1}},
+            "option of the curriculum 'sparft' 'sigmma'",
+            "sigma",
+        ),
+        (
+            {"memory": {"name": "memory_r", "encoder": "e", "neighbours": 1}},
+            "option of the intrinsic reward 'memory_r' 'neighbours'",
+            "neighbors",
+        ),
+        ({"wraps": {"data_set": {}}}, "option of sparft.wraps 'data_set'", "dataset"),
+        ({"wraps": {"dataset": {"paht": 1}}}, "option of sparft.wraps.dataset 'paht'", "path"),
+        (
+            {"wraps": {"reward_manager": {"nam": 1}}},
+            "option of sparft.wraps.reward_manager 'nam'",
+            "name",
+        ),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_nearest(section, named, meant):
+    assert f"unknown {named}; did you mean '{meant}'? Known: " in refusal(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "kind", "given", "meant"),
+    [
+        ({"curriculum": {"name": "unifrom"}}, "curriculum", "unifrom", "uniform"),
+        ({"memory": {"name": "memory_rplus"}}, "intrinsic reward", "memory_rplus", "memory_r_plus"),
+        ({"reduction": {"selector": "farthest"}}, "selector", "farthest", "farthest_point"),
+        (
+            {"reduction": {"embedder": "sentence_transformer"}},
+            "embedder",
+            "sentence_transformer",
+            "sentence_transformers",
+        ),
+    ],
+)
+def test_an_unknown_method_is_refused_with_the_nearest_and_the_list(section, kind, given, meant):
+    text = refusal(section)
+    assert text.startswith(f"unknown {kind} '{given}'; did you mean '{meant}'? Known: ")
+    assert meant in text.partition("Known: ")[2]
+
+
+def test_an_option_of_another_method_is_refused():
+    assert "'uniform' 'sigma'" in refusal({"curriculum": {"name": "uniform", "sigma": 1.0}})
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "7", True, None])
+def test_a_seed_that_is_no_whole_number_of_at_least_zero_is_refused(seed):
+    expected = f"sparft.seed={seed!r} must be a whole number of at least 0."
+    assert refusal({"seed": seed}) == expected
+
+
+@pytest.mark.parametrize("section", ["curriculum", "memory"])
+@pytest.mark.parametrize("given", ["sparft", {}, {"sigma": 1}, {"name": None}, {"name": ""}])
+def test_a_method_without_a_name_is_refused_with_the_way_to_write_it(section, given):
+    expected = f"sparft.{section} must hold a name; write sparft.{section}.name=NAME."
+    assert refusal({section: given}) == expected
+
+
+@pytest.mark.parametrize("section", ["curriculum", "memory"])
+def test_a_method_whose_name_is_no_text_is_refused(section):
+    assert f"sparft.{section}" in refusal({section: {"name": 3}})
+
+
+def test_a_memory_without_an_encoder_is_refused_by_name():
+    assert "encoder" in refusal({"memory": {"name": "memory_r"}})
+
+
+@pytest.mark.parametrize("section", ["reduction", "wraps"])
+def test_a_value_where_a_section_should_be_is_refused(section):
+    expected = f"sparft.{section}='yes' must be a section with options."
+    assert refusal({section: "yes"}) == expected
+
+
+def test_an_empty_reduction_is_a_reduction_with_defaults():
+    assert SparftConfig.from_mapping({"reduction": {}}).reduction == ReductionConfig()
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"reduction": {"clusters": 0}}, "clusters"),
+        ({"reduction": {"difficulty_weight": -1.0}}, "difficulty_weight"),
+        ({"curriculum": {"name": "sparft", "sigma": 0}}, "sigma"),
+        ({"curriculum": {"name": "sparft", "sigma": "wide"}}, "sigma"),
+        ({"curriculum": {"name": "sparft", "draw": "batch"}}, "draw"),
+        ({"memory": {"name": "memory_r", "encoder": "e", "neighbors": 0}}, "neighbors"),
+        ({"memory": {"name": "memory_r", "encoder": "e", "window": "long"}}, "window"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_name(section, key):
+    assert key in refusal(section)
+
+
+# Overrides on a command line, before hydra sees them
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_misspelt_override_is_refused_with_the_nearest_option(prefix):
+    with pytest.raises(SparftError) as error:
+        check_overrides(["data.seed=1", f"{prefix}sparft.memory.neighbours=3"])
+    assert str(error.value).startswith(
+        "unknown option 'sparft.memory.neighbours'; did you mean 'sparft.memory.neighbors'? Known: "
+    )
+
+
+def test_a_misspelt_deletion_is_refused():
+    with pytest.raises(SparftError, match=r"did you mean 'sparft\.curriculum'\?"):
+        check_overrides(["~sparft.curiculum"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sparft.seed=3",
+        "sparft.curriculum=null",
+        "~sparft.memory",
+        "+sparft.curriculum.sigma=0.5",
+        "++sparft.curriculum.draw=step",
+        "sparft.reduction.clusters=4",
+        "+sparft.memory.warmup_steps=10",
+        "sparft.memory.neighbors=3",
+        "sparft.wraps.dataset.path=mine.py",
+        "sparft.wraps.reward_manager.name=dapo",
+        "+sparft=sparft_memory",
+    ],
+)
+def test_every_option_of_an_installed_method_is_let_through(override):
+    check_overrides([override])
+
+
+@pytest.mark.parametrize(
+    "argument", ["data.sparft.memory.x=1", "sparftish.y=1", "--help", "file.sparft.z", ""]
+)
+def test_what_is_not_below_sparft_is_not_our_business(argument):
+    check_overrides([argument])
+
+
+# Presets
+
+
+def test_the_presets_are_the_five_names_of_the_readme():
+    assert PRESETS == ["memory_r", "memory_r_plus", "sparft", "sparft_memory", "uniform"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "reduction", "curriculum", "memory"),
+    [
+        ("memory_r", None, None, MemoryR),
+        ("memory_r_plus", None, None, MemoryRPlus),
+        ("sparft", ReductionConfig(), SparftCurriculum, None),
+        ("sparft_memory", ReductionConfig(), SparftCurriculum, MemoryRPlus),
+        ("uniform", None, UniformCurriculum, None),
+    ],
+)
+def test_a_preset_composes_into_a_checked_section(preset, reduction, curriculum, memory):
+    recipe = compose_recipe(f"+sparft={preset}")
+    config = SparftConfig.from_mapping(section_of(recipe))
+    assert config.reduction == reduction
+    built = config.build_curriculum()
+    assert type(built) is (curriculum or type(None))
+    assert type(config.build_memory()) is (memory or type(None))
+    # A curriculum orders the prompts itself; without one the recipe's own order stands.
+    assert recipe.data.shuffle is (curriculum is None)
+    assert recipe.data.dataloader_num_workers == 0
+    assert recipe.data.custom_cls.name == "CurriculumDataset"
+    assert recipe.reward.reward_manager.name == "FeedbackRewardManager"
+    assert recipe.trainer.v1.sampler.custom_sampler.name == "FeedbackReplayBuffer"
+
+
+def test_the_numbers_of_a_preset_are_the_defaults_of_the_classes():
+    section = section_of(compose_recipe("+sparft=sparft_memory"))
+    memory = {"name": "memory_r_plus", "encoder": section["memory"]["encoder"]}
+    defaults = SparftConfig.from_mapping({"memory": memory}).build_memory()
+    given = SparftConfig.from_mapping(section).build_memory()
+    for option in set(section["memory"]) - {"name"}:
+        assert getattr(given, option) == getattr(defaults, option)
+    assert SparftConfig.from_mapping(section).reduction == ReductionConfig()
+
+
+def test_one_seed_seeds_curriculum_and_reduction():
+    section = section_of(compose_recipe("+sparft=sparft", "sparft.seed=9"))
+    assert (section["seed"], section["reduction"]["seed"]) == (9, 9)
+
+
+def test_a_methods_own_option_is_added_with_a_plus():
+    recipe = compose_recipe("+sparft=sparft", "+sparft.curriculum.sigma=0.25")
+    assert SparftConfig.from_mapping(section_of(recipe)).build_curriculum().sigma == 0.25
+
+
+def test_the_replay_buffer_gets_the_settings_that_verl_keeps_to_its_own():
+    recipe = compose_recipe(
+        "+sparft=sparft",
+        "data.train_batch_size=12",
+        "+data.gen_batch_size=24",
+        "algorithm.filter_groups.enable=True",
+        "algorithm.filter_groups.metric=acc",
+    )
+    given = OmegaConf.to_container(recipe.trainer.v1.sampler.sampler_kwargs, resolve=True)
+    assert given["train_batch_size"] == 12
+    assert given["gen_batch_size"] == 24
+    assert (given["filter_groups"]["enable"], given["filter_groups"]["metric"]) == (True, "acc")
+    assert given["sync_refill_failed_groups"] is (
+        recipe.trainer.v1.sampler.sync_refill_failed_groups
+    )
+
+
+def test_an_unknown_preset_is_refused_with_the_list_of_presets():
+    with pytest.raises(MissingConfigException) as error:
+        compose_recipe("+sparft=nonsense")
+    listed = re.search(r"Available options in 'sparft':\n((?:\t\w+\n)+)", str(error.value))
+    assert listed.group(1).split() == PRESETS
+
+
+# Off means off
+
+WITHOUT_US = """
+    import sys
+
+
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in ("sparft_plugin", "hydra_plugins"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+    sys.meta_path.insert(0, Absent())
+
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(sys.argv[1], version_base=None):
+        # Where there is no group of that name, hydra takes it for a plain value.
+        assert compose("ppo_trainer", ["+sparft=sparft"]).sparft == "sparft"
+        print(OmegaConf.to_yaml(compose("ppo_trainer")), end="")
+"""
+
+
+def test_without_a_name_the_config_is_what_it_is_without_the_package(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WITHOUT_US), VERL_CONFIG],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "actor_rollout_ref:" in done.stdout, done.stderr
+    assert OmegaConf.to_yaml(compose_recipe()) == done.stdout
+
+
+def test_without_a_name_nothing_of_ours_is_in_the_config():
+    recipe = compose_recipe()
+    assert "sparft" not in recipe
+    assert "sparft" not in OmegaConf.to_yaml(recipe)
+
+
+def test_a_name_changes_only_the_keys_where_we_attach():
+    plain, ours = compose_recipe(), compose_recipe("+sparft=sparft")
+    changed = {".".join(key) for key in differences(plain, ours)}
+    assert changed == {
+        "sparft",
+        "data.sparft",
+        "data.shuffle",
+        "data.custom_cls.path",
+        "data.custom_cls.name",
+        "reward.reward_manager.source",
+        "reward.reward_manager.name",
+        "reward.reward_manager.module.path",
+        "trainer.v1.sampler.custom_sampler.path",
+        "trainer.v1.sampler.custom_sampler.name",
+        "trainer.v1.sampler.sampler_kwargs.filter_groups",
+        "trainer.v1.sampler.sampler_kwargs.train_batch_size",
+        "trainer.v1.sampler.sampler_kwargs.gen_batch_size",
+        "trainer.v1.sampler.sampler_kwargs.sync_refill_failed_groups",
+        "data.dataloader_num_workers",
+    }
+
+
+def differences(one: DictConfig, other: DictConfig) -> list[tuple[str, ...]]:
+    """Paths of the keys that are new, gone or changed."""
+    one, other = (OmegaConf.to_container(config, resolve=False) for config in (one, other))
+
+    def walk(left, right, path):
+        if isinstance(left, dict) and isinstance(right, dict):
+            for key in left.keys() | right.keys():
+                yield from walk(left.get(key, ...), right.get(key, ...), (*path, str(key)))
+        elif left != right:
+            yield path
+
+    return list(walk(one, other, ()))

@@ -1,0 +1,399 @@
+"""What preflight adopts from a recipe, and what it refuses before Ray starts a worker."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl import preflight
+
+(VERL,) = importlib.util.find_spec("verl").submodule_search_locations
+VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
+OURS = {
+    "data.custom_cls.path": "pkg://sparft_plugin.hosts.verl.dataset",
+    "data.custom_cls.name": "CurriculumDataset",
+    "reward.reward_manager.source": "importlib",
+    "reward.reward_manager.module.path": "pkg://sparft_plugin.hosts.verl.reward_manager",
+    "reward.reward_manager.name": "FeedbackRewardManager",
+}
+
+
+def rows(n=12):
+    return [
+        {
+            "data_source": "sums",
+            "prompt": [{"role": "user", "content": f"What is {i} plus 1?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
+            "extra_info": {"difficulty": i / 20},
+        }
+        for i in range(n)
+    ]
+
+
+def write(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory) -> dict[str, DictConfig]:
+    """Composed recipes by the sparft name, on a small valid training file."""
+    file = write(tmp_path_factory.mktemp("data") / "train.parquet", rows())
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
+        return {
+            name: compose("ppo_trainer", [f"+sparft={name}", f"data.train_files={file}"])
+            for name in ("sparft", "memory_r")
+        }
+
+
+@pytest.fixture
+def recipe(composed):
+    """Make a recipe whose command line sets these keys over ours."""
+
+    def make(name="sparft", settings=None):
+        config = copy.deepcopy(composed[name])
+        for key, value in (settings or {}).items():
+            OmegaConf.update(config, key, value)
+        return config
+
+    return make
+
+
+def pieces(config):
+    return {key: OmegaConf.select(config, key) for key in OURS}
+
+
+def wraps(config):
+    return OmegaConf.to_container(config.sparft.wraps)
+
+
+def refusal(config) -> str:
+    preflight.adopt(config)
+    with pytest.raises(SparftError) as error:
+        preflight.check(config)
+    return str(error.value)
+
+
+# Adoption
+
+
+def test_a_recipe_that_names_no_class_of_its_own_is_left_as_it_is(recipe):
+    config = recipe()
+    before = copy.deepcopy(config)
+    preflight.adopt(config)
+    assert config == before
+    assert pieces(config) == OURS
+    assert wraps(config) == {
+        "dataset": {"path": None, "name": None},
+        "reward_manager": {"source": "register", "name": "naive", "path": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrapped"),
+    [
+        (
+            {"reward.reward_manager.name": "dapo"},
+            {"source": "register", "name": "dapo", "path": None},
+        ),
+        (
+            {"reward.reward_manager.source": "register", "reward.reward_manager.name": "dapo"},
+            {"source": "register", "name": "dapo", "path": None},
+        ),
+        (
+            {
+                "reward.reward_manager.source": "importlib",
+                "reward.reward_manager.module.path": "mine.py",
+                "reward.reward_manager.name": "Mine",
+            },
+            {"source": "importlib", "name": "Mine", "path": "mine.py"},
+        ),
+        # verl's own default name, spelt out without saying which one.
+        (
+            {"reward.reward_manager.source": "register"},
+            {"source": "register", "name": "naive", "path": None},
+        ),
+    ],
+)
+def test_a_recipes_own_reward_manager_moves_inside_ours(recipe, settings, wrapped):
+    config = recipe(settings=settings)
+    preflight.adopt(config)
+    assert wraps(config)["reward_manager"] == wrapped
+    assert pieces(config) == OURS
+    preflight.check(config)
+
+
+def test_a_recipes_own_dataset_class_moves_inside_ours(recipe):
+    config = recipe(settings={"data.custom_cls.path": "mine.py", "data.custom_cls.name": "Mine"})
+    preflight.adopt(config)
+    assert wraps(config)["dataset"] == {"path": "mine.py", "name": "Mine"}
+    assert pieces(config) == OURS
+    preflight.check(config)
+
+
+def test_a_recipe_that_asks_for_verls_own_dataset_gets_it_inside_ours(recipe):
+    config = recipe(settings={"data.custom_cls.path": None, "data.custom_cls.name": None})
+    preflight.adopt(config)
+    assert wraps(config)["dataset"]["path"] is None
+    assert pieces(config) == OURS
+
+
+def test_adopting_twice_is_adopting_once(recipe):
+    config = recipe(settings={"reward.reward_manager.name": "dapo"})
+    preflight.adopt(config)
+    once = copy.deepcopy(config)
+    preflight.adopt(config)
+    assert config == once
+
+
+def test_what_was_adopted_is_said_on_stderr(recipe, capsys):
+    config = recipe(
+        settings={
+            "reward.reward_manager.name": "dapo",
+            "data.custom_cls.path": "mine.py",
+            "data.custom_cls.name": "Mine",
+        }
+    )
+    preflight.adopt(config)
+    assert capsys.readouterr().err == (
+        "sparft: your dataset class Mine goes on working inside ours.\n"
+        "sparft: your reward manager dapo goes on working inside ours.\n"
+    )
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", ["sparft", "memory_r"])
+def test_a_preset_on_a_valid_file_is_let_through(recipe, name):
+    config = recipe(name)
+    preflight.adopt(config)
+    before = copy.deepcopy(config)
+    preflight.check(config)
+    assert config == before
+
+
+BUFFER = "trainer.v1.sampler.custom_sampler"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "mend"),
+    [
+        (
+            {"data.dataloader_num_workers": 4},
+            "data.dataloader_num_workers=4",
+            "remove it from your overrides or set it to 0.",
+        ),
+        (
+            {"data.shuffle": True},
+            "data.shuffle=True",
+            "remove it from your overrides or set it to False.",
+        ),
+        (
+            {f"{BUFFER}.path": "mine.py", f"{BUFFER}.name": "MyBuffer"},
+            f"{BUFFER}=mine.py:MyBuffer",
+            "remove it from your overrides.",
+        ),
+        (
+            {f"{BUFFER}.path": None, f"{BUFFER}.name": None},
+            f"{BUFFER}=None:None",
+            "remove it from your overrides.",
+        ),
+        ({"trainer.use_v1": False}, "trainer.use_v1=False", "remove it to use verl's default"),
+        (
+            {"trainer.v1.trainer_mode": "separate_async"},
+            "trainer.v1.trainer_mode=separate_async",
+            "use sync.",
+        ),
+    ],
+)
+def test_what_would_not_work_is_refused_with_its_key_and_the_mend(recipe, settings, key, mend):
+    text = refusal(recipe(settings=settings))
+    assert text.startswith(key)
+    assert mend in text
+
+
+def test_a_recipe_without_a_curriculum_may_shuffle(recipe):
+    preflight.check(recipe("memory_r", {"data.shuffle": True}))
+
+
+def test_a_reward_model_is_refused_together_with_a_memory_only(recipe):
+    settings = {"reward.reward_model.enable": True}
+    text = refusal(recipe("memory_r", settings))
+    assert text.startswith("reward.reward_model.enable=True cannot be combined with sparft.memory")
+    preflight.check(recipe("sparft", settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "mend"),
+    [
+        (
+            {"data.custom_cls.path": "mine.py"},
+            "data.custom_cls=mine.py:CurriculumDataset replaces sparft's dataset",
+            "name it as sparft.wraps.dataset.path and .name instead.",
+        ),
+        (
+            {"reward.reward_manager.name": "dapo"},
+            "reward.reward_manager.name=dapo replaces sparft's reward manager",
+            "name it as sparft.wraps.reward_manager.name instead.",
+        ),
+    ],
+)
+def test_a_piece_that_was_not_adopted_is_refused(recipe, settings, key, mend):
+    with pytest.raises(SparftError) as error:
+        preflight.check(recipe(settings=settings))
+    assert str(error.value) == f"{key}; {mend}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"sparft.curriculum.name": "unifrom"}, "unknown curriculum 'unifrom'; did you mean"),
+        ({"sparft.reduction.selector": "farthest"}, "unknown selector 'farthest'; did you mean"),
+        ({"sparft.reduction.embedder": "sentence"}, "unknown embedder 'sentence'; did you mean"),
+        ({"sparft.seed": -1}, "sparft.seed=-1"),
+    ],
+)
+def test_a_wrong_section_is_refused(recipe, settings, named):
+    assert refusal(recipe(settings=settings)).startswith(named)
+
+
+def test_an_encoder_that_cannot_be_reached_is_refused(recipe, tmp_path):
+    encoder = str(tmp_path / "no-such-model")
+    assert encoder in refusal(recipe(settings={"sparft.reduction.encoder": encoder}))
+    assert encoder in refusal(recipe("memory_r", {"sparft.memory.encoder": encoder}))
+
+
+def test_more_clusters_than_prompts_are_refused_with_the_most_there_can_be(recipe):
+    text = refusal(recipe(settings={"sparft.reduction.clusters": 40}))
+    assert "has 12 prompts, fewer than clusters=40" in text
+    assert "clusters<=12" in text
+
+
+def test_a_missing_training_file_is_refused_by_name(recipe, tmp_path):
+    file = str(tmp_path / "nope.parquet")
+    assert refusal(recipe(settings={"data.train_files": file})).startswith(f"{file} does not exist")
+
+
+@pytest.mark.parametrize("files", ["{0}", ["{0}"], ["{1}", "{0}"]])
+def test_a_broken_row_is_refused_with_its_file_and_row(recipe, tmp_path, files):
+    broken = rows()
+    broken[2]["reward_model"]["ground_truth"] = None
+    paths = (write(tmp_path / "broken.parquet", broken), write(tmp_path / "good.parquet", rows(13)))
+    files = [file.format(*paths) for file in files] if isinstance(files, list) else str(paths[0])
+    text = refusal(recipe(settings={"data.train_files": files}))
+    assert text.startswith(f"{paths[0]}, row 2")
+    assert "ground_truth" in text
+
+
+def test_a_missing_difficulty_is_refused_when_the_reduction_asks_for_it(recipe):
+    config = recipe(settings={"sparft.reduction.difficulty_key": "extra_info.hardness"})
+    assert "extra_info.hardness" in refusal(config)
+    preflight.check(recipe(settings={"sparft.reduction.difficulty_key": "extra_info.difficulty"}))
+
+
+def test_files_that_a_recipes_own_dataset_reads_are_its_own_business(recipe, tmp_path):
+    settings = {
+        "data.custom_cls.path": "mine.py",
+        "data.custom_cls.name": "Mine",
+        "data.train_files": str(tmp_path / "nope.parquet"),
+    }
+    config = recipe(settings=settings)
+    preflight.adopt(config)
+    preflight.check(config)
+
+
+def test_files_on_hdfs_are_left_to_verl_which_copies_them(recipe):
+    preflight.check(recipe(settings={"data.train_files": "hdfs://cluster/train.parquet"}))
+
+
+def test_a_recipe_without_training_files_is_refused_by_key(recipe):
+    assert "data.train_files" in refusal(recipe(settings={"data.train_files": None}))
+
+
+# On the command line
+
+SMALL_HOST = """
+import sys
+import hydra
+
+@hydra.main(config_path=sys.argv.pop(1), config_name="ppo_trainer", version_base=None)
+def main(config):
+    print("started", config.sparft.wraps.reward_manager.name, config.reward.reward_manager.name)
+
+main()
+"""
+
+
+def command_line(folder, start, *overrides):
+    """Run a command line in an empty folder; hydra's own output stays there."""
+    return subprocess.run(
+        [sys.executable, *start, "+sparft=sparft", *overrides],
+        cwd=folder,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def errors(done):
+    return [line for line in done.stderr.splitlines() if "error" in line.lower()]
+
+
+@pytest.fixture
+def host(tmp_path):
+    """What runs verl's config without verl: hydra's main and a task that says it started."""
+    (tmp_path / "host.py").write_text(SMALL_HOST)
+    write(tmp_path / "train.parquet", rows())
+    return [tmp_path / "host.py", VERL_CONFIG, "data.train_files=train.parquet"]
+
+
+def test_a_good_command_line_starts_with_the_recipes_own_manager_inside_ours(host, tmp_path):
+    done = command_line(tmp_path, host, "reward.reward_manager.name=dapo")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "started dapo FeedbackRewardManager"
+
+
+@pytest.mark.parametrize(
+    ("override", "error"),
+    [
+        ("data.dataloader_num_workers=4", "data.dataloader_num_workers=4 gives sparft's dataset"),
+        ("+sparft.curriculum.sigma=wide", "sparft.curriculum.sigma="),
+        (
+            "sparft.memory.neighbours=3",
+            "unknown option 'sparft.memory.neighbours'; did you mean 'sparft.memory.neighbors'?",
+        ),
+    ],
+)
+def test_a_wrong_command_line_ends_with_code_two_and_one_line(host, tmp_path, override, error):
+    done = command_line(tmp_path, host, override)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(errors(done)) == 1
+    assert errors(done)[0].startswith(f"sparft: error: {error}")
+    assert "Traceback" not in done.stderr
+
+
+def test_verl_ends_with_code_two_and_one_line_on_broken_data_before_ray_starts(tmp_path):
+    broken = rows()
+    broken[1]["prompt"] = []
+    write(tmp_path / "broken.parquet", broken)
+    main = ["-m", "verl.trainer.main_ppo"]
+    done = command_line(tmp_path, main, "data.train_files=broken.parquet")
+    assert done.returncode == 2
+    assert len(errors(done)) == 1
+    assert re.match(r"sparft: error: broken\.parquet, row 1\b.*prompt", errors(done)[0])
+    assert "Traceback" not in done.stderr
+    assert "ray" not in done.stdout.lower()
