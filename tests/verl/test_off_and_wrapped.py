@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from torch.utils.data import RandomSampler
+from omegaconf import OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
+from verl.trainer.ppo.utils import create_rl_sampler
 
 from tests.verl.conftest import Workspace
 from tests.verl.harness import VerlRun
@@ -49,15 +51,19 @@ def wrapped(workspace: Workspace) -> VerlRun:
     return run
 
 
-def verls_own_prompts(folder: Path, steps: int) -> list[list[str]]:
-    """Questions of each batch as verl's shuffled sampler hands them out."""
-    import torch
-
+def verls_own_prompts(folder: Path, workers: int) -> list[list[str]]:
+    """Questions of the first batches as verl's own sampler and loader hand them out."""
     rows = pq.read_table(folder / "train.parquet").to_pylist()
-    generator = torch.Generator()
-    generator.manual_seed(7)
-    order = list(RandomSampler(rows, generator=generator))
-    batches = [order[4 * step : 4 * step + 4] for step in range(steps)]
+    config = OmegaConf.create({"shuffle": True, "seed": 7})
+    loader = StatefulDataLoader(
+        range(len(rows)),
+        batch_size=4,
+        num_workers=workers,
+        drop_last=True,
+        collate_fn=list,
+        sampler=create_rl_sampler(config, rows),
+    )
+    batches = [batch for batch, _ in zip(loader, range(3), strict=False)]
     return [sorted(rows[i]["prompt"][0]["content"] for i in batch) for batch in batches]
 
 
@@ -66,16 +72,17 @@ def test_without_a_name_the_metrics_and_picked_rows_are_verls_own(
 ) -> None:
     assert len(plain.metrics) == 3
     assert not [key for row in plain.metrics for key in row if "sparft" in key]
-    trained = workspace.prompts_by_step("plain")
-    for got, questions in zip(trained, verls_own_prompts(workspace.folder, 3), strict=True):
-        assert len(got) == len(questions)
-        assert all(any(question in text for text in got) for question in questions)
+    verls_default_workers = 8
+    assert workspace.prompts_by_step("plain") == verls_own_prompts(
+        workspace.folder, verls_default_workers
+    )
 
 
 def test_memory_alone_leaves_the_recipes_order_as_it_is(
-    workspace: Workspace, plain: VerlRun, wrapped: VerlRun
+    workspace: Workspace, wrapped: VerlRun
 ) -> None:
-    assert workspace.prompts_by_step("wrapped") == workspace.prompts_by_step("plain")
+    # torchdata shuffles differently with and without loader workers; the memory needs none.
+    assert workspace.prompts_by_step("wrapped") == verls_own_prompts(workspace.folder, workers=0)
     assert not [key for row in wrapped.metrics for key in row if "curriculum" in key]
 
 

@@ -15,7 +15,7 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.pool import Pool, every_core
 from sparft_plugin.prompts import prompt_id
 
 
@@ -68,6 +68,10 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
                 options, self.pool.prompts if self.pool else [], self.texts.__getitem__
             )
         )
+        if self.pool is not None and options.reduction is not None:
+            # A reduced pool is small: encode its queries now, while the cores are idle.
+            with every_core():
+                self.run.encode_queries(self.texts)
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""

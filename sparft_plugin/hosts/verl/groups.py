@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,8 +164,3 @@ def _position(key: str) -> tuple[str, int, int]:
 def _order(group: FinishedGroup) -> tuple[int, str]:
     pick = group.tag.get("pick")
     return (-1 if pick is None else int(pick), str(group.tag["id"]))
-
-
-def unseen(groups: Iterable[FinishedGroup], known: Mapping[str, Any]) -> list[str]:
-    """Prompt ids of the groups that a mapping does not hold yet, each once, in order."""
-    return list(dict.fromkeys(g.tag["id"] for g in groups if g.tag["id"] not in known))

@@ -139,7 +139,7 @@ def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
     """Reduce the prompts, or take all of them as one arm."""
     if options.reduction is None:
         return [Prompt(identity) for identity in table.ids]
-    with _every_core():
+    with every_core():
         reduction = reduce_cached(table, options.reduction)
     return [
         Prompt(identity, int(arm), None if math.isnan(difficulty) else float(difficulty))
@@ -150,7 +150,7 @@ def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
 
 
 @contextmanager
-def _every_core() -> Iterator[None]:
+def every_core() -> Iterator[None]:
     """Let torch use all cores: Ray gives an actor one, and no worker needs the others yet."""
     threads = torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))

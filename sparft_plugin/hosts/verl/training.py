@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt
 from sparft_plugin.curriculum.base import check_keys
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups, unseen
+from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.reduction.embed import Embedder
@@ -113,7 +113,7 @@ class TrainingRun:
         if self.memory is None or not trained:
             return []
         with self.timer.part("encode_queries"):
-            self._encode_queries(groups)
+            self.encode_queries([str(group.tag["id"]) for group in groups])
         with self.timer.part("memory"):
             remembered = [self._memory_group(group) for group in groups]
             terms = self.memory.score(remembered[: len(trained)])
@@ -122,10 +122,10 @@ class TrainingRun:
             add_to_rewards(partition, trained, [term.total for term in terms])
         return terms
 
-    def _encode_queries(self, groups: Sequence[FinishedGroup]) -> None:
-        new = unseen(groups, self.queries)
-        if new:
-            assert self.embedder is not None
+    def encode_queries(self, prompt_ids: Iterable[str]) -> None:
+        """Encode the prompts that the memory has not met yet, each once."""
+        new = [i for i in dict.fromkeys(prompt_ids) if i not in self.queries]
+        if new and self.embedder is not None:
             vectors = self.embedder.encode([self.text_of(prompt_id) for prompt_id in new])
             self.queries.update(zip(new, vectors, strict=True))
 

@@ -1,0 +1,193 @@
+"""The road of `run_sparft_memory.sh` on a CPU: real questions, real verl, a tiny byte-level model.
+
+python recipes/gsm8k/smoke_cpu.py FOLDER_WITH_TRAIN_AND_TEST_JSONL
+
+It proves that every part runs, from jsonl to trainer steps. It shows no learning: the tiny model
+solves no GSM8K question, so all outcome rewards are 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import prepare
+
+RECIPE = Path(__file__).resolve().parent
+TINY_MODEL = RECIPE.parent / "quickstart" / "model"
+BESIDE_THE_REPOSITORY = RECIPE.parents[2] / "shared" / "data" / "gsm8k"
+
+PROMPT_TOKENS = 1100
+"""The longest question with its instruction has 1,063 bytes, and a byte is a token here."""
+RESPONSE_TOKENS = 16
+MODEL_TOKENS = 1120
+
+ENVIRONMENT = {
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+
+def say(text: str) -> None:
+    """Tell the user what happens now."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def lengthened_model(source: Path, target: Path) -> None:
+    """Copy the tiny model with room for long prompts.
+
+    Its positions are rotary, so no weight depends on their number; vLLM and transformers read the
+    limit from these two files.
+    """
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    for name, key in (
+        ("config.json", "max_position_embeddings"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        path = target / name
+        settings = json.loads(path.read_text()) | {key: MODEL_TOKENS}
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def overrides(steps: int) -> list[str]:
+    """Return what a CPU and a tiny model need beyond the GPU recipe."""
+    settings = {
+        "+sparft_platform": "cpu",
+        "+sparft.memory.warmup_steps": 2,  # so that the explore term shows within a few steps
+        "data.train_batch_size": 8,
+        "data.max_prompt_length": PROMPT_TOKENS,
+        "data.max_response_length": RESPONSE_TOKENS,
+        "data.val_max_samples": 32,
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 8,
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": 1200,  # no flash attention here
+        "actor_rollout_ref.rollout.n": 4,
+        "actor_rollout_ref.rollout.max_model_len": MODEL_TOKENS,
+        "actor_rollout_ref.rollout.max_num_seqs": 32,
+        "actor_rollout_ref.rollout.max_num_batched_tokens": 4096,
+        "reward.num_workers": 1,
+        "trainer.total_training_steps": steps,
+        "trainer.test_freq": steps,
+        "trainer.save_freq": -1,
+    }
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def train(out: Path, steps: int) -> list[dict[str, Any]]:
+    """Run verl, its output in ``train.log``, and return the metrics of its steps."""
+    log, metrics, cache = out / "train.log", out / "metrics.jsonl", out / "cache"
+    metrics.unlink(missing_ok=True)
+    reduced = any(cache.glob("reductions/*.json"))
+    environment = dict(os.environ) | ENVIRONMENT
+    environment |= {
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
+        "PYTHON": sys.executable,
+        "MODEL_PATH": str(out / "model"),
+        "DATA_DIR": str(out / "data"),
+        "OUT_DIR": str(out),
+        "SPARFT_CACHE": str(cache),
+    }
+    command = ["bash", str(RECIPE / "run_sparft_memory.sh"), *overrides(steps)]
+    shown = 0
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command, stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=out
+        )
+        say(f"verl's own output: {log}; Ray, FSDP and vLLM take a minute or more to start")
+        if reduced:
+            say("reduction: found in the cache of an earlier run")
+        while process.poll() is None:
+            time.sleep(0.5)
+            reduced = reduced or say_reduction(cache)
+            shown = say_steps(metrics, shown, steps)
+    say_steps(metrics, shown, steps)
+    if process.returncode:
+        sys.stderr.write("".join(log.open(errors="replace").readlines()[-40:]))
+        sys.exit(f"training failed with exit code {process.returncode}; all output is in {log}")
+    return [row for row in logged(metrics) if "sparft/pass_rate" in row["data"]]
+
+
+def say_reduction(cache: Path) -> bool:
+    """Show where the time of the reduction went, once it is there."""
+    entry = next(cache.glob("reductions/*.json"), None)
+    if entry is None:
+        return False
+    manifest = json.loads(entry.read_text())["body"]["manifest"]
+    parts = ", ".join(f"{part} {took:.2f} s" for part, took in manifest["seconds"].items())
+    say(f"reduction: {manifest['kept']} of {manifest['pool']} questions; {parts}")
+    return True
+
+
+def logged(metrics: Path) -> list[dict[str, Any]]:
+    """Return the rows written so far."""
+    if not metrics.exists():
+        return []
+    return [json.loads(line) for line in metrics.read_text().split("\n")[:-1]]
+
+
+def say_steps(metrics: Path, shown: int, steps: int) -> int:
+    """Show the steps logged since the last call; return how many rows are shown now."""
+    rows = logged(metrics)
+    for row in rows[shown:]:
+        data = row["data"]
+        if "sparft/pass_rate" in data:
+            say(
+                f"step {row['step']}/{steps}  pass rate {data['sparft/pass_rate']:.2f}  wasted "
+                f"groups {data['sparft/wasted_group_share']:.2f}  explore "
+                f"{data['sparft/reward/explore']:.2f}  failures in memory "
+                f"{data['sparft/memory/failure']:.0f}  {data['timing_s/step']:.1f} s"
+            )
+    return len(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prepare, train and report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "data",
+        nargs="?",
+        type=Path,
+        default=BESIDE_THE_REPOSITORY,
+        help="folder with train.jsonl and test.jsonl (default: ../shared/data/gsm8k)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/gsm8k/smoke_cpu"))
+    parser.add_argument("--model", type=Path, default=TINY_MODEL, help="a byte-level Qwen2")
+    parser.add_argument("--steps", type=int, default=6)
+    args = parser.parse_args(argv)
+    out: Path = args.out.resolve()
+    began = time.monotonic()
+
+    say("\n== [1/3] prepare: GSM8K to verl's parquet")
+    jsonl = ["--train", str(args.data / "train.jsonl"), "--test", str(args.data / "test.jsonl")]
+    if prepare.main([*jsonl, "--out", str(out / "data"), "--overwrite"]):
+        sys.exit(2)
+    if not args.model.is_dir():
+        sys.exit(f"{args.model} is no folder; give --model a byte-level Qwen2.")
+    lengthened_model(args.model, out / "model")
+
+    say(f"\n== [2/3] train: run_sparft_memory.sh on a CPU, {args.steps} steps")
+    done = train(out, args.steps)
+    if len(done) < args.steps:
+        sys.exit(f"only {len(done)} of {args.steps} steps were logged; see {out / 'train.log'}.")
+
+    say(f"\n== [3/3] report; {time.monotonic() - began:.0f} s in all")
+    report = ["report", str(out / "metrics.jsonl"), "-o", str(out / "report.png")]
+    sys.exit(subprocess.run([sys.executable, "-m", "sparft_plugin", *report]).returncode)
+
+
+if __name__ == "__main__":
+    main()
