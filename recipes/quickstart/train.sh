@@ -30,13 +30,13 @@ exec "${PYTHON:-python}" -m verl.trainer.main_ppo \
   reward.num_workers=1 \
   actor_rollout_ref.model.path="$recipe/model" \
   actor_rollout_ref.model.use_remove_padding=True \
-  actor_rollout_ref.actor.optim.lr=1e-3 \
+  actor_rollout_ref.actor.optim.lr=2e-4 \
   actor_rollout_ref.actor.ppo_mini_batch_size=$prompts \
-  actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=$samples \
+  actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16 \
   actor_rollout_ref.actor.checkpoint.save_contents='[model,optimizer,extra,hf_model]' \
   actor_rollout_ref.rollout.n=$rollouts \
   actor_rollout_ref.rollout.temperature=1.0 \
-  actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=$samples \
+  actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=16 \
   actor_rollout_ref.rollout.max_model_len=112 \
   actor_rollout_ref.rollout.max_num_seqs=$samples \
   actor_rollout_ref.rollout.max_num_batched_tokens=2048 \

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.base import Curriculum, Outcome, Prompt
+from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.records import Outcome, Prompt
 from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
 from sparft_plugin.errors import SparftError
 

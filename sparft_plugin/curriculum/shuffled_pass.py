@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparft_plugin.curriculum.base import Prompt
+from sparft_plugin.curriculum.records import Prompt
 
 
 @dataclass

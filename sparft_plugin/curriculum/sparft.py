@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.base import Outcome
+from sparft_plugin.curriculum.records import Outcome
 from sparft_plugin.errors import SparftError
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparft_plugin.curriculum.base import Curriculum, Outcome, Prompt
+from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.records import Outcome, Prompt
 from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
 
 

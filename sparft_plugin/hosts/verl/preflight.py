@@ -125,9 +125,8 @@ def check(config: DictConfig) -> None:
         f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} is not supported yet; use sync.",
     )
     _require(
-        config.reward.reward_model.enable is False or options.memory is None,
-        "reward.reward_model.enable=True cannot be combined with sparft.memory yet; use a reward "
-        "function, or a sparft name without memory.",
+        not config.reward.reward_model.enable,
+        "reward.reward_model.enable=True is not supported yet; use a reward function.",
     )
     check_data(config, options)
 

@@ -1,0 +1,92 @@
+"""What passes between a curriculum and its host: prompts, picks and outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A training row as a curriculum sees it.
+
+    Parameters
+    ----------
+    id : str
+        Content hash of the prompt (``prompts.prompt_id``).
+    arm : int >= 0
+        The cluster the prompt belongs to.
+    difficulty : float in [0, 1] or None
+        0 = always solved; None when no difficulty is known.
+    """
+
+    id: str
+    arm: int = 0
+    difficulty: float | None = None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One selection of a prompt; ``pick_id`` counts up from 0 and is never reused."""
+
+    pick_id: int
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a curriculum is told about a finished group.
+
+    Parameters
+    ----------
+    pick : Pick
+        The selection this group answers.
+    accuracies : float array, shape (rollouts,), values in [0, 1]
+        Raw accuracy of each rollout, before any intrinsic or shaped reward.
+    advantages : float array, shape (rollouts,)
+        GRPO advantages inside the group, from the outcome reward.
+    model_version : int
+        The trainer step whose weights began the group.
+
+    Raises
+    ------
+    SparftError
+        If the group is empty, the shapes differ, or a value is outside its range.
+    """
+
+    pick: Pick
+    accuracies: NDArray[np.float64]
+    advantages: NDArray[np.float64]
+    model_version: int = 0
+
+    def __post_init__(self) -> None:
+        name = f"the group of prompt {self.pick.prompt.id}"
+        if self.accuracies.ndim != 1 or self.accuracies.size == 0:
+            raise SparftError(f"{name} has no rollouts; expire the pick instead of observing it.")
+        if self.advantages.shape != self.accuracies.shape:
+            raise SparftError(
+                f"{name} has {self.accuracies.size} accuracies but {self.advantages.size} "
+                "advantages; give one of each per rollout."
+            )
+        # A NaN fails both comparisons, so it is refused with the rest.
+        if not ((self.accuracies >= 0) & (self.accuracies <= 1)).all():
+            raise SparftError(
+                f"{name} has an accuracy outside [0, 1]: {self.accuracies.tolist()}; return 'acc' "
+                "between 0 and 1 from the reward function."
+            )
+        if not np.isfinite(self.advantages).all():
+            raise SparftError(f"{name} has a NaN or infinite advantage; check its rewards.")
+
+    @property
+    def pass_rate(self) -> float:
+        """Mean accuracy of the group, in [0, 1]."""
+        return float(self.accuracies.mean())
+
+    @property
+    def wasted(self) -> bool:
+        """Whether all rollouts fared alike, which leaves GRPO no gradient."""
+        return bool(np.ptp(self.accuracies) == 0)
