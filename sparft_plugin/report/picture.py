@@ -30,6 +30,7 @@ def draw(steps: Sequence[Step], path: Path) -> None:
         ) from error
     picks = picks_per_arm(steps)
     numbers = [step.step for step in steps]
+    span = (numbers[0] - 0.5, numbers[-1] + 0.5)
     figure = Figure(figsize=(9, 6.5 if len(picks) else 3.5), layout="constrained")
     rows = 2 if len(picks) else 1
     if len(picks):
@@ -39,7 +40,7 @@ def draw(steps: Sequence[Step], path: Path) -> None:
             aspect="auto",
             cmap="Blues",
             interpolation="nearest",
-            extent=(numbers[0] - 0.5, numbers[-1] + 0.5, len(picks) - 0.5, -0.5),
+            extent=(*span, len(picks) - 0.5, -0.5),
         )
         arms.set_yticks(range(len(picks)))
         arms.set(ylabel="arm", title="Picks per arm")
@@ -52,7 +53,7 @@ def draw(steps: Sequence[Step], path: Path) -> None:
         values = series(steps, name)
         rates.plot(numbers, values, ".", color=colour, alpha=0.35)
         rates.plot(numbers, running_mean(values), color=colour, label=f"{label}, mean of {WINDOW}")
-    rates.set(xlabel="step", ylim=(0, 1), title="Training prompts, sampled rollouts")
+    rates.set(xlabel="step", xlim=span, ylim=(0, 1), title="Training prompts, sampled rollouts")
     rates.legend(loc="upper left", frameon=False)
     rates.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150, format="png")
