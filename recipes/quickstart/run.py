@@ -20,7 +20,7 @@ import numpy as np
 
 RECIPE = Path(__file__).resolve().parent
 MODEL = RECIPE / "model"
-STEPS = 60
+STEPS = 50
 SAMPLES = 4
 
 

@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1 TOKENIZE
 export RAY_memory_monitor_refresh_ms=0
 export VERL_FILE_LOGGER_PATH="$out/metrics.jsonl"
 
-steps=${STEPS:-60}
+steps=${STEPS:-50}
 prompts=16
 rollouts=8
 samples=$((prompts * rollouts))
