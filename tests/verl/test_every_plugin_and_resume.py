@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import numpy as np
@@ -163,21 +162,10 @@ def test_the_resumed_picks_are_those_the_saved_state_would_make(
 def test_a_resumed_run_equals_the_uninterrupted_one(
     workspace: Workspace, first: VerlRun, resumed: VerlRun, uninterrupted: VerlRun
 ) -> None:
-    in_two = [decisions(row) for row in [*first.metrics, *resumed.metrics]]
-    assert in_two == [decisions(row) for row in uninterrupted.metrics]
-    resumed_state, whole_state = checkpoint(workspace, 5), checkpoint(workspace, 5, "one_go")
-    assert resumed_state["curriculum"] == whole_state["curriculum"]
-    resumed_memory, whole_memory = arrays(resumed_state), arrays(whole_state)
-    assert list(resumed_memory) == list(whole_memory)
-    for name, values in whole_memory.items():
-        # Which responses are encoded together depends on timing, and with it an embedding's last
-        # bits.
-        np.testing.assert_allclose(resumed_memory[name], values, atol=2e-3, err_msg=name)
-
-
-def arrays(state: dict) -> dict[str, np.ndarray]:
-    """Unpack the saved memory."""
-    return dict(np.load(io.BytesIO(state["memory"]), allow_pickle=False))
+    in_two = [*first.metrics, *resumed.metrics]
+    for step, (row, whole) in enumerate(zip(in_two, uninterrupted.metrics, strict=True), start=1):
+        assert decisions(row) == decisions(whole), f"step {step}"
+    assert checkpoint(workspace, 5) == checkpoint(workspace, 5, "one_go")
 
 
 def decisions(row: dict) -> dict:

@@ -40,8 +40,12 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         self.batcher: MicroBatcher | None = None
         memory = config.sparft.memory
         if memory is not None:
+            # One text a forward pass: an embedding then does not depend on what else was waiting,
+            # so a resumed run remembers the same numbers.
             embedder = plugins.build(
-                "embedder", "sentence_transformers", {"model": memory.encoder, "progress": False}
+                "embedder",
+                "sentence_transformers",
+                {"model": memory.encoder, "batch_size": 1, "progress": False},
             )
             self.batcher = MicroBatcher(embedder.encode)
 
