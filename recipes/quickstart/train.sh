@@ -16,6 +16,8 @@ steps=${STEPS:-50}
 prompts=16
 rollouts=8
 samples=$((prompts * rollouts))
+# Memory-R+ pays for exploration after a warm-up; the paper's 50 steps would be this whole run.
+warmup=10
 
 exec "${PYTHON:-python}" -m verl.trainer.main_ppo \
   hydra.run.dir="$out/hydra" \
@@ -50,5 +52,6 @@ exec "${PYTHON:-python}" -m verl.trainer.main_ppo \
   trainer.total_epochs=1000 \
   trainer.total_training_steps=$steps \
   trainer.default_local_dir="$out/checkpoints" \
-  "$@" \
-  +sparft=sparft_memory
+  +sparft=sparft_memory \
+  +sparft.memory.warmup_steps=$warmup \
+  "$@"
