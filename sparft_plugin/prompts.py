@@ -69,7 +69,7 @@ def columns_needed(prompt_key: str = "prompt", difficulty_key: str | None = None
 class PromptTable:
     """Unique, valid prompts of one training set, in source order.
 
-    Build one with ``from_parquet``, ``from_rows`` or ``from_columns``. Rows count from 0. The same
+    Build one with ``from_parquet`` or ``from_rows``. Rows count from 0. The same
     prompt with the same ground truth is kept once, at its first row, with the mean of its labels.
     """
 
@@ -181,46 +181,6 @@ class PromptTable:
         columns = read_row_columns(rows, names, source)
         places = (Place(source, row) for row in range(len(rows)))
         return _build(columns, places, source, prompt_key, difficulty_key)
-
-    @classmethod
-    def from_columns(
-        cls,
-        prompts: Sequence[Any],
-        data_sources: Sequence[Any],
-        reward_models: Sequence[Any],
-        difficulties: Sequence[Any] | None = None,
-        *,
-        source: str = "dataset",
-        prompt_key: str = "prompt",
-        difficulty_key: str = "difficulty",
-    ) -> PromptTable:
-        """Read columns that are already in memory, such as those of a HuggingFace dataset.
-
-        Parameters
-        ----------
-        prompts, data_sources, reward_models : sequence
-            Chat messages, data source and reward model of each row, all of length n.
-        difficulties : sequence of float, optional
-            Labels of each row, length n.
-        source : str, default "dataset"
-            Name of the data, for messages and manifests.
-        prompt_key, difficulty_key : str
-            Names of these columns, for messages and manifests.
-
-        Raises
-        ------
-        SparftError
-            If the columns differ in length or a row is invalid.
-        """
-        key = None if difficulties is None else difficulty_key
-        given = [prompts, data_sources, reward_models]
-        columns = [list(column) for column in [*given, difficulties] if column is not None]
-        names = columns_needed(prompt_key, key)
-        lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
-        if len(set(lengths.values())) > 1:
-            raise SparftError(f"the columns of {source} differ in length: {lengths}.")
-        places = (Place(source, row) for row in range(len(columns[0])))
-        return _build(columns, places, source, prompt_key, key)
 
 
 class _First(NamedTuple):

@@ -85,8 +85,3 @@ class Outcome:
     def pass_rate(self) -> float:
         """Mean accuracy of the group, in [0, 1]."""
         return float(self.accuracies.mean())
-
-    @property
-    def wasted(self) -> bool:
-        """Whether all rollouts fared alike, which leaves GRPO no gradient."""
-        return bool(np.ptp(self.accuracies) == 0)

@@ -108,18 +108,12 @@ def test_labels_within_unit_range_stay_and_others_are_min_max_mapped(labels, exp
     assert got.difficulty_range == mapped
 
 
-def test_parquet_rows_and_columns_agree(tmp_path):
+def test_parquet_and_rows_agree(tmp_path):
     rows = sums(7)
     a, b = write(tmp_path / "a.parquet", rows[:3]), write(tmp_path / "b.parquet", rows[3:])
     read = PromptTable.from_parquet([a, str(b)], difficulty_key=KEY)
-    columns = PromptTable.from_columns(
-        [r["prompt"] for r in rows],
-        [r["data_source"] for r in rows],
-        [r["reward_model"] for r in rows],
-        [r["extra_info"]["difficulty"] for r in rows],
-    )
-    assert read.ids == columns.ids == table(rows, KEY).ids
-    assert read.fingerprint == columns.fingerprint == table(rows, KEY).fingerprint
+    assert read.ids == table(rows, KEY).ids
+    assert read.fingerprint == table(rows, KEY).fingerprint
     assert read.rows.tolist() == list(range(7))
     assert read.source == "a.parquet, b.parquet"
 
@@ -237,8 +231,3 @@ def test_nothing_to_read_is_an_error():
         table([])
     with pytest.raises(SparftError, match="name at least one"):
         PromptTable.from_parquet([])
-
-
-def test_columns_of_different_length_are_refused():
-    with pytest.raises(SparftError, match="differ in length.*'data_source': 2"):
-        PromptTable.from_columns([row()["prompt"]], ["a", "b"], [row()["reward_model"]])

@@ -60,7 +60,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.pool: Pool | None = None
         if options.curriculum is not None:
             self.pool = Pool.from_dataset(self.inner, config, options)
-            self.pool.check_lengths(tokenizer, config)
+            if not config.filter_overlong_prompts:
+                self.pool.check_lengths(tokenizer, config)
             self.texts = dict(self.pool.texts)
         self.length = max(len(self.inner), config.train_batch_size if self.pool else 0)
         self.run = training.start(

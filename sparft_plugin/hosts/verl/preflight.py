@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.encoder import memory_encoder
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
 MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
@@ -142,14 +143,15 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     from sparft_plugin.prompts import PromptTable
     from sparft_plugin.reduction.pipeline import check_possible
 
-    if options.reduction is not None:
-        reach(options.reduction.embedder, options.reduction.encoder)
+    # An identity is looked up without loading the weights; one that cannot be reached is refused.
+    reduction = options.reduction
+    if reduction is not None:
+        _ = plugins.build("embedder", reduction.embedder, {"model": reduction.encoder}).identity
     if options.memory is not None:
-        reach("sentence_transformers", options.memory["encoder"])
+        _ = memory_encoder(options.memory["encoder"]).identity
     files = config.data.train_files
     _require(bool(files), "data.train_files is empty; name your training files.")
     files = [files] if isinstance(files, str) else list(files)
-    reduction = options.reduction
     if options.wraps.dataset.path is None and all(
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
     ):
@@ -160,18 +162,6 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
         )
         if reduction is not None:
             check_possible(prompts, reduction)
-
-
-def reach(embedder: str, encoder: str) -> str:
-    """Look an encoder's weights up without loading them, and return their identity.
-
-    Raises
-    ------
-    SparftError
-        If they cannot be reached.
-    """
-    identity: str = plugins.build("embedder", embedder, {"model": encoder}).identity
-    return identity
 
 
 def _require(holds: bool, sentence: str) -> None:

@@ -12,8 +12,8 @@ from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.utils.import_utils import load_extern_object
 
-from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 
 
@@ -40,14 +40,7 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         self.batcher: MicroBatcher | None = None
         memory = config.sparft.memory
         if memory is not None:
-            # One text a forward pass: an embedding then does not depend on what else was waiting,
-            # so a resumed run remembers the same numbers.
-            embedder = plugins.build(
-                "embedder",
-                "sentence_transformers",
-                {"model": memory.encoder, "batch_size": 1, "progress": False},
-            )
-            self.batcher = MicroBatcher(embedder.encode)
+            self.batcher = MicroBatcher(memory_encoder(memory.encoder).encode)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one rollout; see the class."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt
 from sparft_plugin.curriculum.base import check_keys
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
@@ -48,9 +48,7 @@ class TrainingRun:
         self.memory: IntrinsicReward | None = options.build_memory()
         self.embedder: Embedder | None = None
         if self.memory is not None:
-            self.embedder = plugins.build(
-                "embedder", "sentence_transformers", {"model": self.memory.encoder}
-            )
+            self.embedder = memory_encoder(self.memory.encoder)
             # The saved memory names the weights, not only the model: other weights are refused.
             self.memory.encoder = self.embedder.identity
         self.text_of = text_of
