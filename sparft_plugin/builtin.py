@@ -9,16 +9,33 @@ from sparft_plugin.hookspecs import hookimpl
 
 @hookimpl
 def register_embedders() -> dict[str, type[Any]]:
-    from sparft_plugin.reduction.embed import SentenceTransformerEmbedder
+    from sparft_plugin.reduction.embedders.sentence_transformer import (
+        SentenceTransformerEmbedder,
+    )
+    from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
 
-    return {"sentence_transformers": SentenceTransformerEmbedder}
+    return {"model2vec": Model2VecEmbedder, "sentence_transformers": SentenceTransformerEmbedder}
 
 
 @hookimpl
 def register_selectors() -> dict[str, type[Any]]:
-    from sparft_plugin.reduction.select import FarthestPoint, RandomChoice
+    from sparft_plugin.reduction.selectors.d3 import D3
+    from sparft_plugin.reduction.selectors.difficulty_spread import DifficultySpread
+    from sparft_plugin.reduction.selectors.farthest_point import FarthestPoint
+    from sparft_plugin.reduction.selectors.limr import Limr
+    from sparft_plugin.reduction.selectors.medoid import Medoid
+    from sparft_plugin.reduction.selectors.nearest_centroid import NearestCentroid
+    from sparft_plugin.reduction.selectors.random_choice import RandomChoice
 
-    return {"farthest_point": FarthestPoint, "random": RandomChoice}
+    return {
+        "d3": D3,
+        "difficulty_spread": DifficultySpread,
+        "farthest_point": FarthestPoint,
+        "limr": Limr,
+        "medoid": Medoid,
+        "nearest_centroid": NearestCentroid,
+        "random": RandomChoice,
+    }
 
 
 @hookimpl

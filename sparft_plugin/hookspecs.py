@@ -25,7 +25,7 @@ def register_embedders() -> Mapping[str, type[Any]]:
 
 @hookspec
 def register_selectors() -> Mapping[str, type[Any]]:
-    """Rules that keep representatives of a cluster, by name (``reduction/select.py``)."""
+    """Rules that keep representatives of a cluster, by name (``reduction/selectors/base.py``)."""
     raise NotImplementedError
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin._prompt_columns import read_parquet_columns, read_row_columns
-from sparft_plugin._prompt_rows import (
+from sparft_plugin.corpus import Columns, Corpus
+from sparft_plugin.corpus.corpus import Row
+from sparft_plugin.corpus.rows import (
     Place,
     canonical_json,
     read_data_source,
@@ -24,6 +25,7 @@ from sparft_plugin._prompt_rows import (
     read_messages,
     read_user_text,
 )
+from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.errors import SparftError
 
 NO_DIFFICULTY = "set difficulty_key=null (leave out --difficulty-key)"
@@ -59,18 +61,13 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def columns_needed(prompt_key: str = "prompt", difficulty_key: str | None = None) -> list[str]:
-    """Names of the columns that a prompt table reads, in the order it reads them."""
-    names = [prompt_key, "data_source", "reward_model"]
-    return names if difficulty_key is None else [*names, difficulty_key]
-
-
 @dataclass(frozen=True, eq=False)
 class PromptTable:
     """Unique, valid prompts of one training set, in source order.
 
-    Build one with ``from_parquet`` or ``from_rows``. Rows count from 0. The same
+    Build one with ``from_corpus``, ``from_parquet`` or ``from_rows``. Rows count from 0. The same
     prompt with the same ground truth is kept once, at its first row, with the mean of its labels.
+    Texts lie on disk: memory holds about 300 bytes a prompt, whatever its length.
     """
 
     source: str
@@ -79,39 +76,47 @@ class PromptTable:
     """Row of each prompt in its source, shape (n,), increasing."""
     ids: tuple[str, ...]
     """``prompt_id`` of each prompt, n distinct ids."""
-    texts: tuple[str, ...]
-    """Text of each prompt's user messages."""
-    labels: NDArray[np.float64] | None
-    """Difficulty of each prompt on the scale of the data, shape (n,); None if none was named."""
-    duplicates: int
-    """Rows left out because an earlier row holds the same prompt."""
+    texts: Sequence[str]
+    """Text of each prompt: its user messages, or the plain string before it met a template."""
+    labels: Mapping[str, NDArray[np.float64]]
+    """Difficulty labels by column, on the scale of the data, shape (n,) each; NaN if not known."""
+    others: Mapping[int, tuple[int, ...]]
+    """Later rows of the same prompt, by the position of the prompt in this table."""
     fingerprint: str
     """32 hex digits over ids, ground truths and labels; the same for every order of the rows."""
-    difficulty_key: str | None = None
-    """Name of the column that the labels come from."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    @cached_property
-    def difficulty_range(self) -> tuple[float, float] | None:
-        """Labels (lo, hi) that stand for difficulty 0 and 1; (0, 1) if all labels lie within."""
-        if self.labels is None:
-            return None
-        low, high = float(self.labels.min()), float(self.labels.max())
-        return (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
+    @property
+    def duplicates(self) -> int:
+        """Rows left out because an earlier row holds the same prompt."""
+        return sum(map(len, self.others.values()))
 
-    @cached_property
-    def difficulties(self) -> NDArray[np.float64] | None:
-        """Difficulty of each prompt in [0, 1], 0 = always solved, shape (n,); None without labels.
+    @classmethod
+    def from_corpus(
+        cls, corpus: Corpus, *, label_keys: Sequence[str] = (), complete: bool = True
+    ) -> PromptTable:
+        """Read through a corpus once.
 
-        Labels within [0, 1] are taken as they are; other scales are min-max mapped.
+        Parameters
+        ----------
+        corpus : Corpus
+            Its columns say where prompt, answer and data source stand.
+        label_keys : sequence of str
+            Columns of difficulty labels, possibly dotted: ``extra_info.difficulty``.
+        complete : bool, default True
+            Refuse a row without a label; otherwise its label is NaN.
+
+        Raises
+        ------
+        SparftError
+            If a source cannot be read, a column is missing or a row is invalid.
         """
-        if self.labels is None or self.difficulty_range is None:
-            return None
-        low, high = self.difficulty_range
-        mapped: NDArray[np.float64] = (self.labels - low) / (high - low)
-        return mapped
+        reading = _Reading(tuple(label_keys), complete)
+        for number, row in enumerate(corpus.scan(label_keys)):
+            reading.add(number, row, corpus)
+        return reading.table(corpus.name)
 
     @classmethod
     def from_parquet(
@@ -138,23 +143,13 @@ class PromptTable:
             If a file cannot be read, a column is missing or a row is invalid.
         """
         files = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-        if not files:
-            raise SparftError("no parquet file was given; name at least one.")
-        names = columns_needed(prompt_key, difficulty_key)
-        tables = [read_parquet_columns(Path(file), names) for file in files]
-        places = (
-            Place(str(file), row)
-            for file, table in zip(files, tables, strict=True)
-            for row in range(len(table[0]))
-        )
-        columns = [[value for table in tables for value in table[i]] for i in range(len(names))]
-        source = ", ".join(Path(file).name for file in files)
-        return _build(columns, places, source, prompt_key, difficulty_key)
+        corpus = Corpus.open([Path(file) for file in files], Columns(prompt_key, template=None))
+        return cls.from_corpus(corpus, label_keys=_keys(difficulty_key))
 
     @classmethod
     def from_rows(
         cls,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, Any]],
         *,
         source: str,
         prompt_key: str = "prompt",
@@ -164,7 +159,7 @@ class PromptTable:
 
         Parameters
         ----------
-        rows : iterable of mapping
+        rows : sequence of mapping
             Rows with ``prompt_key``, ``data_source`` and ``reward_model``.
         source : str
             Name of the data, for messages and manifests.
@@ -176,50 +171,80 @@ class PromptTable:
         SparftError
             If a column is missing or a row is invalid.
         """
-        rows = list(rows)
-        names = columns_needed(prompt_key, difficulty_key)
-        columns = read_row_columns(rows, names, source)
-        places = (Place(source, row) for row in range(len(rows)))
-        return _build(columns, places, source, prompt_key, difficulty_key)
+        corpus = Corpus.of_rows(rows, source, Columns(prompt_key, template=None))
+        return cls.from_corpus(corpus, label_keys=_keys(difficulty_key))
 
 
-class _First(NamedTuple):
-    """What is kept of a prompt when its first row is read."""
-
-    place: Place
-    row: int
-    text: str
-    truth: str
-    labels: list[float]
+def _keys(key: str | None) -> tuple[str, ...]:
+    return () if key is None else (key,)
 
 
-def _build(
-    columns: Sequence[Sequence[Any]],
-    places: Iterator[Place],
-    source: str,
-    prompt_key: str,
-    difficulty_key: str | None,
-) -> PromptTable:
-    if not columns[0]:
-        raise SparftError(f"{source} has no rows; give at least one prompt.")
-    found: dict[str, _First] = {}
-    for row, (place, values) in enumerate(zip(places, zip(*columns, strict=True), strict=True)):
-        messages = read_messages(values[0], place, prompt_key)
-        text = read_user_text(messages, place, prompt_key)
-        data_source = read_data_source(values[1], place)
-        truth = read_ground_truth(values[2], place)
-        labels = [] if difficulty_key is None else [read_label(values[3], place, difficulty_key)]
-        key = _identify(data_source, messages, place, prompt_key)
-        first = found.setdefault(key, _First(place, row, text, truth, labels))
-        if first.truth != truth:
+class _Reading:
+    """The prompts of the rows that were read so far."""
+
+    def __init__(self, label_keys: Sequence[str], complete: bool) -> None:
+        self.label_keys, self.complete = label_keys, complete
+        self.position: dict[str, int] = {}
+        self.rows, self.texts = array("q"), TextSpool()
+        self.truths: list[bytes] = []
+        self.labels: dict[str, dict[int, list[float]]] = {key: {} for key in label_keys}
+        self.others: dict[int, list[int]] = {}
+
+    def add(self, number: int, row: Row, corpus: Corpus) -> None:
+        """Check one row; a prompt that was seen before adds its labels only."""
+        place, key = row.place, corpus.columns.needed()[0]
+        messages = read_messages(row.prompt, place, key)
+        text = read_user_text(messages, place, key)
+        data_source = read_data_source(row.data_source, place)
+        truth = digest(read_ground_truth(row.reward_model, place)).encode()
+        identity = _identify(data_source, messages, place, key)
+        at = self.position.setdefault(identity, len(self.rows))
+        if at == len(self.rows):
+            self.rows.append(number)
+            self.truths.append(truth)
+            self.texts.append(text if row.text is None else row.text)
+        else:
+            self.others.setdefault(at, []).append(number)
+        if self.truths[at] != truth:
+            first = corpus.place(self.rows[at])
             raise place.error(
                 "reward_model.ground_truth",
-                f"the same prompt stands in {first.place.file}, row {first.place.row} with another "
-                "ground truth; correct one of the two or remove it.",
+                f"the same prompt stands in {first.file}, row {first.row} with another ground "
+                "truth; correct one of the two or remove it.",
             )
-        if first.row != row:
-            first.labels.extend(labels)
-    return _assemble(found, len(columns[0]), source, difficulty_key)
+        for name, value in zip(self.label_keys, row.labels, strict=True):
+            if value is not None or self.complete:
+                self.labels[name].setdefault(at, []).append(read_label(value, place, name))
+
+    def table(self, source: str) -> PromptTable:
+        """Put what was read together."""
+        labels = {key: self._means(found) for key, found in self.labels.items()}
+        for key, values in labels.items():
+            _check_varied(values, source, key)
+        return PromptTable(
+            source=source,
+            rows=np.array(self.rows, dtype=np.int64),
+            ids=tuple(self.position),
+            texts=self.texts,
+            labels=labels,
+            others={at: tuple(rows) for at, rows in self.others.items()},
+            fingerprint=self._fingerprint(labels),
+        )
+
+    def _means(self, found: Mapping[int, Sequence[float]]) -> NDArray[np.float64]:
+        values = np.full(len(self.rows), np.nan)
+        for at, known in found.items():
+            values[at] = math.fsum(known) / len(known)
+        return values
+
+    def _fingerprint(self, labels: Mapping[str, NDArray[np.float64]]) -> str:
+        """A sum has no order, so no sorted copy is needed."""
+        total = 0
+        for at, (identity, truth) in enumerate(zip(self.position, self.truths, strict=True)):
+            known = [None if math.isnan(v[at]) else float(v[at]) for v in labels.values()]
+            line = canonical_json([identity, truth.decode(), known])
+            total += int(digest(line), 16)
+        return digest(canonical_json([str(total), len(self.position), list(labels)]))
 
 
 def _identify(
@@ -231,33 +256,12 @@ def _identify(
         raise place.error(key, str(error)) from error
 
 
-def _assemble(
-    found: Mapping[str, _First], total: int, source: str, difficulty_key: str | None
-) -> PromptTable:
-    labels = None
-    if difficulty_key is not None:
-        means = [math.fsum(f.labels) / len(f.labels) for f in found.values()]
-        labels = np.array(means, dtype=np.float64)
-        _check_varied(labels, source, difficulty_key)
-    lines = sorted(
-        canonical_json([key, first.truth, None if labels is None else float(labels[i])])
-        for i, (key, first) in enumerate(found.items())
-    )
-    return PromptTable(
-        source=source,
-        rows=np.array([first.row for first in found.values()], dtype=np.int64),
-        ids=tuple(found),
-        texts=tuple(first.text for first in found.values()),
-        labels=labels,
-        duplicates=total - len(found),
-        fingerprint=digest("\n".join(lines)),
-        difficulty_key=difficulty_key,
-    )
-
-
 def _check_varied(labels: NDArray[np.float64], source: str, key: str) -> None:
-    low, high = float(labels.min()), float(labels.max())
-    if low == high and (len(labels) > 1 or not 0.0 <= low <= 1.0):
+    known = labels[~np.isnan(labels)]
+    if not len(known):
+        raise SparftError(f"{source}, key '{key}': no row has a label; {NO_DIFFICULTY}.")
+    low, high = float(known.min()), float(known.max())
+    if low == high and (len(known) > 1 or not 0.0 <= low <= 1.0):
         raise SparftError(
             f"{source}, key '{key}': the difficulty is {low:g} in every row and tells nothing; "
             f"{NO_DIFFICULTY}."

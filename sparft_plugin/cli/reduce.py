@@ -1,24 +1,44 @@
-"""``sparft reduce``: a training file in, a small training file with arms out."""
+"""``sparft reduce``: a corpus in, a small training file with arms out."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sparft_plugin.cli import reduce_options
+from sparft_plugin.cli.corpus_options import corpus_of
+from sparft_plugin.cli.reduce_plan import plan
+from sparft_plugin.cli.summary import say, summary
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.config import ReductionConfig
-from sparft_plugin.reduction.pipeline import reduce
-from sparft_plugin.reduction.result import Reduction
+from sparft_plugin.reduction.difficulty.combine import Difficulties
+from sparft_plugin.reduction.difficulty.sources import (
+    SourceSpec,
+    find_difficulties,
+    label_keys,
+    parse_source,
+)
+from sparft_plugin.reduction.encode import encode_texts
+from sparft_plugin.reduction.engines import Engine, open_engine
+from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.hygiene import Evaluation, write_pairs
+from sparft_plugin.reduction.pipeline import check_possible, reduce
+from sparft_plugin.reduction.vectors import Vectors, given_vectors
+from sparft_plugin.reduction.vectors.column import save_column
 from sparft_plugin.reduction.write import check_output, manifest_path, write_reduced
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-EXAMPLE_WIDTH = 56
-DEFAULTS = ReductionConfig()
+COLUMN = "column:"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,93 +46,122 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "reduce",
         help="keep a few prompts that stand for all",
-        description="Keep clusters x per-cluster prompts of a training file in verl's schema.",
+        description="Keep a few prompts of a corpus that stand for all, in verl's schema.",
     )
-    parser.add_argument("inputs", nargs="+", metavar="IN.parquet", help="training files")
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT.parquet", help="file to write, never an input"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT.parquet if it exists")
-    parser.add_argument(
-        "--prompt-key", default="prompt", metavar="COLUMN", help="chat messages (default: prompt)"
-    )
-    parser.add_argument(
-        "--difficulty-key",
-        metavar="COLUMN",
-        help="difficulty labels, such as extra_info.difficulty (default: none, meaning only)",
-    )
-    _add_method_options(parser)
+    reduce_options.add(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reduce the input files, write the output and summarise it on stdout.
+    """Reduce the inputs, write the output and summarise it on stdout.
 
     Raises
     ------
     SparftError
         If an input, an option or the output is bad; no file is written then.
     """
+    config = reduce_options.config_of(arguments)
     check_output(arguments.output, arguments.inputs, overwrite=arguments.overwrite)
-    names = ReductionConfig.__dataclass_fields__
-    given = {name: value for name, value in vars(arguments).items() if name in names}
-    config = ReductionConfig(**given)
-    prompts = PromptTable.from_parquet(
-        arguments.inputs, prompt_key=arguments.prompt_key, difficulty_key=config.difficulty_key
-    )
-    reduction = reduce(prompts, config)
-    write_reduced(arguments.inputs, reduction, arguments.output, overwrite=arguments.overwrite)
-    _say(summary(prompts, reduction))
-    _say(f"wrote {arguments.output} and {manifest_path(arguments.output)}\n")
+    page = _page(arguments)
+    specs = [parse_source(text) for text in arguments.difficulty]
+    corpus = corpus_of(arguments)
+    strict = [spec.kind for spec in specs] == ["column"]
+    prompts = PromptTable.from_corpus(corpus, label_keys=label_keys(specs), complete=strict)
+    has = {"difficulties"} if specs else set()
+    if any(spec.kind == "rollouts" for spec in specs):
+        has |= {"curves"}
+    check_possible(prompts, config, has)
+    if arguments.dry_run:
+        say(plan(corpus, prompts, config, arguments))
+        return 0
+    difficulties, curves = _difficulties(specs, prompts, corpus, arguments.prompt_key)
+    engine = open_engine(arguments.engine)
+    with tempfile.TemporaryDirectory(prefix="sparft-") as scratch:
+        vectors = _given(arguments.embeddings, corpus, prompts, Path(scratch))
+        evaluations = _evaluations(arguments, config, engine, embedded=vectors is None)
+        reduction = reduce(
+            prompts,
+            config,
+            embeddings=vectors,
+            difficulties=difficulties,
+            curves=curves,
+            evaluations=evaluations,
+            engine=engine,
+        )
+    write_reduced(corpus, prompts, reduction, arguments.output, overwrite=arguments.overwrite)
+    written = [arguments.output, str(manifest_path(arguments.output))]
+    if reduction.hygiene is not None:
+        pairs = Path(arguments.output).with_suffix(".pairs.jsonl")
+        written.append(str(write_pairs(pairs, reduction.hygiene, prompts, evaluations)))
+    if page is not None:
+        written.append(_write_page(page, reduction, prompts))
+    say(summary(prompts, reduction))
+    say(f"wrote {', '.join(written[:-1])} and {written[-1]}\n")
     return 0
 
 
-def summary(prompts: PromptTable, reduction: Reduction) -> str:
-    """Table of the arms: prompts in the pool, kept, their mean difficulty, and the first one."""
-    text = dict(zip(prompts.ids, prompts.texts, strict=True))
-    lines = [
-        f"kept {len(reduction)} of {len(prompts)} prompts in {len(reduction.counts)} arms; "
-        f"{reduction.duplicates} duplicate rows left out, "
-        f"{reduction.shortfall} missing in small arms.",
-        f"{'arm':>4} {'pool':>7} {'kept':>5} {'difficulty':>10}  example",
-    ]
-    for entry in reduction.manifest["arms"]:
-        first = reduction.ids[int(np.argmax(reduction.arms == entry["arm"]))]
-        lines.append(_arm_line(entry, text[first]))
-    return "\n".join(lines) + "\n"
+def _difficulties(
+    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus, prompt_key: str
+) -> tuple[Difficulties | None, NDArray[np.float64] | None]:
+    if not specs:
+        return None, None
+    return find_difficulties(specs, prompts, corpus, prompt_key=prompt_key)
 
 
-def _add_method_options(parser: argparse.ArgumentParser) -> None:
-    options: list[tuple[str, type, str]] = [
-        ("clusters", int, "arms; more cost k-means time in proportion"),
-        ("per_cluster", int, "prompts kept of each arm; training sees clusters x per-cluster"),
-        ("difficulty_weight", float, "difficulty against meaning in the distance; free"),
-        ("pca_components", int, "dimensions of meaning; more cost k-means time in proportion"),
-        ("selector", str, "rule that keeps representatives: farthest_point or random; free"),
-        ("encoder", str, "text encoder, local folder or hub id; the main cost, larger is slower"),
-        ("embedder", str, "registered class that runs the encoder"),
-        ("seed", int, "seed of every random choice; free"),
-    ]
-    for name, kind, text in options:
-        default = getattr(DEFAULTS, name)
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=kind,
-            default=default,
-            metavar={int: "N", float: "X", str: "NAME"}[kind],
-            help=f"{text} (default: {default})",
-        )
+def _given(
+    embeddings: str | None, corpus: Corpus, prompts: PromptTable, scratch: Path
+) -> Vectors | None:
+    """Vectors that the user brings, one per row of the corpus; None if texts are to be encoded."""
+    if embeddings is None:
+        return None
+    path = Path(embeddings)
+    if embeddings.startswith(COLUMN):
+        path = save_column(corpus, embeddings.removeprefix(COLUMN), scratch / "column.npy")
+    elif path.suffix != ".npy":
+        raise SparftError(f"--embeddings {embeddings} must be a .npy file or column:NAME.")
+    rows = len(prompts) + prompts.duplicates
+    positions = np.full(rows, -1, dtype=np.int64)
+    positions[prompts.rows] = np.arange(len(prompts))
+    return given_vectors(path, positions, len(prompts))
 
 
-def _arm_line(entry: dict[str, Any], example: str) -> str:
-    mean = entry["mean_difficulty"]
-    difficulty = "-" if mean is None else f"{mean:.2f}"
-    words = " ".join("".join(c if c.isprintable() else " " for c in example).split())
-    short = words if len(words) <= EXAMPLE_WIDTH else words[: EXAMPLE_WIDTH - 1] + "…"
-    return f"{entry['arm']:>4} {entry['pool']:>7} {entry['kept']:>5} {difficulty:>10}  {short}"
+def _evaluations(
+    arguments: argparse.Namespace, config: ReductionConfig, engine: Engine, *, embedded: bool
+) -> list[Evaluation]:
+    """Sets to keep clear of; without the texts' encoder they are compared by words only."""
+    found = []
+    for name in arguments.decontaminate:
+        table = PromptTable.from_corpus(corpus_of(arguments, [name]))
+        vectors = None
+        if embedded:
+            options = {"model": config.encoder}
+            cache = cache_folder("embeddings")
+            encoded, _ = encode_texts(table.texts, config.embedder, options, engine, cache)
+            vectors = encoded.take(np.arange(len(table)))
+        found.append(Evaluation(name, table.texts, table.rows, vectors))
+    return found
 
 
-def _say(text: str) -> None:
-    """Write to stdout; characters that it cannot encode become question marks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+def _page(arguments: argparse.Namespace) -> Path | None:
+    if arguments.report is None:
+        return None
+    page = Path(arguments.report or Path(arguments.output).with_suffix(".html"))
+    if page.exists() and not arguments.overwrite:
+        raise SparftError(f"{page} already exists; pass --overwrite or choose another page.")
+    if not page.parent.is_dir():
+        raise SparftError(f"the folder {page.parent} does not exist; create it first.")
+    return page
+
+
+def _write_page(page: Path, reduction: Any, prompts: PromptTable) -> str:
+    from sparft_plugin.reduction.atomic import whole_file
+    from sparft_plugin.report.reduction_page import reduction_page
+    from sparft_plugin.report.reduction_view import reduction_view
+
+    text = reduction_page(*reduction_view(reduction, prompts))
+    try:
+        with whole_file(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SparftError(f"{page} cannot be written: {error}") from error
+    return str(page)

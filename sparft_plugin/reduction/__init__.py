@@ -2,8 +2,16 @@
 
 from sparft_plugin.reduction.cache import reduce_cached
 from sparft_plugin.reduction.config import ReductionConfig
+from sparft_plugin.reduction.from_embeddings import from_embeddings
 from sparft_plugin.reduction.pipeline import reduce
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.write import write_reduced
 
-__all__ = ["Reduction", "ReductionConfig", "reduce", "reduce_cached", "write_reduced"]
+__all__ = [
+    "Reduction",
+    "ReductionConfig",
+    "from_embeddings",
+    "reduce",
+    "reduce_cached",
+    "write_reduced",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,17 @@ import numpy as np
 
 import sparft_plugin
 from sparft_plugin import plugins
-from sparft_plugin._prompt_rows import canonical_json
+from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.prompts import PromptTable, digest
 from sparft_plugin.reduction.atomic import whole_file
 from sparft_plugin.reduction.config import ReductionConfig
+from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.pipeline import reduce
 from sparft_plugin.reduction.result import Reduction
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-
-
-def default_folder() -> Path:
-    """``reductions`` in the folder that ``SPARFT_CACHE`` names, or in ``~/.cache/sparft``."""
-    root = os.environ.get("SPARFT_CACHE") or "~/.cache/sparft"
-    return Path(root).expanduser() / "reductions"
+FORMAT = 2
 
 
 def reduce_cached(
@@ -45,14 +39,14 @@ def reduce_cached(
     prompts, config
         As for ``reduce``.
     folder : path, optional
-        Where entries lie; None is ``default_folder()``.
+        Where entries lie; None is ``reductions`` in the cache folder.
 
     Raises
     ------
     SparftError
         As ``reduce`` does.
     """
-    place = default_folder() if folder is None else Path(folder)
+    place = cache_folder("reductions") if folder is None else Path(folder)
     key = cache_key(prompts, config)
     path = place / f"{key}.json"
     cached = _load(path, key, prompts)

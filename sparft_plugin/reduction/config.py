@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.budget import parse_budget
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -29,29 +32,41 @@ class ReductionConfig:
     """Weight of the standardised difficulty against a semantic block of total variance 1, >= 0."""
     pca_components: int = 32
     """Principal components kept of the embeddings, >= 1; at most min(n - 1, d) exist."""
-    clusters: int = 10
-    """Number of clusters K, the arms of the curriculum, >= 1."""
+    clusters: int | str = 10
+    """Number of clusters K, the arms of the curriculum, >= 1; or ``auto``, which tries several."""
     per_cluster: int = 10
     """Representatives l of each cluster, >= 1; K times l prompts are kept in all."""
+    budget: int | str | None = None
+    """Prompts kept in all, instead of K times l: a number, a share such as ``2%``, or the tokens of
+    their texts such as ``50000 tokens``."""
+    tokenizer: str | None = None
+    """Folder or hub id of the tokenizer that a budget of tokens counts with; None is the
+    encoder's."""
     selector: str = "farthest_point"
     """Registered name of the rule that chooses representatives."""
+    near_duplicates: float | None = None
+    """Cosine from which one of two prompts is left out, in (0, 1]; None keeps both."""
     seed: int = 0
     """Seed of k-means and of the selector, 0 to 2**32 - 1."""
 
     def __post_init__(self) -> None:
         for name in ("encoder", "embedder", "selector"):
             _check_name(name, getattr(self, name))
-        if self.difficulty_key is not None:
-            _check_name("difficulty_key", self.difficulty_key)
-        for name in ("pca_components", "clusters", "per_cluster"):
+        for name in ("difficulty_key", "tokenizer"):
+            if getattr(self, name) is not None:
+                _check_name(name, getattr(self, name))
+        for name in ("pca_components", "per_cluster"):
             _check_integer(name, getattr(self, name), 1)
+        if self.clusters != AUTO:
+            _check_integer("clusters", self.clusters, 1)
         _check_integer("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise SparftError(f"seed must be below 2**32, not {self.seed}.")
-        weight = self.difficulty_weight
-        number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not number or not math.isfinite(weight) or weight < 0:
-            raise SparftError(f"difficulty_weight must be a finite number >= 0, not {weight!r}.")
+        _check_number("difficulty_weight", self.difficulty_weight, 0, math.inf)
+        if self.near_duplicates is not None:
+            _check_number("near_duplicates", self.near_duplicates, 0, 1)
+        if self.budget is not None:
+            parse_budget(self.budget)
 
 
 def _check_name(name: str, value: Any) -> None:
@@ -62,3 +77,10 @@ def _check_name(name: str, value: Any) -> None:
 def _check_integer(name: str, value: Any, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise SparftError(f"{name} must be an integer >= {least}, not {value!r}.")
+
+
+def _check_number(name: str, value: Any, least: float, most: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not least <= value <= most:
+        bound = f">= {least}" if most == math.inf else f"from {least} to {most}"
+        raise SparftError(f"{name} must be a finite number {bound}, not {value!r}.")

@@ -1,11 +1,9 @@
-"""From a prompt table to a small, varied set with arms: ``reduction = reduce(prompts, config)``."""
+"""From prompts to a small, varied set with arms: ``reduction = reduce(prompts, config)``."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +11,40 @@ from numpy.typing import NDArray
 from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
-from sparft_plugin.reduction.cluster import cluster
-from sparft_plugin.reduction.config import ReductionConfig
-from sparft_plugin.reduction.features import build_features
+from sparft_plugin.reduction.cluster_names import cluster_words
+from sparft_plugin.reduction.config import AUTO, ReductionConfig
+from sparft_plugin.reduction.difficulty.combine import Difficulties, combine
+from sparft_plugin.reduction.difficulty.sources import SourceSpec, column_source
+from sparft_plugin.reduction.encode import encode_texts
+from sparft_plugin.reduction.engines.base import Engine, Local
+from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.hygiene import Evaluation, Hygiene, clean
+from sparft_plugin.reduction.keep import Candidates, keep
 from sparft_plugin.reduction.manifest import build_manifest
 from sparft_plugin.reduction.result import Reduction
-from sparft_plugin.reduction.select import Selector
+from sparft_plugin.reduction.selectors.base import Selector, check_needs
+from sparft_plugin.reduction.timing import Timing
+from sparft_plugin.reduction.tokens import budget_in_tokens, count_tokens
+from sparft_plugin.reduction.vectors import Vectors, given_vectors
 
 logger = logging.getLogger(__name__)
+
+NAMED_TEXTS = 2000
+"""Texts of a cluster that its words are taken from."""
 
 
 def reduce(
     prompts: PromptTable,
     config: ReductionConfig,
     *,
-    embeddings: NDArray[np.floating] | None = None,
+    embeddings: Vectors | NDArray[np.floating] | None = None,
+    difficulties: Difficulties | None = None,
+    curves: NDArray[np.float64] | None = None,
+    evaluations: Sequence[Evaluation] = (),
+    engine: Engine | None = None,
+    progress: bool = True,
 ) -> Reduction:
-    """Keep a few prompts that stand for all: embed, cluster, select.
+    """Keep a few prompts that stand for all: embed, clean, cluster, select, explain.
 
     Stage one of SPaRFT (arXiv 2508.05015). The order of the rows changes nothing, and the same
     prompts, options and vectors give the same result.
@@ -39,173 +54,180 @@ def reduce(
     prompts : PromptTable
         The training prompts, n of them.
     config : ReductionConfig
-        Options. Labels that the table has are kept even if ``difficulty_key`` is None.
-    embeddings : ndarray of float, shape (n, d), optional
+        Options.
+    embeddings : Vectors or ndarray of float, shape (n, d), optional
         Vectors in the order of ``prompts.ids``; None encodes the texts.
+    difficulties : Difficulties, optional
+        One per prompt; None reads ``config.difficulty_key`` from the labels of the table.
+    curves : ndarray of float64, shape (n, visits), optional
+        Mean reward at each visit of a logged run, for the selector ``limr``; NaN if not visited.
+    evaluations : sequence of Evaluation
+        Sets whose prompts must not be kept.
+    engine : Engine, optional
+        Where encoding and assignment run; None is this process.
+    progress : bool, default True
+        Show a bar on stderr while texts are encoded.
 
     Raises
     ------
     SparftError
         If the data cannot give what the options ask for, or a plugin breaks its contract.
     """
-    check_possible(prompts, config)
-    selector: Selector = plugins.build("selector", config.selector)
+    timing, engine = Timing(), engine or Local()
+    difficulties = difficulties or _labelled(prompts, config)
+    given = {"difficulties": difficulties, "curves": curves}
+    has = {name for name, value in given.items() if value is not None}
+    selector = check_possible(prompts, config, has)
+    with timing("embed"):
+        vectors, encoder = _vectors(prompts, config, embeddings, engine, progress)
+    with timing("hygiene"):
+        hygiene = _clean(prompts, vectors, evaluations, config)
     order = np.argsort(np.array(prompts.ids), kind="stable")
-    ids = [prompts.ids[i] for i in order]
-    labels = prompts.difficulties
-    seconds: dict[str, float] = {}
-    with _timed("embed", seconds):
-        vectors, encoder = _vectors(prompts, order, config, embeddings)
-    with _one_thread():
-        with _timed("features", seconds):
-            features = build_features(
-                vectors,
-                labels[order] if labels is not None and config.difficulty_key else None,
-                components=config.pca_components,
-                difficulty_weight=config.difficulty_weight,
-            )
-        with _timed("cluster", seconds):
-            arms = cluster(features, ids, config.clusters, config.seed)
-        with _timed("select", seconds):
-            kept = _select(selector, features, arms, config)
-    source = order[kept]
-    difficulties = np.full(len(prompts), np.nan) if labels is None else labels
-    return Reduction(
-        ids=tuple(ids[i] for i in kept),
-        rows=prompts.rows[source],
-        arms=arms[kept],
-        difficulties=difficulties[source],
-        manifest=build_manifest(
-            prompts, config, arms, arms[kept], difficulties[source], encoder, seconds
-        ),
+    if hygiene is not None:
+        order = order[hygiene.kept[order]]
+    counted = count_tokens(prompts.texts, config) if budget_in_tokens(config) else None
+    candidates = Candidates(
+        ids=[prompts.ids[i] for i in order],
+        rows=prompts.rows[order],
+        vectors=vectors.moved(_ranks(order, len(prompts)), len(order)),
+        difficulties=None if difficulties is None else difficulties.values[order],
+        curves=None if curves is None else _by_visit(curves[order]),
+        tokens=None if counted is None else counted[order],
     )
+    pool, choice = keep(candidates, selector, config, engine, timing)
+    with timing("explain"):
+        words = _words(prompts, order, pool.arms)
+        data = {
+            "source": prompts.source,
+            "fingerprint": prompts.fingerprint,
+            "duplicates": prompts.duplicates,
+            "encoder": encoder,
+            "difficulty": None if difficulties is None else difficulties.manifest,
+            "hygiene": None if hygiene is None else hygiene.counts,
+        }
+        manifest = build_manifest(data, config, pool, words, choice)
+    return Reduction.of(pool, manifest, timing.seconds, hygiene)
 
 
-def allocate(sizes: NDArray[np.int64], per_cluster: int) -> NDArray[np.int64]:
-    """Decide how many prompts each cluster gives.
-
-    Each gives ``per_cluster`` or all it has; what small ones cannot give is taken, one at a time,
-    from the cluster with most members left (the lowest arm of equal ones).
+def check_possible(
+    prompts: PromptTable, config: ReductionConfig, has: Set[str] | None = None
+) -> Selector:
+    """Refuse data that cannot give what the options ask for, before anything is encoded.
 
     Parameters
     ----------
-    sizes : ndarray of int64, shape (K,)
-        Members of each cluster.
-    per_cluster : int >= 1
-        Members wanted of each.
+    prompts, config
+        As for ``reduce``.
+    has : set of str, optional
+        What selectors may read: any of ``difficulties`` and ``curves``; None is what the labels
+        that the options name give.
 
     Returns
     -------
-    ndarray of int64, shape (K,)
-        At most ``sizes``; the sum is K * per_cluster, or all members if there are fewer.
-    """
-    quotas = np.minimum(sizes, per_cluster)
-    missing = min(len(sizes) * per_cluster, int(sizes.sum())) - int(quotas.sum())
-    for _ in range(missing):
-        quotas[(sizes - quotas).argmax()] += 1
-    return quotas
-
-
-def check_possible(prompts: PromptTable, config: ReductionConfig) -> None:
-    """Refuse data that cannot give what the options ask for, before anything is encoded.
+    Selector
+        The one that the options name.
 
     Raises
     ------
     SparftError
-        If there are fewer prompts than clusters, or the labels asked for were not read.
+        If there are fewer prompts than clusters, the labels asked for were not read, or the
+        selector is unknown or needs what is not there.
     """
-    if len(prompts) < config.clusters:
-        raise SparftError(
-            f"{prompts.source} has {len(prompts)} prompts, fewer than clusters={config.clusters}; "
-            f"set clusters<={len(prompts)}."
-        )
-    if config.difficulty_key is not None and prompts.labels is None:
+    if config.difficulty_key is not None and config.difficulty_key not in prompts.labels:
         raise SparftError(
             f"{prompts.source} was read without difficulty_key='{config.difficulty_key}'; read it "
             f"with that key, or {NO_DIFFICULTY}."
         )
-    wanted = config.clusters * config.per_cluster
-    if len(prompts) < wanted:
+    check_size(len(prompts), prompts.source, config)
+    selector: Selector = plugins.build("selector", config.selector)
+    labelled = {"difficulties"} if config.difficulty_key else set()
+    check_needs(config.selector, selector, labelled if has is None else has)
+    return selector
+
+
+def check_size(rows: int, source: str, config: ReductionConfig) -> None:
+    """Refuse fewer prompts than clusters; warn of fewer than are to be kept.
+
+    Raises
+    ------
+    SparftError
+        Naming the source and the mend.
+    """
+    if config.clusters == AUTO:
+        return
+    clusters = int(config.clusters)
+    if rows < clusters:
+        raise SparftError(
+            f"{source} has {rows} prompts, fewer than clusters={clusters}; set clusters<={rows}."
+        )
+    wanted = clusters * config.per_cluster
+    if config.budget is None and rows < wanted:
         logger.warning(
             "%s has %d prompts, fewer than clusters x per_cluster = %d; all are kept.",
-            prompts.source,
-            len(prompts),
+            source,
+            rows,
             wanted,
         )
 
 
+def _labelled(prompts: PromptTable, config: ReductionConfig) -> Difficulties | None:
+    key = config.difficulty_key
+    if key is None or key not in prompts.labels:
+        return None
+    return combine([column_source(SourceSpec("column", key), prompts)], prompts.rows)
+
+
 def _vectors(
     prompts: PromptTable,
-    order: NDArray[np.int64],
     config: ReductionConfig,
-    given: NDArray[np.floating] | None,
-) -> tuple[NDArray[np.floating], str]:
-    """Vectors in the order of sorted ids, and the identity of their encoder."""
-    if given is None:
-        embedder = plugins.build("embedder", config.embedder, {"model": config.encoder})
-        encoder = str(embedder.identity)
-        vectors = np.asarray(embedder.encode([prompts.texts[i] for i in order]))
-    else:
-        encoder, vectors = "given", np.asarray(given)
-    if vectors.ndim != 2 or len(vectors) != len(prompts) or not vectors.size:
-        raise SparftError(
-            f"the embeddings ({encoder}) have shape {vectors.shape}; one row for each of the "
-            f"{len(prompts)} prompts is needed."
-        )
+    given: Vectors | NDArray[np.floating] | None,
+    engine: Engine,
+    progress: bool,
+) -> tuple[Vectors, str]:
+    if isinstance(given, Vectors):
+        return given, "given"
     if given is not None:
-        vectors = vectors[order]
-    if not np.isfinite(vectors).all():
-        row = order[np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0]]
-        raise SparftError(
-            f"the embedding ({encoder}) of {prompts.source}, row {prompts.rows[row]} is not "
-            "finite; use another encoder or drop the row."
-        )
-    return vectors, encoder
+        return given_vectors(given, np.arange(len(prompts)), len(prompts)), "given"
+    options = {"model": config.encoder}
+    cache = cache_folder("embeddings")
+    return encode_texts(prompts.texts, config.embedder, options, engine, cache, progress=progress)
 
 
-def _select(
-    selector: Selector,
-    features: NDArray[np.float64],
-    arms: NDArray[np.int64],
+def _clean(
+    prompts: PromptTable,
+    vectors: Vectors,
+    evaluations: Sequence[Evaluation],
     config: ReductionConfig,
-) -> NDArray[np.int64]:
-    quotas = allocate(np.bincount(arms, minlength=config.clusters), config.per_cluster)
-    kept = []
-    for arm, quota in enumerate(quotas.tolist()):
-        members = np.flatnonzero(arms == arm)
-        rng = np.random.default_rng((config.seed, arm))
-        chosen = np.asarray(selector.select(features[members], quota, rng))
-        if not _is_choice(chosen, quota, len(members)):
-            raise SparftError(
-                f"the selector '{config.selector}' must choose {quota} distinct rows of "
-                f"{len(members)} but gave {chosen.tolist()}; mend or replace that plugin."
-            )
-        kept.append(members[chosen])
-    return np.concatenate(kept)
+) -> Hygiene | None:
+    if not evaluations and config.near_duplicates is None:
+        return None
+    return clean(prompts, vectors, evaluations, near_duplicate_threshold=config.near_duplicates)
 
 
-def _is_choice(chosen: NDArray[np.int64], quota: int, members: int) -> bool:
-    return (
-        chosen.shape == (quota,)
-        and np.issubdtype(chosen.dtype, np.integer)
-        and len(set(chosen.tolist())) == quota
-        and bool(((chosen >= 0) & (chosen < members)).all())
+def _ranks(order: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
+    """Position of each row in the order; -1 for a row that is not in it."""
+    ranks = np.full(rows, -1, dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks
+
+
+def _by_visit(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move each prompt's visits together: column k is its k-th visit, whenever that was."""
+    packed = np.full_like(curves, np.nan)
+    for row, curve in enumerate(curves):
+        seen = curve[~np.isnan(curve)]
+        packed[row, : len(seen)] = seen
+    used = int((~np.isnan(packed)).sum(axis=1).max(initial=0))
+    return packed[:, : max(1, used)]
+
+
+def _words(
+    prompts: PromptTable, order: NDArray[np.int64], arms: NDArray[np.int64]
+) -> list[list[str]]:
+    """Distinctive words of each arm, from its first texts by id, which are a random sample."""
+    clusters = int(arms.max()) + 1
+    rows = [np.flatnonzero(arms == arm)[:NAMED_TEXTS] for arm in range(clusters)]
+    used = np.concatenate(rows)
+    return cluster_words(
+        (prompts.texts[i] for i in order[used].tolist()), arms[used].tolist(), clusters
     )
-
-
-@contextmanager
-def _timed(part: str, seconds: dict[str, float]) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[part] = round(time.perf_counter() - start, 3)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # Threads add floats in the order they finish, so more than one would make last bits chance.
-    # A limit binds only the libraries already loaded, hence scikit-learn first.
-    import sklearn.cluster  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
-        yield

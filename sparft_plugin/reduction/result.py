@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError
+
+if TYPE_CHECKING:
+    import pandas
+
+    from sparft_plugin.reduction.explain import Pool
+    from sparft_plugin.reduction.hygiene import Hygiene
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +30,34 @@ class Reduction:
     difficulties: NDArray[np.float64]
     """Difficulty of each kept prompt in [0, 1], shape (m,); NaN where the data has no label."""
     manifest: dict[str, Any]
-    """How it came about: options, data fingerprint, encoder, counts, seconds; plain JSON."""
+    """How it came about: options, data fingerprint, encoder, counts; plain JSON. Equal reductions
+    have equal manifests."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time of each part; empty if it was read from the cache."""
+    pool: Pool | None = None
+    """The whole pool that it was chosen from; None if it was read from the cache."""
+    hygiene: Hygiene | None = None
+    """Pairs behind what was left out as contaminated or near-duplicate, if that was asked for."""
+
+    @classmethod
+    def of(
+        cls,
+        pool: Pool,
+        manifest: dict[str, Any],
+        seconds: dict[str, float],
+        hygiene: Hygiene | None = None,
+    ) -> Reduction:
+        """Take what was kept out of its pool."""
+        return cls(
+            ids=tuple(pool.ids[i] for i in pool.kept),
+            rows=pool.rows[pool.kept],
+            arms=pool.arms[pool.kept],
+            difficulties=pool.difficulties[pool.kept],
+            manifest=manifest,
+            seconds=seconds,
+            pool=pool,
+            hygiene=hygiene,
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,11 +73,64 @@ class Reduction:
         return tuple(arm["pool"] for arm in self.manifest["arms"])
 
     @property
+    def cluster_words(self) -> tuple[tuple[str, ...], ...]:
+        """The most distinctive words of each arm, K tuples; empty without texts."""
+        return tuple(tuple(arm["words"]) for arm in self.manifest["arms"])
+
+    @property
     def shortfall(self) -> int:
-        """Prompts that clusters smaller than ``per_cluster`` could not give."""
+        """Prompts of the budget that small arms could not give, so that larger ones did or none."""
         return int(self.manifest["shortfall"])
 
     @property
     def duplicates(self) -> int:
         """Source rows left out because an earlier row holds the same prompt."""
         return int(self.manifest["duplicates"])
+
+    @property
+    def near_duplicates(self) -> int:
+        """Prompts left out because one that is almost the same stands for them."""
+        return int(self.manifest["near_duplicates"])
+
+    @property
+    def contaminated(self) -> int:
+        """Prompts left out because an evaluation set holds them."""
+        return int(self.manifest["contaminated"])
+
+    @property
+    def coverage_radius(self) -> float:
+        """Largest distance of a prompt to the nearest kept one of its arm."""
+        return float(self.manifest["coverage"]["radius"])
+
+    @property
+    def mean_distance(self) -> float:
+        """Mean distance of a prompt to the nearest kept one of its arm."""
+        return float(self.manifest["coverage"]["mean_distance"])
+
+    @property
+    def difficulty_histogram(self) -> dict[str, list[Any]] | None:
+        """Prompts per bin of difficulty: ``edges`` (21), ``pool`` and ``kept`` (20 each)."""
+        histogram: dict[str, list[Any]] | None = self.manifest["difficulty_histogram"]
+        return histogram
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Kept prompts as a table with the columns id, row, arm, words and difficulty.
+
+        Raises
+        ------
+        SparftError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise SparftError("to_dataframe needs pandas; pip install pandas.") from error
+        words = [", ".join(self.cluster_words[arm]) for arm in self.arms]
+        columns = {
+            "id": list(self.ids),
+            "row": self.rows,
+            "arm": self.arms,
+            "words": words,
+            "difficulty": self.difficulties,
+        }
+        return pandas.DataFrame(columns)

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
+from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.atomic import whole_file
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.schema import add_sparft_column
@@ -45,7 +47,8 @@ def check_output(out: Path | str, inputs: Sequence[Path | str], *, overwrite: bo
 
 
 def write_reduced(
-    inputs: Sequence[Path | str],
+    corpus: Corpus,
+    prompts: PromptTable,
     reduction: Reduction,
     out: Path | str,
     *,
@@ -55,12 +58,15 @@ def write_reduced(
 
     All columns keep their types; ``extra_info`` gains the field
     ``sparft: {id: string, arm: int64, difficulty: float64}`` (null difficulty if unknown). Rows are
-    ordered by arm, then as they were chosen. Equal reductions of equal files give equal bytes.
+    ordered by arm, then as they were chosen. Equal reductions of equal rows give equal bytes,
+    however the rows are ordered or cut into files.
 
     Parameters
     ----------
-    inputs : sequence of path
-        The files that the prompt table was read from, in the same order.
+    corpus : Corpus
+        Where the whole rows are.
+    prompts : PromptTable
+        What was read of them.
     reduction : Reduction
         What to keep.
     out : path
@@ -76,10 +82,12 @@ def write_reduced(
     Raises
     ------
     SparftError
-        If the output is refused, the inputs do not fit together or ``extra_info`` is no struct.
+        If the output is refused or cannot be written (whatever stood there is untouched), the
+        inputs do not fit together or ``extra_info`` is no struct.
     """
+    inputs = [source.name for source in corpus.sources]
     check_output(out, inputs, overwrite=overwrite)
-    table = add_sparft_column(read_kept_rows(inputs, reduction.rows), reduction)
+    table = add_sparft_column(kept_rows(corpus, prompts, reduction), reduction)
     target, beside = Path(out), manifest_path(out)
     try:
         with whole_file(beside) as note, whole_file(target) as data:
@@ -94,50 +102,25 @@ def write_reduced(
     return beside
 
 
-def read_kept_rows(inputs: Sequence[Path | str], rows: np.ndarray[Any, Any]) -> Any:
-    """Read some rows of several parquet files, one row group at a time.
+def kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any:
+    """Read the kept rows, shape (m,).
 
-    Parameters
-    ----------
-    inputs : sequence of path
-        The files; rows count through all of them.
-    rows : ndarray of int64, shape (m,)
-        Distinct rows to read.
-
-    Returns
-    -------
-    pyarrow.Table
-        m rows, in the order of ``rows``.
-
-    Raises
-    ------
-    SparftError
-        If a row lies beyond the files, or their columns cannot be joined.
+    Where several rows hold one prompt, the one whose content sorts first is taken, so that the
+    order of the rows decides nothing.
     """
-    order = np.argsort(rows, kind="stable")
-    wanted, parts, start = rows[order], [], 0
-    for path in inputs:
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            stop = start + file.metadata.row_group(group).num_rows
-            here = wanted[(wanted >= start) & (wanted < stop)] - start
-            if len(here):
-                parts.append(file.read_row_group(group).take(pa.array(here)))
-            start = stop
-    if len(wanted) and wanted[-1] >= start:
-        raise SparftError(f"the inputs have {start} rows, but row {wanted[-1]} was kept of them.")
-    table = _join(parts, inputs)
-    return table.take(pa.array(np.argsort(order, kind="stable"))).combine_chunks()
-
-
-def _join(parts: Sequence[Any], inputs: Sequence[Path | str]) -> Any:
-    try:
-        return pa.concat_tables(parts, promote_options="permissive")
-    except pa.ArrowException as error:
-        names = ", ".join(str(path) for path in inputs)
-        raise SparftError(
-            f"the columns of {names} cannot be joined ({error}); give each column one type."
-        ) from error
+    position = {int(row): at for at, row in enumerate(prompts.rows)}
+    groups = [(int(row), *prompts.others.get(position[int(row)], ())) for row in reduction.rows]
+    if all(len(group) == 1 for group in groups):
+        return corpus.take(reduction.rows)
+    rows = np.array([row for group in groups for row in group], dtype=np.int64)
+    table = corpus.take(rows)
+    contents = [repr(row) for row in table.to_pylist()]
+    starts = np.cumsum([0, *map(len, groups)])
+    first = [
+        min(range(start, stop), key=contents.__getitem__)
+        for start, stop in zip(starts, starts[1:], strict=False)
+    ]
+    return table.take(pa.array(first)).combine_chunks()
 
 
 def _sha256(path: Path) -> str:

@@ -92,9 +92,10 @@ def test_its_selector_reduces(example):
             "-c",
             "import numpy as np\n"
             "from sparft_plugin.plugins import build\n"
-            "select = build('selector', 'first_k').select\n"
+            "from sparft_plugin.reduction.selectors import Members\n"
+            "select, four = build('selector', 'first_k').select, Members(np.zeros((4, 2)))\n"
             "rng = np.random.default_rng(0)\n"
-            "print([select(np.zeros((4, 2)), k, rng).tolist() for k in (0, 2, 9)])",
+            "print([select(four, k, rng).tolist() for k in (0, 2, 9)])",
         ],
         example,
     )
@@ -103,6 +104,15 @@ def test_its_selector_reduces(example):
 
 def test_its_curriculum_passes_the_matrix_that_ours_pass(example):
     matrix = ["-m", "pytest", "tests/contract/test_curriculum_matrix.py", "-k", "round_robin"]
+    done = run([*matrix, "-q", "-p", "no:cacheprovider"], example)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+def test_its_selector_passes_the_matrix_that_ours_pass(example):
+    # It goes by the order of ids alone, so another order is another choice.
+    wanted = ["-k", "first_k and not another_order"]
+    matrix = ["-m", "pytest", "tests/contract/test_selector_matrix.py", *wanted]
     done = run([*matrix, "-q", "-p", "no:cacheprovider"], example)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparft_plugin.curriculum import Curriculum, Outcome, Prompt
 from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
 from sparft_plugin.hookspecs import hookimpl
-from sparft_plugin.reduction.select import Selector
+from sparft_plugin.reduction.selectors import Members, Selector
 
 
 @dataclass
@@ -52,11 +52,11 @@ class RoundRobin(Curriculum):
 class FirstK(Selector):
     """Keep the members of a cluster whose ids come first."""
 
-    def select(
-        self, features: NDArray[np.float64], k: int, rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Choose min(k, n) members; neither features nor ``rng`` are used."""
-        return np.arange(min(k, len(features)))
+    nested: ClassVar[bool] = True
+
+    def select(self, members: Members, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Choose min(k, n) members; only their number counts."""
+        return np.arange(min(k, len(members)))
 
 
 @hookimpl

@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparft_plugin import plugins
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.hookspecs import hookimpl
-from sparft_plugin.reduction.embed import Embedder
+from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction import write_reduced
+from sparft_plugin.reduction.embedders import Embedder
 
 WIDTH = 6
 
@@ -38,6 +41,12 @@ def sums(n: int) -> list[dict[str, Any]]:
 def write(path: Path, rows: Sequence[Mapping[str, Any]], schema: Any = None) -> Path:
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
     return path
+
+
+def write_out(inputs: Sequence[Path], reduction: Any, out: Path, **options: Any) -> Path:
+    """Write a reduction of parquet files in verl's schema."""
+    corpus = Corpus.open(inputs)
+    return write_reduced(corpus, PromptTable.from_corpus(corpus), reduction, out, **options)
 
 
 def vector(text: str) -> np.ndarray:

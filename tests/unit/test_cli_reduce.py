@@ -43,13 +43,15 @@ def test_it_writes_the_reduced_file_its_manifest_and_a_summary(source, tmp_path,
     assert (manifest["seed"], manifest["kept"], manifest["pool"]) == (7, 6, 60)
 
     printed, noise = capsys.readouterr()
-    first, head, *arms, last = printed.splitlines()
+    first, cover, head, *arms, last = printed.splitlines()
     assert first == (
         "kept 6 of 60 prompts in 3 arms; 1 duplicate rows left out, 0 missing in small arms."
     )
-    assert head.split() == ["arm", "pool", "kept", "difficulty", "example"]
-    for line, entry, prompt in zip(arms, manifest["arms"], kept[::2], strict=True):
-        arm, pool, count, difficulty, example = line.split(maxsplit=4)
+    assert f"within {manifest['coverage']['radius']:.2f}" in cover
+    assert head.split() == ["arm", "pool", "kept", "difficulty", "radius", "example"]
+    for line, entry, prompt in zip(arms[::2], manifest["arms"], kept[::2], strict=True):
+        arm, pool, count, difficulty, radius, example = line.split(maxsplit=5)
+        assert radius == f"{entry['radius']:.2f}"
         assert (int(arm), int(pool), int(count)) == (entry["arm"], entry["pool"], 2)
         assert difficulty == f"{entry['mean_difficulty']:.2f}"
         assert example == prompt["prompt"][0]["content"]
@@ -59,7 +61,7 @@ def test_it_writes_the_reduced_file_its_manifest_and_a_summary(source, tmp_path,
 
 def test_without_a_difficulty_the_summary_shows_a_dash(source, tmp_path, capsys):
     assert reduce(source, tmp_path / "out.parquet") == 0
-    assert capsys.readouterr().out.splitlines()[2].split()[3] == "-"
+    assert capsys.readouterr().out.splitlines()[3].split()[3] == "-"
 
 
 def test_several_files_are_one_pool(source, tmp_path):
@@ -169,7 +171,7 @@ def test_examples_are_one_short_line_even_where_stdout_is_ascii(tmp_path, monkey
     monkeypatch.setattr(sys, "stdout", screen)
     assert reduce(path, tmp_path / "out.parquet") == 0
     screen.seek(0)
-    line = screen.read().splitlines()[2]
+    line = screen.read().splitlines()[3]
     assert "?pfel und [1msehr sehr" in line
     assert len(line) < 100
 

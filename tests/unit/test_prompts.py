@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
+from sparft_plugin.corpus import Columns, Corpus
 from sparft_plugin.prompts import PromptTable, prompt_id
 from tests.unit.reduction_data import row, sums, write
 
@@ -73,7 +74,7 @@ def test_duplicates_keep_the_first_row_and_the_mean_label():
     rows = [row("a", d=0.2), row("b", d=0.9), row("a", d=0.6)]
     got = table(rows, "extra_info.d")
     assert got.rows.tolist() == [0, 1]
-    assert got.labels.tolist() == [0.4, 0.9]
+    assert got.labels["extra_info.d"].tolist() == [0.4, 0.9]
     assert got.duplicates == 1
 
 
@@ -89,23 +90,32 @@ def test_text_joins_user_messages_and_text_parts():
         {"role": "assistant", "content": "a cat"},
         {"role": "user", "content": "sure?"},
     ]
-    assert table([row() | {"prompt": messages}]).texts == ("what is it\nsure?",)
+    assert table([row() | {"prompt": messages}]).texts[0] == "what is it\nsure?"
 
 
-@pytest.mark.parametrize(
-    ("labels", "expected", "mapped"),
-    [
-        ([0.2, 0.5, 0.7], [0.2, 0.5, 0.7], (0.0, 1.0)),
-        ([0, 1, 1], [0.0, 1.0, 1.0], (0.0, 1.0)),
-        ([1, 3, 5], [0.0, 0.5, 1.0], (1.0, 5.0)),
-        ([-1.0, 0.0, 1.0], [0.0, 0.5, 1.0], (-1.0, 1.0)),
-    ],
-)
-def test_labels_within_unit_range_stay_and_others_are_min_max_mapped(labels, expected, mapped):
-    rows = [row(str(i), d=label) for i, label in enumerate(labels)]
-    got = table(rows, "extra_info.d")
-    assert got.difficulties.tolist() == expected
-    assert got.difficulty_range == mapped
+def test_labels_stay_on_the_scale_of_the_data():
+    labels = [-1.0, 3.0, 0.5]
+    got = table([row(str(i), d=label) for i, label in enumerate(labels)], "extra_info.d")
+    assert got.labels["extra_info.d"].tolist() == labels
+
+
+def test_a_missing_label_is_unknown_where_other_sources_may_know():
+    rows = [row("a", d=1.0), row("b", d=None), row("c", d=3.0), row("b", d=2.0), row("d")]
+    keys = ("extra_info.d",)
+    corpus = Corpus.of_rows(rows, "rows")
+    got = PromptTable.from_corpus(corpus, label_keys=keys, complete=False).labels["extra_info.d"]
+    assert got[:3].tolist() == [1.0, 2.0, 3.0]
+    assert math.isnan(got[3])
+
+
+def test_plain_strings_are_prompts_of_a_corpus_but_not_of_verl_files():
+    rows = [row() | {"prompt": "why?"}]
+    columns = Columns(template="Q: {prompt} A:")
+    got = PromptTable.from_corpus(Corpus.of_rows(rows, "rows", columns))
+    assert got.texts[0] == "why?"
+    assert got.ids[0] == prompt_id("sums", [{"role": "user", "content": "Q: why? A:"}])
+    with pytest.raises(SparftError, match="key 'prompt': must be a non-empty list.*not str"):
+        table(rows)
 
 
 def test_parquet_and_rows_agree(tmp_path):
@@ -121,7 +131,7 @@ def test_parquet_and_rows_agree(tmp_path):
 def test_a_column_whose_name_has_a_dot_is_read_as_it_is(tmp_path):
     rows = [row("a") | {"a.b": 0.1}, row("b") | {"a.b": 0.2}]
     path = write(tmp_path / "t.parquet", rows)
-    assert PromptTable.from_parquet(path, difficulty_key="a.b").labels.tolist() == [0.1, 0.2]
+    assert PromptTable.from_parquet(path, difficulty_key="a.b").labels["a.b"].tolist() == [0.1, 0.2]
 
 
 BAD_VALUES = [
@@ -176,7 +186,7 @@ def test_a_constant_label_is_refused_and_the_mend_named(label):
 
 
 def test_one_prompt_may_have_one_label():
-    assert table([row(difficulty=0.5)], KEY).difficulties.tolist() == [0.5]
+    assert table([row(difficulty=0.5)], KEY).labels[KEY].tolist() == [0.5]
 
 
 def test_one_prompt_with_two_ground_truths_names_both_rows_and_files(tmp_path):
@@ -217,7 +227,6 @@ def test_unreadable_files_are_one_sentence(tmp_path):
     empty = write(tmp_path / "empty.parquet", [], schema=pa.Table.from_pylist([row()]).schema)
     cases = {
         tmp_path / "none.parquet": "none.parquet does not exist",
-        tmp_path: "cannot be read as parquet",
         text: "text.parquet cannot be read as parquet",
         empty: "empty.parquet has no rows",
     }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sparft_plugin import SparftError, __version__
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce, reduce_cached
-from sparft_plugin.reduction.select import Selector
+from sparft_plugin.reduction.selectors import Selector
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, vector
 
 KEY = "extra_info.difficulty"
@@ -37,9 +37,8 @@ def reduced(rows, **options):
 
 def what(reduction):
     """Everything about a reduction but the rows and the clock."""
-    manifest = {k: v for k, v in reduction.manifest.items() if k != "seconds"}
     kept = (reduction.ids, reduction.arms.tolist(), reduction.difficulties.tobytes())
-    return *kept, json.dumps(manifest)
+    return *kept, json.dumps(reduction.manifest)
 
 
 def test_it_keeps_the_exact_count_of_every_arm_in_arm_order():
@@ -83,22 +82,23 @@ def test_clusters_follow_the_difficulty_when_it_weighs_everything():
     assert max(hard[0]) < min(hard[1]) or max(hard[1]) < min(hard[0])
 
 
-def test_without_a_difficulty_key_meaning_decides_and_labels_still_travel():
+def test_a_difficulty_of_no_weight_travels_and_changes_nothing():
     rows = sums(40)
-    config = ReductionConfig(clusters=4, per_cluster=3)
     vectors = np.stack([vector(r["prompt"][0]["content"]) for r in rows])
-    labelled = reduce(table(rows), config, embeddings=vectors)
-    bare = reduce(table(rows, None), config, embeddings=vectors)
+    options = {"clusters": 4, "per_cluster": 3}
+    weightless = ReductionConfig(**options, difficulty_key=KEY, difficulty_weight=0.0)
+    labelled = reduce(table(rows), weightless, embeddings=vectors)
+    bare = reduce(table(rows, None), ReductionConfig(**options), embeddings=vectors)
     assert labelled.ids == bare.ids
-    assert np.isnan(bare.difficulties).all()
-    assert bare.manifest["difficulty"] is None
-    assert bare.manifest["arms"][0]["mean_difficulty"] is None
     assert not np.isnan(labelled.difficulties).any()
+    assert np.isnan(bare.difficulties).all()
+    assert bare.manifest["difficulty"] is bare.difficulty_histogram is None
+    assert bare.manifest["arms"][0]["mean_difficulty"] is None
 
 
 def test_small_arms_give_all_and_the_shortfall_is_refilled():
     rows = [row(str(i)) for i in range(21)]
-    close_and_one_far = np.array([[0.01 * i, 0.0] for i in range(20)] + [[0.0, 9.0]])
+    close_and_one_far = np.array([[1.0, 0.01 * i] for i in range(20)] + [[-1.0, 0.0]])
     config = ReductionConfig(clusters=2, per_cluster=4)
     got = reduce(table(rows, None), config, embeddings=close_and_one_far)
     assert got.pool_counts == (20, 1)
@@ -138,17 +138,26 @@ def test_the_manifest_explains_the_reduction():
         "pca_components": 4,
         "clusters": 4,
         "per_cluster": 3,
+        "budget": None,
+        "tokenizer": None,
         "selector": "farthest_point",
+        "near_duplicates": None,
         "seed": 5,
     }
-    assert manifest["difficulty"] == {"key": KEY, "lo": 0.0, "hi": 9.0}
+    source = {"name": f"column:{KEY}", "known": 80, "count": 80, "lo": 0.0, "hi": 9.0}
+    assert manifest["difficulty"] == {"quantiles": False, "sources": [source]}
     assert (manifest["pool"], manifest["kept"], manifest["duplicates"]) == (80, 12, 1)
     assert (got.duplicates, manifest["source"], manifest["encoder"]) == (1, "rows", "given")
     assert (manifest["seed"], manifest["version"]) == (5, __version__)
     assert manifest["fingerprint"] == table(rows).fingerprint
     assert [arm["kept"] for arm in manifest["arms"]] == [3, 3, 3, 3]
     assert manifest["arms"][1]["mean_difficulty"] == got.difficulties[got.arms == 1].mean()
-    assert set(manifest["seconds"]) == {"embed", "features", "cluster", "select"}
+    assert sum(manifest["difficulty_histogram"]["pool"]) == 80
+    assert sum(manifest["difficulty_histogram"]["kept"]) == 12
+    assert manifest["coverage"]["radius"] == max(arm["radius"] for arm in manifest["arms"])
+    assert all(arm["words"] == [] or len(arm["words"]) <= 5 for arm in manifest["arms"])
+    assert "seconds" not in manifest
+    assert set(got.seconds) == {"embed", "hygiene", "features", "cluster", "select", "explain"}
 
 
 @pytest.mark.parametrize(
@@ -188,11 +197,11 @@ def test_a_table_read_without_the_difficulty_is_refused():
 def test_embeddings_of_the_wrong_shape_or_not_finite_are_refused():
     prompts, config = table(sums(20)), ReductionConfig(**SMALL)
     for bad in (np.ones((19, 3)), np.ones(20), np.ones((20, 0))):
-        with pytest.raises(SparftError, match="one row for each of the 20 prompts"):
+        with pytest.raises(SparftError, match="one row for each of the 20 rows of the data"):
             reduce(prompts, config, embeddings=bad)
     bad = np.ones((20, 3))
     bad[7, 1] = np.nan
-    with pytest.raises(SparftError, match="rows, row 7 is not finite"):
+    with pytest.raises(SparftError, match="the embeddings: the vector of row 7 is not finite"):
         reduce(prompts, config, embeddings=bad)
 
 
@@ -202,7 +211,7 @@ class First(Selector):
 
     repeat: bool = False
 
-    def select(self, features, k, rng):
+    def select(self, members, k, rng):
         return np.zeros(k if self.repeat else 1, dtype=np.int64)
 
 
@@ -265,13 +274,13 @@ def test_another_option_or_encoder_is_another_entry(hash_embedder, tmp_path, cha
     reduce_cached(table(sums(40)), HASH, tmp_path)
     config = ReductionConfig(**(SMALL | {"embedder": "hash", "encoder": "v1"} | change))
     reduce_cached(table(sums(40)), config, tmp_path)
-    assert hash_embedder.calls == [40, 40]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_other_data_is_another_entry(hash_embedder, tmp_path):
     reduce_cached(table(sums(40)), HASH, tmp_path)
     reduce_cached(table(sums(41)), HASH, tmp_path)
-    assert hash_embedder.calls == [40, 41]
+    assert hash_embedder.calls == [40, 1]
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -292,7 +301,6 @@ def test_a_damaged_entry_is_a_warning_and_made_anew(hash_embedder, tmp_path, cap
     again = reduce_cached(table(sums(40)), HASH, tmp_path)
     assert "made anew" in caplog.text
     assert what(again) == what(fresh)
-    assert hash_embedder.calls == [40, 40]
     assert json.loads(path.read_text(encoding="utf-8"))["body"]["ids"] == list(fresh.ids)
 
 

@@ -12,7 +12,7 @@ import pytest
 from sparft_plugin import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
-from sparft_plugin.reduction.embed import SentenceTransformerEmbedder
+from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from tests.unit.reduction_data import row
 
 PETS = ["How many legs has a cat?", "How many legs has a dog?", "How many paws has a kitten?"]
@@ -154,13 +154,18 @@ def test_a_missing_package_names_the_install_command(monkeypatch, module, packag
         SentenceTransformerEmbedder().encode(["x"])
 
 
-def test_a_batch_size_below_one_is_refused():
-    with pytest.raises(SparftError, match="batch_size must be an integer >= 1, not 0"):
-        SentenceTransformerEmbedder(batch_size=0)
+def test_a_batch_below_one_is_refused():
+    with pytest.raises(SparftError, match="batch_tokens must be an integer >= 1, not 0"):
+        SentenceTransformerEmbedder(batch_tokens=0)
 
 
 @pytest.mark.parametrize(
-    "module", ["sparft_plugin.reduction.embed", "sparft_plugin.reduction", "sparft_plugin.cli.main"]
+    "module",
+    [
+        "sparft_plugin.reduction.embedders.sentence_transformer",
+        "sparft_plugin.reduction",
+        "sparft_plugin.cli.main",
+    ],
 )
 def test_importing_loads_neither_torch_nor_an_encoder(module):
     code = (

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.reduction import Reduction, write_reduced
-from sparft_plugin.reduction.write import manifest_path, read_kept_rows
-from tests.unit.reduction_data import row, sums, write
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.reduction import Reduction
+from sparft_plugin.reduction.write import manifest_path
+from tests.unit.reduction_data import row, sums, write, write_out
 
 MODULE = "sparft_plugin.reduction.write"
 SPARFT = pa.struct([("id", pa.string()), ("arm", pa.int64()), ("difficulty", pa.float64())])
@@ -39,7 +40,7 @@ def test_rows_come_in_the_order_of_the_reduction_through_all_files(tmp_path):
     rows = sums(9)
     a, b = write(tmp_path / "a.parquet", rows[:4]), tmp_path / "b.parquet"
     pq.write_table(pa.Table.from_pylist(rows[4:]), b, row_group_size=2)
-    write_reduced([a, b], kept(8, 3, 4, 0), tmp_path / "out.parquet")
+    write_out([a, b], kept(8, 3, 4, 0), tmp_path / "out.parquet")
     got = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [g["prompt"] for g in got] == [rows[i]["prompt"] for i in (8, 3, 4, 0)]
     assert [g["reward_model"]["ground_truth"] for g in got] == ["16", "6", "8", "0"]
@@ -51,7 +52,7 @@ def test_columns_types_and_order_stay_and_extra_info_gains_sparft(tmp_path):
     ]
     source = write(tmp_path / "in.parquet", rows)
     before = pq.read_schema(source)
-    write_reduced([source], kept(0, difficulties=[0.25]), tmp_path / "out.parquet")
+    write_out([source], kept(0, difficulties=[0.25]), tmp_path / "out.parquet")
     after = pq.read_schema(tmp_path / "out.parquet")
     assert after.names == before.names
     for name in set(before.names) - {"extra_info"}:
@@ -66,7 +67,7 @@ def test_columns_types_and_order_stay_and_extra_info_gains_sparft(tmp_path):
 
 def test_unknown_difficulty_is_null(tmp_path):
     source = write(tmp_path / "in.parquet", sums(2))
-    write_reduced([source], kept(1, difficulties=[math.nan]), tmp_path / "out.parquet")
+    write_out([source], kept(1, difficulties=[math.nan]), tmp_path / "out.parquet")
     assert extra(tmp_path / "out.parquet")[0]["sparft"] == {
         "id": "id1",
         "arm": 0,
@@ -78,7 +79,7 @@ def test_missing_extra_info_is_created(tmp_path):
     bare = {name: value for name, value in row().items() if name != "extra_info"}
     for value in ({}, {"extra_info": None}):
         source = write(tmp_path / "in.parquet", [bare | value])
-        write_reduced([source], kept(0), tmp_path / "out.parquet", overwrite=True)
+        write_out([source], kept(0), tmp_path / "out.parquet", overwrite=True)
         assert extra(tmp_path / "out.parquet") == [
             {"sparft": {"id": "id0", "arm": 0, "difficulty": 0.5}}
         ]
@@ -86,7 +87,7 @@ def test_missing_extra_info_is_created(tmp_path):
 
 def test_a_null_extra_info_gets_its_sparft_and_its_neighbour_keeps_its_own(tmp_path):
     source = write(tmp_path / "in.parquet", [row("a"), row("b") | {"extra_info": None}])
-    write_reduced([source], kept(1, 0), tmp_path / "out.parquet")
+    write_out([source], kept(1, 0), tmp_path / "out.parquet")
     first, second = extra(tmp_path / "out.parquet")
     assert (first["index"], first["sparft"]["id"]) == (None, "id1")
     assert (second["index"], second["sparft"]["id"]) == (0, "id0")
@@ -94,15 +95,15 @@ def test_a_null_extra_info_gets_its_sparft_and_its_neighbour_keeps_its_own(tmp_p
 
 def test_reducing_again_replaces_the_older_sparft(tmp_path):
     once, twice = tmp_path / "once.parquet", tmp_path / "twice.parquet"
-    write_reduced([write(tmp_path / "in.parquet", sums(4))], kept(2, 3), once)
-    write_reduced([once], kept(1), twice)
+    write_out([write(tmp_path / "in.parquet", sums(4))], kept(2, 3), once)
+    write_out([once], kept(1), twice)
     assert [e["sparft"]["id"] for e in extra(twice)] == ["id1"]
     assert pq.read_schema(twice) == pq.read_schema(once)
 
 
 def test_the_manifest_holds_the_digest_of_the_output(tmp_path):
     out = tmp_path / "out.parquet"
-    note = write_reduced([write(tmp_path / "in.parquet", sums(4))], kept(2), out)
+    note = write_out([write(tmp_path / "in.parquet", sums(4))], kept(2), out)
     assert note == manifest_path(out) == tmp_path / "out.manifest.json"
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     assert json.loads(note.read_text(encoding="utf-8")) == {
@@ -114,7 +115,7 @@ def test_the_manifest_holds_the_digest_of_the_output(tmp_path):
 def test_equal_reductions_give_equal_bytes(tmp_path):
     source = write(tmp_path / "in.parquet", sums(9))
     for name in ("a", "b"):
-        write_reduced([source], kept(5, 2), tmp_path / f"{name}.parquet")
+        write_out([source], kept(5, 2), tmp_path / f"{name}.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
@@ -126,7 +127,7 @@ def test_pandas_and_datasets_read_the_output(tmp_path):
     datasets.Dataset.from_list(sums(9)).to_parquet(hub)
     for source in (frame, hub):
         out = tmp_path / f"{source.stem}-out.parquet"
-        write_reduced([source], kept(7, 1), out)
+        write_out([source], kept(7, 1), out)
         assert list(pandas.read_parquet(out).extra_info.str["sparft"].str["id"]) == ["id7", "id1"]
         read = datasets.Dataset.from_parquet(str(out), cache_dir=str(tmp_path / "cache"))
         assert [e["sparft"]["id"] for e in read["extra_info"]] == ["id7", "id1"]
@@ -136,7 +137,7 @@ def test_the_note_that_datasets_keeps_of_the_columns_knows_the_new_field(tmp_pat
     datasets = pytest.importorskip("datasets")
     source, out = tmp_path / "hub.parquet", tmp_path / "out.parquet"
     datasets.Dataset.from_list(sums(9)).to_parquet(source)
-    write_reduced([source], kept(7), out)
+    write_out([source], kept(7), out)
     note = json.loads(pq.read_schema(out).metadata[b"huggingface"])
     described = datasets.Features.from_dict(note["info"]["features"])
     assert described.arrow_schema.types == pq.read_schema(out).types
@@ -158,20 +159,20 @@ def test_a_bad_output_is_refused_and_nothing_is_written(tmp_path, out, problem):
     (tmp_path / "noted.manifest.json").write_text("old")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(SparftError, match=problem):
-        write_reduced([source], kept(0), tmp_path / out)
+        write_out([source], kept(0), tmp_path / out)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_an_input_is_never_overwritten(tmp_path):
     source = write(tmp_path / "in.parquet", sums(4))
     with pytest.raises(SparftError, match="also an input"):
-        write_reduced([source], kept(0), source, overwrite=True)
+        write_out([source], kept(0), source, overwrite=True)
 
 
 @pytest.mark.parametrize("failing", ["write_table", "_sha256"])
 def test_a_failure_while_writing_leaves_the_old_files_and_no_other(tmp_path, monkeypatch, failing):
     source, out = write(tmp_path / "in.parquet", sums(4)), tmp_path / "out.parquet"
-    write_reduced([source], kept(0), out)
+    write_out([source], kept(0), out)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(*args):
@@ -182,21 +183,21 @@ def test_a_failure_while_writing_leaves_the_old_files_and_no_other(tmp_path, mon
     target = "pyarrow.parquet.write_table" if failing == "write_table" else f"{MODULE}._sha256"
     monkeypatch.setattr(target, full)
     with pytest.raises(SparftError, match="out.parquet cannot be written: .*No space left"):
-        write_reduced([source], kept(1), out, overwrite=True)
+        write_out([source], kept(1), out, overwrite=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_extra_info_that_is_no_struct_is_refused(tmp_path):
     source = write(tmp_path / "in.parquet", [row() | {"extra_info": "{}"}])
     with pytest.raises(SparftError, match="'extra_info' is a string; make it a struct"):
-        write_reduced([source], kept(0), tmp_path / "out.parquet")
+        write_out([source], kept(0), tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
 def test_files_with_different_fields_are_joined_and_clashing_types_named(tmp_path):
     a = write(tmp_path / "a.parquet", [row("a", level=1)])
     b = write(tmp_path / "b.parquet", [row("b", note="x") | {"ability": "math"}])
-    table = read_kept_rows([a, b], np.array([1, 0]))
+    table = Corpus.open([a, b]).take(np.array([1, 0]))
     assert table["ability"].to_pylist() == ["math", None]
     assert table["extra_info"].to_pylist() == [
         {"index": 0, "level": None, "note": "x"},
@@ -204,10 +205,10 @@ def test_files_with_different_fields_are_joined_and_clashing_types_named(tmp_pat
     ]
     c = write(tmp_path / "c.parquet", [row("c", level="hard")])
     with pytest.raises(SparftError, match=r"columns of .*a.parquet, .*c.parquet cannot be joined"):
-        read_kept_rows([a, c], np.array([0, 1]))
+        Corpus.open([a, c]).take(np.array([0, 1]))
 
 
 def test_a_row_beyond_the_files_is_refused(tmp_path):
     source = write(tmp_path / "in.parquet", sums(4))
-    with pytest.raises(SparftError, match="have 4 rows, but row 4 was kept"):
-        read_kept_rows([source], np.array([1, 4]))
+    with pytest.raises(SparftError, match="has 4 rows, but row 4 is asked for"):
+        Corpus.open([source]).take(np.array([1, 4]))

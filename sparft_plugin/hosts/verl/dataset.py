@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.import_utils import load_extern_object
 
-from sparft_plugin._prompt_rows import Place, read_user_text
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparft_plugin import plugins
-from sparft_plugin.reduction.embed import Embedder
+from sparft_plugin.reduction.embedders import Embedder
 
 
 def memory_encoder(model: str) -> Embedder:
@@ -12,6 +12,6 @@ def memory_encoder(model: str) -> Embedder:
     It takes one text a forward pass: an embedding then does not depend on what else was waiting,
     so a resumed run remembers the same numbers.
     """
-    options = {"model": model, "batch_size": 1, "progress": False}
+    options = {"model": model, "batch_tokens": 1}
     encoder: Embedder = plugins.build("embedder", "sentence_transformers", options)
     return encoder

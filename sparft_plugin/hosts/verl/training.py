@@ -17,7 +17,7 @@ from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
-from sparft_plugin.reduction.embed import Embedder
+from sparft_plugin.reduction.embedders import Embedder
 
 STATE_VERSION = 1
 _current: TrainingRun | None = None

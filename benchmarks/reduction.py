@@ -1,0 +1,185 @@
+"""What a reduction costs and how well it covers: ratios taken in one run, as JSON.
+
+python benchmarks/reduction.py [--gsm8k FOLDER] [--sizes 10000 100000 1000000]
+
+Every measurement runs in a process of its own, so that peak memory is its own too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WIDTH, CLUSTERS, PER_CLUSTER = 384, 100, 100
+CENTRES, SPREAD, BLOCK = 1000, 0.8, 50_000
+RESULT = Path(__file__).with_name("results") / "reduction.json"
+GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k"
+COMPONENTS = 32
+
+
+def write_embeddings(path: Path, rows: int) -> None:
+    """Write a mixture of 1,000 Gaussians around random unit vectors, shape (rows, 384) float32."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(CENTRES, WIDTH)) / np.sqrt(WIDTH)
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, WIDTH))
+    for start in range(0, rows, BLOCK):
+        count = min(BLOCK, rows - start)
+        noise = rng.normal(size=(count, WIDTH)) * (SPREAD / np.sqrt(WIDTH))
+        block = centres[rng.integers(CENTRES, size=count)] + noise
+        file[start : start + count] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    file.flush()
+
+
+def ours(path: Path) -> dict[str, Any]:
+    """Reduce a file of embeddings with this package."""
+    from sparft_plugin.reduction import ReductionConfig, from_embeddings
+
+    config = ReductionConfig(clusters=CLUSTERS, per_cluster=PER_CLUSTER, pca_components=COMPONENTS)
+    start = time.perf_counter()
+    reduction = from_embeddings(path, config)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "parts": reduction.seconds, "kept": len(reduction)}
+
+
+def plain(path: Path) -> dict[str, Any]:
+    """Do the same with scikit-learn as one would write it: PCA, MiniBatchKMeans, a loop."""
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.decomposition import PCA
+
+    start = time.perf_counter()
+    features = PCA(COMPONENTS, random_state=0).fit_transform(np.load(path))
+    labels = MiniBatchKMeans(CLUSTERS, random_state=0).fit_predict(features)
+    kept = 0
+    for label in range(CLUSTERS):
+        members = features[labels == label]
+        chosen = [int(np.linalg.norm(members - members.mean(axis=0), axis=1).argmin())]
+        nearest = np.full(len(members), np.inf)
+        while len(chosen) < min(PER_CLUSTER, len(members)):
+            gap = np.linalg.norm(members - members[chosen[-1]], axis=1)
+            nearest = np.minimum(nearest, gap)
+            chosen.append(int(nearest.argmax()))
+        kept += len(chosen)
+    return {"seconds": time.perf_counter() - start, "kept": kept}
+
+
+def gsm8k(folder: Path) -> dict[str, Any]:
+    """Reduce the GSM8K training questions to 100 from an empty cache, and compare selectors."""
+    from sparft_plugin.corpus import Columns, Corpus
+    from sparft_plugin.prompts import PromptTable
+    from sparft_plugin.reduction import ReductionConfig, reduce
+
+    columns = Columns(mapping={"prompt": "question", "answer": "answer"}, data_source="gsm8k")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["SPARFT_CACHE"] = cache
+        start = time.perf_counter()
+        prompts = PromptTable.from_corpus(Corpus.open([folder / "train.jsonl"], columns))
+        read = time.perf_counter() - start
+        reduction = reduce(prompts, ReductionConfig(), progress=False)
+        embed = reduction.seconds["embed"]
+        rest = read + sum(reduction.seconds.values()) - embed
+        coverage = {
+            name: reduce(prompts, ReductionConfig(selector=name)).manifest["coverage"]
+            for name in ("farthest_point", "medoid", "nearest_centroid", "random")
+        }
+        pool = reduction.pool
+        assert pool is not None
+        draws = pool.random_coverage(draws=100)
+    return {
+        "prompts": len(prompts),
+        "kept": len(reduction),
+        "encoding_seconds": embed,
+        "other_seconds": round(rest, 3),
+        "other_over_encoding": round(rest / embed, 5),
+        "parts": reduction.seconds | {"read": round(read, 4)},
+        "coverage": coverage,
+        "random_radius_of_100_draws": {
+            "smallest": min(draws["radius"]),
+            "median": float(np.median(draws["radius"])),
+        },
+    }
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process so far.
+
+    Not ``ru_maxrss``, which a process inherits from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    kibibytes = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
+    return round(int(kibibytes) / 2**20, 3)
+
+
+CASES = {"ours": ours, "plain": plain, "gsm8k": gsm8k}
+
+
+def in_own_process(case: str, path: Path) -> dict[str, Any]:
+    """Run a case in a fresh process and add its peak memory in GiB."""
+    command = [sys.executable, __file__, "--case", case, str(path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    sys.stderr.write(f"{case} {path.name}: {done.stdout}")
+    return found
+
+
+def run(sizes: Sequence[int], folder: Path, scratch: Path) -> dict[str, Any]:
+    """Measure everything and put ratios beside it."""
+    points = []
+    for rows in sizes:
+        path = scratch / f"{rows}.npy"
+        write_embeddings(path, rows)
+        mine, theirs = in_own_process("ours", path), in_own_process("plain", path)
+        path.unlink()
+        points.append(
+            {
+                "rows": rows,
+                "ours": mine,
+                "plain": theirs,
+                "speed_over_plain": round(theirs["seconds"] / mine["seconds"], 2),
+                "microseconds_per_row": round(1e6 * mine["seconds"] / rows, 2),
+            }
+        )
+    real = in_own_process("gsm8k", folder) if (folder / "train.jsonl").exists() else None
+    return {
+        "embeddings": {
+            "width": WIDTH,
+            "clusters": CLUSTERS,
+            "per_cluster": PER_CLUSTER,
+            "points": points,
+        },
+        "gsm8k": real,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def main() -> None:
+    """Parse the command line, measure and write the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--gsm8k", type=Path, default=GSM8K, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--case", nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        found = CASES[arguments.case[0]](Path(arguments.case[1]))
+        found["peak_gib"] = peak_gib()
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        result = run(arguments.sizes, arguments.gsm8k, Path(scratch))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"wrote {arguments.out}\n")
+
+
+if __name__ == "__main__":
+    main()

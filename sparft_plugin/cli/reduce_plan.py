@@ -1,0 +1,108 @@
+"""``sparft reduce --dry-run``: what would be done, and about what it would cost."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin import plugins
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.budget import parse_budget
+from sparft_plugin.reduction.config import AUTO, ReductionConfig
+from sparft_plugin.reduction.embedders import Embedder
+from sparft_plugin.reduction.encode import missing_texts
+from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.vectors.base import PART_ROWS
+
+SAMPLE, RUNS = 128, 4
+WIDTH = 384
+BYTES_A_PROMPT = 300
+CLUSTER_SECONDS = 4e-8
+"""Measured seconds per prompt, cluster and component of everything that is not encoding."""
+
+
+def plan(
+    corpus: Corpus, prompts: PromptTable, config: ReductionConfig, arguments: argparse.Namespace
+) -> str:
+    """Resolved options, row counts, and an estimate of time and memory.
+
+    To estimate the time of encoding, 128 texts are encoded; their vectors are not kept.
+    """
+    lines = ["inputs:"]
+    lines += [f"  {source.name}" for source in corpus.sources]
+    lines.append(f"rows: {len(prompts) + prompts.duplicates}")
+    lines.append(f"prompts: {len(prompts)} unique, {prompts.duplicates} duplicate rows")
+    lines.append(f"keep: {_kept(prompts, config)}")
+    lines.append("options:")
+    lines += [f"  {name}: {_plain(value)}" for name, value in asdict(config).items()]
+    for name in ("difficulty", "embeddings", "decontaminate", "engine", "output", "report"):
+        lines.append(f"  {name}: {_plain(getattr(arguments, name))}")
+    seconds, encoding = _encoding(prompts, config, arguments)
+    lines.append(f"encoding: {encoding}")
+    components = config.pca_components + bool(arguments.difficulty)
+    clusters = 32 if config.clusters == AUTO else int(config.clusters)
+    rest = 1 + len(prompts) * clusters * components * CLUSTER_SECONDS
+    lines.append(
+        f"time: about {_duration(seconds + rest)}, of which {_duration(rest)} is not encoding"
+    )
+    # Features once in float32, one block in float64 twice, sums of products, places and ids.
+    held = len(prompts) * (BYTES_A_PROMPT + 3 * 4 * components) + 3 * 8 * PART_ROWS * WIDTH
+    lines.append(f"memory: about {held / 2**20:.0f} MiB beside the encoder and the libraries")
+    lines.append("nothing was written.")
+    return "\n".join(lines) + "\n"
+
+
+def _encoding(
+    prompts: PromptTable, config: ReductionConfig, arguments: argparse.Namespace
+) -> tuple[float, str]:
+    if arguments.embeddings is not None:
+        return 0.0, "none, embeddings are given"
+    options = {"model": config.encoder}
+    embedder: Embedder = plugins.build("embedder", config.embedder, options)
+    missing = missing_texts(prompts.texts, config.embedder, embedder, cache_folder("embeddings"))
+    if not len(missing):
+        return 0.0, f"none, all texts are in the cache ({embedder.identity})"
+    sample = [prompts.texts[i] for i in _neighbours(prompts.texts, missing)]
+    embedder.encode(sample[:1])
+    start = time.perf_counter()
+    embedder.encode(sample)
+    seconds = (time.perf_counter() - start) * len(missing) / len(sample)
+    return seconds, (
+        f"{len(missing)} texts with {embedder.identity}, about {_duration(seconds)} in this process"
+    )
+
+
+def _neighbours(texts: Sequence[str], missing: NDArray[np.int64]) -> list[int]:
+    """Texts of similar length in runs, as encoding meets them, from all over the corpus."""
+    sizes = np.array([len(texts[i]) for i in missing.tolist()])
+    order = missing[np.argsort(sizes, kind="stable")]
+    run = SAMPLE // RUNS
+    starts = [int((i + 0.5) / RUNS * len(order)) for i in range(RUNS)]
+    return sorted({int(i) for start in starts for i in order[start : start + run]})
+
+
+def _kept(prompts: PromptTable, config: ReductionConfig) -> str:
+    if config.budget is None:
+        return f"clusters x {config.per_cluster} (clusters: {config.clusters})"
+    budget = parse_budget(config.budget)
+    if budget.unit == "tokens":
+        return f"prompts of {int(budget.amount)} tokens in all"
+    return f"{budget.prompts(len(prompts))} prompts"
+
+
+def _plain(value: object) -> str:
+    if value is None or value == []:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,119 @@
+"""Which columns hold what verl needs, and how other columns become verl's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from sparft_plugin.errors import SparftError, unknown_name
+
+TARGETS = {"prompt": "prompt", "answer": "reward_model", "data_source": "data_source"}
+"""What ``--map`` may name, and the column of verl that it fills."""
+PLACEHOLDER = "{prompt}"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a row's prompt, answer and data source stand.
+
+    Raises
+    ------
+    SparftError
+        If a target of ``mapping`` is unknown, or the template has no ``{prompt}``.
+    """
+
+    prompt_key: str = "prompt"
+    """Column of the prompt in verl's schema: chat messages, or a plain string."""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """Source column of ``prompt``, ``answer`` or ``data_source``, where it is not verl's own."""
+    template: str | None = PLACEHOLDER
+    """User message that a plain string becomes; ``{prompt}`` stands for the string. None refuses
+    plain strings, as verl does."""
+    data_source: str | None = None
+    """Name of the data for every row; verl finds its reward function by it."""
+
+    def __post_init__(self) -> None:
+        for target in self.mapping:
+            if target not in TARGETS:
+                raise unknown_name("target of --map", target, TARGETS)
+        if self.template is not None and PLACEHOLDER not in self.template:
+            raise SparftError(f"the template {self.template!r} must hold {PLACEHOLDER}.")
+        if self.data_source is not None and "data_source" in self.mapping:
+            raise SparftError("give either --data-source or --map data_source=, not both.")
+
+    def needed(self, labels: Sequence[str] = ()) -> list[str]:
+        """Source columns of prompt, reward model, data source and labels, in that order."""
+        names = [
+            self.mapping.get("prompt", self.prompt_key),
+            self.mapping.get("answer", "reward_model"),
+        ]
+        if self.data_source is None:
+            names.append(self.mapping.get("data_source", "data_source"))
+        return [*names, *labels]
+
+    def read(self, values: Sequence[Any]) -> tuple[Any, Any, Any, Sequence[Any]]:
+        """Turn the values of ``needed()`` into prompt, reward model, data source and labels."""
+        prompt, answer, *rest = values
+        if "answer" in self.mapping:
+            answer = {"ground_truth": answer}
+        source = self.data_source if self.data_source is not None else rest.pop(0)
+        return self.messages(prompt), answer, source, rest
+
+    def messages(self, prompt: Any) -> Any:
+        """Chat messages of a prompt; a plain string goes into the template."""
+        if not isinstance(prompt, str) or self.template is None:
+            return prompt
+        return [{"role": "user", "content": self.template.replace(PLACEHOLDER, prompt)}]
+
+    def to_verl(self, table: Any, source: str) -> Any:
+        """Add verl's columns to whole rows; all other columns stay as they are.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Rows of one source.
+        source : str
+            What messages call it.
+
+        Raises
+        ------
+        SparftError
+            If a column of verl's name is there already and would be lost.
+        """
+        for target, name in self.mapping.items():
+            column = self.prompt_key if target == "prompt" else TARGETS[target]
+            if column in table.column_names and column != name:
+                raise SparftError(
+                    f"{source} has a column '{column}' already, which --map {target}={name} would "
+                    "replace; rename one of the two."
+                )
+        prompt = self.mapping.get("prompt", self.prompt_key)
+        if pa.types.is_string(table[prompt].type) or pa.types.is_large_string(table[prompt].type):
+            messages = [self.messages(text) for text in table[prompt].to_pylist()]
+            table = _put(table, self.prompt_key, pa.array(messages, _MESSAGES))
+        if "answer" in self.mapping:
+            answers = table[self.mapping["answer"]].combine_chunks()
+            answers = answers.chunk(0) if isinstance(answers, pa.ChunkedArray) else answers
+            style = pa.array(["rule"] * len(table), pa.string())
+            table = _put(
+                table,
+                "reward_model",
+                pa.StructArray.from_arrays([style, answers], ["style", "ground_truth"]),
+            )
+        if self.data_source is not None:
+            table = _put(table, "data_source", pa.array([self.data_source] * len(table)))
+        elif "data_source" in self.mapping:
+            table = _put(table, "data_source", table[self.mapping["data_source"]])
+        return table
+
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def _put(table: Any, name: str, column: Any) -> Any:
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, column)
+    return table.append_column(name, column)

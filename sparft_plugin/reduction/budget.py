@@ -1,0 +1,128 @@
+"""How many prompts are kept, of which cluster: by count, by share or by tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError
+
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(%|tokens?)?")
+
+
+class Budget(NamedTuple):
+    """What may be kept in all."""
+
+    amount: float
+    """A number of prompts or tokens, or a share in (0, 1]."""
+    unit: str
+    """``prompts``, ``share`` or ``tokens``."""
+
+    def prompts(self, pool: int) -> int:
+        """Prompts that a pool gives at most; a budget of tokens sets no such limit."""
+        if self.unit == "share":
+            return max(1, round(self.amount * pool))
+        return pool if self.unit == "tokens" else min(pool, int(self.amount))
+
+
+def parse_budget(text: int | str) -> Budget:
+    """Read ``500``, ``2%`` or ``50000 tokens``.
+
+    Raises
+    ------
+    SparftError
+        If it is none of them, or not above 0.
+    """
+    found = _FORM.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
+    if found is None:
+        raise SparftError(f"budget must be like 500, 2% or '50000 tokens', not {text!r}.")
+    amount, unit = float(found[1]), found[2]
+    if unit == "%" and 0 < amount <= 100:
+        return Budget(amount / 100, "share")
+    if unit != "%" and amount >= 1 and amount.is_integer():
+        return Budget(amount, "tokens" if unit else "prompts")
+    raise SparftError(f"budget must be at least 1, or a share above 0 up to 100%, not {text!r}.")
+
+
+def allocate(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Decide how many prompts each cluster gives: equal shares, as far as clusters go.
+
+    What small clusters cannot give is taken, one at a time, from the cluster with most members
+    left (the lowest arm of equal ones), and so is what equal shares leave over.
+
+    Parameters
+    ----------
+    sizes : ndarray of int64, shape (K,)
+        Members of each cluster.
+    total : int >= 0
+        Prompts wanted in all.
+
+    Returns
+    -------
+    ndarray of int64, shape (K,)
+        At most ``sizes``; the sum is ``total``, or all members if there are fewer.
+    """
+    quotas: NDArray[np.int64] = np.minimum(sizes, total // len(sizes))
+    missing = min(total, int(sizes.sum())) - int(quotas.sum())
+    left = sizes - quotas
+    # Taking one at a time from the largest lowers the largest to a common level.
+    level = _level(left, missing)
+    taken = np.maximum(left - level, 0)
+    rest = missing - int(taken.sum())
+    quotas += taken
+    quotas[np.flatnonzero(left >= level)[:rest]] += 1
+    return quotas
+
+
+def _level(left: NDArray[np.int64], missing: int) -> int:
+    """Lowest level to which ``left`` can be cut without taking more than ``missing``."""
+    low, high = 0, int(left.max(initial=0))
+    while low < high:
+        middle = (low + high) // 2
+        if int(np.maximum(left - middle, 0).sum()) <= missing:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def fit_tokens(
+    choose: Callable[[int], Sequence[NDArray[np.int64]]], tokens: NDArray[np.int64], limit: int
+) -> int:
+    """Find how many prompts a number of tokens allows.
+
+    Parameters
+    ----------
+    choose : callable
+        Chosen rows of each arm, if a number of prompts is allowed in all.
+    tokens : ndarray of int64, shape (n,)
+        Tokens of each prompt.
+    limit : int
+        Tokens allowed in all.
+
+    Returns
+    -------
+    int
+        A number of prompts, found by bisection, whose choice costs at most ``limit`` while that of
+        one more costs more, or all n.
+
+    Raises
+    ------
+    SparftError
+        If not even one prompt fits.
+    """
+    low, high = 0, len(tokens)
+    while low < high:
+        middle = (low + high + 1) // 2
+        cost = sum(int(tokens[rows].sum()) for rows in choose(middle))
+        low, high = (middle, high) if cost <= limit else (low, middle - 1)
+    if not low:
+        raise SparftError(
+            f"a budget of {limit} tokens is too small for a prompt; the shortest has "
+            f"{int(tokens.min())}, raise the budget."
+        )
+    return low

@@ -1,0 +1,49 @@
+"""The contract of a text encoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Embedder(ABC):
+    """Turns texts into vectors.
+
+    A registered embedder is a dataclass whose option ``model`` (a string) names its weights; that
+    is where ``ReductionConfig.encoder`` goes.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """``name@revision`` of the weights.
+
+        It is asked before any text is encoded, to look a result up in the cache, so it should be
+        cheap.
+        """
+
+    @property
+    def arithmetic(self) -> str:
+        """What else decides the last bits, such as the kind of device; part of the cache's key."""
+        return ""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode n texts.
+
+        The vector of a text should depend on that text alone, to the last bit: it is kept on disk
+        and met again beside other texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Any texts, repeats allowed.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, d)
+            Row i is the vector of text i, with Euclidean norm 1.
+        """

@@ -1,0 +1,76 @@
+"""Static embeddings by model2vec: a look-up per token in place of a transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.embedders.base import Embedder
+from sparft_plugin.reduction.embedders.weights import (
+    Weights,
+    find_weights,
+    not_installed,
+    unreachable,
+)
+
+
+@dataclass
+class Model2VecEmbedder(Embedder):
+    """Encode with a model2vec static model: the fast path for corpora of millions.
+
+    Word order is lost, so clusters follow vocabulary more than meaning.
+
+    Parameters
+    ----------
+    model : str
+        A local folder or a Hugging Face hub id, such as ``minishlab/potion-base-8M``. No static
+        model is packaged here.
+    """
+
+    model: str | None = None
+    _loaded: Any = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def identity(self) -> str:
+        """``name@revision``: a folder's content hash or a hub commit."""
+        return self._weights.identity
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode n texts.
+
+        Raises
+        ------
+        SparftError
+            If the weights cannot be reached.
+        """
+        vectors = np.asarray(self._load().encode(list(texts)), dtype=np.float32)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = vectors / np.where(norms > 0, norms, 1)
+        return unit
+
+    @cached_property
+    def _weights(self) -> Weights:
+        if self.model is None or self.model == "all-MiniLM-L6-v2":
+            raise SparftError(
+                "the embedder 'model2vec' needs a static model: set encoder to a folder or a hub "
+                "id such as minishlab/potion-base-8M."
+            )
+        return find_weights(self.model, owner="minishlab")
+
+    def _load(self) -> Any:
+        if self._loaded is None:
+            try:
+                from model2vec import StaticModel
+            except ImportError as error:
+                raise not_installed("model2vec", "static") from error
+            try:
+                self._loaded = StaticModel.from_pretrained(self._weights.location)
+            except (OSError, ValueError, KeyError) as error:
+                raise unreachable(self._weights.location, error) from error
+        return self._loaded

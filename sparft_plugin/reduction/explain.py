@@ -1,0 +1,160 @@
+"""How well what is kept stands for the whole: distances, histograms, a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 20
+DRAWS = 20
+_BLOCK = 1 << 22
+"""Distances in memory at once, per thread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The whole pool behind a reduction, rows in the order of sorted ids."""
+
+    ids: Sequence[str]
+    """Prompt ids, n of them."""
+    rows: NDArray[np.int64]
+    """Row of each prompt in the source, shape (n,)."""
+    features: NDArray[np.float32]
+    """What was clustered, shape (n, d); columns 0 and 1 are the best flat map."""
+    arms: NDArray[np.int64]
+    """Arm of each prompt, shape (n,)."""
+    difficulties: NDArray[np.float64]
+    """Difficulty of each prompt, shape (n,); NaN where unknown."""
+    kept: NDArray[np.int64]
+    """Rows of this pool that were kept, shape (m,), by arm."""
+    distances: NDArray[np.float32]
+    """Distance of each prompt to the nearest kept one of its arm, shape (n,)."""
+
+    def random_coverage(self, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+        """Coverage of random prompts, as many of each arm as were kept.
+
+        Parameters
+        ----------
+        draws : int >= 1
+            Independent random subsets.
+        seed : int
+            Seed of all draws.
+
+        Returns
+        -------
+        dict
+            ``draws``, and ``radius`` and ``mean_distance`` of each.
+        """
+        quotas = np.bincount(self.arms[self.kept], minlength=int(self.arms.max()) + 1)
+        members = [np.flatnonzero(self.arms == arm) for arm in range(len(quotas))]
+        found: dict[str, Any] = {"draws": draws, "radius": [], "mean_distance": []}
+        for draw in range(draws):
+            rng = np.random.default_rng((seed, draw))
+            chosen = [
+                rows[rng.permutation(len(rows))[:quota]]
+                for rows, quota in zip(members, quotas, strict=True)
+            ]
+            distances = distances_to_kept(self.features, members, chosen)
+            found["radius"].append(float(distances.max()))
+            found["mean_distance"].append(float(distances.mean(dtype=np.float64)))
+        return found
+
+
+def distances_to_kept(
+    features: NDArray[np.float32],
+    members: Sequence[NDArray[np.int64]],
+    chosen: Sequence[NDArray[np.int64]],
+) -> NDArray[np.float32]:
+    """Euclidean distance of every prompt to the nearest chosen one of its own arm.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, d)
+        The space that was clustered.
+    members, chosen : sequences of ndarray of int64
+        Rows of each arm, and those that stand for it; infinity where none does.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+    """
+    distances = np.full(len(features), np.inf, dtype=np.float32)
+
+    def one(arm: int) -> None:
+        kept = features[chosen[arm]].astype(np.float64)
+        if not len(kept):
+            return
+        step = max(1, _BLOCK // len(kept))
+        squares = np.square(kept).sum(axis=1)
+        for start in range(0, len(members[arm]), step):
+            rows = members[arm][start : start + step]
+            points = features[rows].astype(np.float64)
+            squared = (squares - 2 * (points @ kept.T)).min(axis=1)
+            squared += np.square(points).sum(axis=1)
+            distances[rows] = np.sqrt(np.maximum(squared, 0))
+        # The expansion leaves rounding where the distance is nothing.
+        distances[chosen[arm]] = 0
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(one, range(len(members))))
+    return distances
+
+
+def describe_arms(pool: Pool, words: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Size, difficulty and coverage of each arm, in plain JSON values."""
+    clusters = int(pool.arms.max()) + 1
+    sizes = np.bincount(pool.arms, minlength=clusters)
+    kept = np.bincount(pool.arms[pool.kept], minlength=clusters)
+    radius = np.zeros(clusters)
+    np.maximum.at(radius, pool.arms, pool.distances)
+    means = np.bincount(pool.arms, pool.distances, clusters) / np.maximum(sizes, 1)
+    difficulty = pool.difficulties[pool.kept]
+    return [
+        {
+            "arm": arm,
+            "words": list(words[arm]) if words else [],
+            "pool": int(sizes[arm]),
+            "kept": int(kept[arm]),
+            "mean_difficulty": _mean(difficulty[pool.arms[pool.kept] == arm]),
+            "radius": _finite(radius[arm]),
+            "mean_distance": _finite(means[arm]),
+        }
+        for arm in range(clusters)
+    ]
+
+
+def coverage(pool: Pool) -> dict[str, float | None]:
+    """Largest and mean distance to the nearest kept prompt of the same arm.
+
+    The unit is the standard deviation of the semantic block. The radius is what farthest-point
+    selection keeps within twice the least possible in every arm (Gonzalez 1985).
+    """
+    return {
+        "radius": _finite(float(pool.distances.max())),
+        "mean_distance": _finite(float(pool.distances.mean(dtype=np.float64))),
+    }
+
+
+def difficulty_histogram(pool: Pool) -> dict[str, list[Any]] | None:
+    """Prompts in 20 equal bins of difficulty, in the pool and kept; None where it is unknown."""
+    if np.isnan(pool.difficulties).any():
+        return None
+    edges = np.linspace(0, 1, BINS + 1)
+    return {
+        "edges": [round(float(edge), 6) for edge in edges],
+        "pool": np.histogram(pool.difficulties, edges)[0].tolist(),
+        "kept": np.histogram(pool.difficulties[pool.kept], edges)[0].tolist(),
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return None if not len(values) or np.isnan(values).any() else float(values.mean())
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,148 @@
+"""The core of a reduction: features, clusters and representatives of prompts sorted by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.reduction.budget import allocate, fit_tokens, parse_budget
+from sparft_plugin.reduction.choose import choose, members_of
+from sparft_plugin.reduction.choose_clusters import choose_clusters
+from sparft_plugin.reduction.cluster import cluster
+from sparft_plugin.reduction.config import AUTO, ReductionConfig
+from sparft_plugin.reduction.engines.base import Engine
+from sparft_plugin.reduction.explain import Pool, distances_to_kept
+from sparft_plugin.reduction.features import build_features
+from sparft_plugin.reduction.selectors.base import Members, Selector
+from sparft_plugin.reduction.threads import one_thread
+from sparft_plugin.reduction.timing import Timing
+from sparft_plugin.reduction.vectors.base import Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may be kept: n prompts in the order of their sorted ids."""
+
+    ids: Sequence[str]
+    """Distinct ids, sorted."""
+    rows: NDArray[np.int64]
+    """Row of each prompt in the source, shape (n,)."""
+    vectors: Vectors
+    """One vector per prompt."""
+    difficulties: NDArray[np.float64] | None = None
+    """In [0, 1], shape (n,)."""
+    curves: NDArray[np.float64] | None = None
+    """Mean reward at each visit of a logged run, shape (n, visits)."""
+    tokens: NDArray[np.int64] | None = None
+    """Tokens of each prompt, shape (n,), where the budget counts them."""
+
+
+def keep(
+    candidates: Candidates,
+    selector: Selector,
+    config: ReductionConfig,
+    engine: Engine,
+    timing: Timing,
+) -> tuple[Pool, dict[str, Any]]:
+    """Cluster, and choose representatives of every cluster.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        n prompts, at least as many as clusters.
+    selector : Selector
+        The rule that chooses.
+    config : ReductionConfig
+        Options.
+    engine : Engine
+        Where sums and assignment run.
+    timing : Timing
+        Takes the time of the parts.
+
+    Returns
+    -------
+    Pool
+        All prompts with their arms, and which were kept.
+    dict
+        ``shortfall``, ``silhouette`` and ``tokens`` for the manifest.
+
+    Raises
+    ------
+    SparftError
+        If there are too few distinct prompts, the selector breaks its contract or no prompt fits
+        the budget.
+    """
+    with timing("features"):
+        features, _ = build_features(
+            candidates.vectors,
+            candidates.difficulties,
+            components=config.pca_components,
+            difficulty_weight=config.difficulty_weight,
+            engine=engine,
+        )
+    with one_thread():
+        with timing("cluster"):
+            clusters, curve = _clusters(features, config)
+            arms = cluster(features, clusters, config.seed, engine)
+        with timing("select"):
+            members = members_of(arms, clusters)
+            chosen, shortfall = _choose(candidates, features, members, selector, config)
+        with timing("explain"):
+            distances = distances_to_kept(features, members, chosen)
+    kept = np.concatenate(chosen)
+    known = candidates.difficulties
+    pool = Pool(
+        ids=candidates.ids,
+        rows=candidates.rows,
+        features=features,
+        arms=arms,
+        difficulties=np.full(len(arms), np.nan) if known is None else known,
+        kept=kept,
+        distances=distances,
+    )
+    tokens = None if candidates.tokens is None else int(candidates.tokens[kept].sum())
+    return pool, {"shortfall": shortfall, "silhouette": curve, "tokens": tokens}
+
+
+def _clusters(
+    features: NDArray[np.float32], config: ReductionConfig
+) -> tuple[int, list[dict[str, Any]] | None]:
+    if config.clusters == AUTO:
+        return choose_clusters(features, config.seed)
+    return int(config.clusters), None
+
+
+def _choose(
+    candidates: Candidates,
+    features: NDArray[np.float32],
+    members: Sequence[NDArray[np.int64]],
+    selector: Selector,
+    config: ReductionConfig,
+) -> tuple[list[NDArray[np.int64]], int]:
+    """Chosen rows of each arm, and how many prompts small arms fell short of their equal share."""
+    sizes = np.array([len(rows) for rows in members], dtype=np.int64)
+    difficulties, curves = candidates.difficulties, candidates.curves
+
+    def members_at(rows: NDArray[np.int64]) -> Members:
+        return Members(
+            features[rows].astype(np.float64),
+            None if difficulties is None else difficulties[rows],
+            None if curves is None else curves[rows],
+        )
+
+    def of(total: int) -> list[NDArray[np.int64]]:
+        quotas = allocate(sizes, total)
+        return choose(config.selector, selector, members_at, members, quotas, config.seed)
+
+    total = len(members) * config.per_cluster
+    if config.budget is not None:
+        budget = parse_budget(config.budget)
+        total = budget.prompts(len(features))
+        if candidates.tokens is not None:
+            total = fit_tokens(of, candidates.tokens, int(budget.amount))
+    shortfall = int(np.maximum(0, total // len(members) - sizes).sum())
+    return of(total), shortfall

@@ -1,0 +1,130 @@
+"""The selector contract: what a selector sees of a cluster, and what it must give back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.errors import SparftError, unknown_name
+
+MENDS = {
+    "difficulties": "a difficulty for every prompt; add --difficulty column:NAME, "
+    "--difficulty solved:FILE or --difficulty rollouts:DIR.",
+    "curves": "the rewards of a logged run; add --difficulty rollouts:DIR.",
+}
+"""What a selector may need beside features, and how a user gives it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The prompts of one cluster, rows in the order of their sorted ids.
+
+    Parameters
+    ----------
+    features : ndarray of float64, shape (n, d)
+        Position of each member in the space that was clustered; Euclidean.
+    difficulties : ndarray of float64, shape (n,), optional
+        1 - solve rate, in [0, 1]; 0 = always solved.
+    curves : ndarray of float64, shape (n, visits), optional
+        Mean reward of each visit of a logged run, 1 = every rollout right; NaN where a prompt was
+        not visited.
+    """
+
+    features: NDArray[np.float64]
+    difficulties: NDArray[np.float64] | None = None
+    curves: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: NDArray[np.int64]) -> Members:
+        """Return the members at these rows, in this order."""
+        return Members(
+            self.features[rows],
+            None if self.difficulties is None else self.difficulties[rows],
+            None if self.curves is None else self.curves[rows],
+        )
+
+
+class Selector(ABC):
+    """Keeps representatives of one cluster; a registered selector is a dataclass.
+
+    Attributes
+    ----------
+    needs : frozenset of str
+        What it reads beside features: any of ``difficulties`` and ``curves``.
+    nested : bool
+        Whether the choice of k is always the beginning of the choice of k + 1, so that a budget
+        may cut it anywhere.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    nested: ClassVar[bool] = False
+
+    @abstractmethod
+    def select(self, members: Members, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Choose representatives; the same arguments always give the same choice.
+
+        Parameters
+        ----------
+        members : Members
+            The n members of one cluster.
+        k : int >= 0
+            Number of members wanted.
+        rng : numpy.random.Generator
+            The only source of chance.
+
+        Returns
+        -------
+        ndarray of int64, shape (min(k, n),)
+            Distinct rows of ``members``, in the order they were chosen.
+        """
+
+
+def check_needs(name: str, selector: Selector | type[Selector], has: Set[str]) -> None:
+    """Refuse a selector that reads what the data do not have, before anything is encoded.
+
+    Parameters
+    ----------
+    name : str
+        The registered name of the selector.
+    selector : Selector or its class
+        Only its ``needs`` are read.
+    has : set of str
+        What the data have: any of ``difficulties`` and ``curves``.
+
+    Raises
+    ------
+    SparftError
+        If a need is not met, with the option that meets it; or if a need is not known.
+    """
+    for need in sorted(selector.needs):
+        if need not in MENDS:
+            raise unknown_name(f"need of the selector '{name}'", need, MENDS)
+        if need not in has:
+            raise missing(name, need)
+
+
+def missing(name: str, need: str) -> SparftError:
+    """Build the error for a need of the selector ``name`` that is not met."""
+    return SparftError(f"the selector '{name}' needs {MENDS[need]}")
+
+
+def check_whole(name: str, option: str, value: Any) -> None:
+    """Refuse an option of the selector ``name`` that is not a whole number of at least 1.
+
+    Raises
+    ------
+    SparftError
+        Naming the selector, the option and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SparftError(
+            f"{option} of the selector '{name}' must be a whole number of at least 1, "
+            f"not {value!r}."
+        )

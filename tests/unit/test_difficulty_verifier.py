@@ -1,0 +1,124 @@
+"""Reward functions as verl calls them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.difficulty.verifier import (
+    Verdict,
+    Verifier,
+    load_verifier,
+    read_verdict,
+    solved,
+)
+
+REWARD = """
+from dataclasses import dataclass
+
+LIMIT = 3
+
+@dataclass
+class Options:
+    bonus: "float" = 1.0
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    return {"score": Options().bonus * len(solution_str), "acc": solution_str == ground_truth}
+
+async def slow_score(data_source, solution_str, ground_truth, extra_info=None):
+    return extra_info["index"]
+"""
+
+
+@pytest.fixture
+def reward(tmp_path):
+    path = tmp_path / "my_reward.py"
+    path.write_text(REWARD)
+    return path
+
+
+def test_a_function_of_a_file_judges_with_verls_arguments(reward):
+    verifier = load_verifier(f"{reward}:compute_score")
+    assert verifier.judge("sums", "4", "4", {}) == Verdict(1.0, 1.0)
+    assert verifier.judge("sums", "44", "4", {}) == Verdict(2.0, 0.0)
+
+
+def test_an_async_function_is_awaited(reward):
+    assert load_verifier(f"{reward}:slow_score").judge("", "", "", {"index": 7}).score == 7.0
+
+
+def test_the_identity_follows_the_content_of_the_file(reward):
+    before = load_verifier(f"{reward}:compute_score").identity
+    reward.write_text(REWARD + "\n# changed\n")
+    after = load_verifier(f"{reward}:compute_score").identity
+    assert before != after
+    assert before.startswith("my_reward.py:compute_score@")
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        (1, Verdict(1.0, None)),
+        (True, Verdict(1.0, None)),
+        ((0.25, "why"), Verdict(0.25, None)),
+        ({"score": -1.0}, Verdict(-1.0, None)),
+        ({"score": -1.0, "acc": False, "pred": "x"}, Verdict(-1.0, 0.0)),
+        ({"acc": 0.5}, Verdict(0.5, 0.5)),
+        ({"score": 2, "acc": None}, Verdict(2.0, None)),
+    ],
+)
+def test_every_result_that_verl_accepts_is_a_verdict(result, verdict):
+    assert read_verdict(result, "it") == verdict
+
+
+@pytest.mark.parametrize("result", [None, "good", {}, {"score": None}, float("inf"), {"acc": 2}])
+def test_anything_else_is_refused(result):
+    with pytest.raises(SparftError, match="it gave"):
+        read_verdict(result, "it")
+
+
+def test_solved_is_the_accuracy_or_a_score_above_the_threshold():
+    assert solved(Verdict(-1.0, 1.0), 0.5) == 1.0
+    assert solved(Verdict(0.5, None), 0.5) == 0.0
+    assert solved(Verdict(0.6, None), 0.5) == 1.0
+
+
+def test_what_a_verifier_raises_is_part_of_one_sentence():
+    def broken(**_):
+        raise ZeroDivisionError("oh")
+
+    with pytest.raises(
+        SparftError, match="broken raised ZeroDivisionError: oh; mend it, give another by --ver"
+    ):
+        Verifier("broken", broken).judge("", "", "", {})
+
+
+def test_a_misspelt_file_or_function_is_met_with_the_nearest_name(reward):
+    with pytest.raises(SparftError, match=r"did you mean '.*my_reward.py'\?"):
+        load_verifier(f"{reward.with_name('my_rewards.py')}:compute_score")
+    with pytest.raises(SparftError, match=r"'compute_scores'; did you mean 'compute_score'\?"):
+        load_verifier(f"{reward}:compute_scores")
+    with pytest.raises(SparftError, match="Known: compute_score, slow_score"):
+        load_verifier(f"{reward}:LIMIT")
+
+
+@pytest.mark.parametrize("spec", ["reward.py", "reward.py:", ":main"])
+def test_a_verifier_needs_a_file_and_a_function(spec):
+    with pytest.raises(SparftError, match=r"must be FILE.py:FUNCTION"):
+        load_verifier(spec)
+
+
+def test_a_file_that_cannot_be_imported_says_why(tmp_path):
+    (tmp_path / "bad.py").write_text("import nowhere_at_all")
+    with pytest.raises(SparftError, match=r"bad.py cannot be imported \(ModuleNotFoundError"):
+        load_verifier(f"{tmp_path / 'bad.py'}:main")
+    with pytest.raises(SparftError, match=r"gone.py does not exist; check the path"):
+        load_verifier(f"{tmp_path / 'there' / 'gone.py'}:main")
+
+
+def test_without_verl_the_default_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "verl.utils.reward_score", None)
+    with pytest.raises(SparftError, match=r"sparft-plugin\[verl\].*--verifier"):
+        load_verifier(None)

@@ -1,0 +1,169 @@
+"""``sparft difficulty`` on the real vLLM with the quickstart's model, killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, read_rollouts
+from sparft_plugin.reduction.difficulty.verifier import Verdict, load_verifier
+from tests.verl.harness import environment
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart"
+ATTEMPTS, BATCH, PROMPTS = 4, 4, 64
+REWARD = f"""
+import os, sys, time
+sys.path.insert(0, {str(RECIPE)!r})
+import reward
+
+def compute_score(*args, **kwargs):
+    # Slow in the run that is killed, so that the kill comes in its middle on any machine.
+    time.sleep(float(os.environ.get("VERIFIER_SECONDS", 0)))
+    return reward.compute_score(*args, **kwargs)
+"""
+LONG = "x" * 200
+"""Longer than the 160 tokens that the model can read."""
+
+
+def command(folder: Path, out: str, *options: str) -> list[str]:
+    """Return the command line as a user would type it."""
+    return [
+        *(sys.executable, "-m", "sparft_plugin", "difficulty", str(folder / "pool.parquet")),
+        *("-o", str(folder / out), "--model", str(RECIPE / "model")),
+        *("--verifier", f"{folder / 'verifier.py'}:compute_score"),
+        *("--attempts", str(ATTEMPTS), "--max-tokens", "24", "--batch", str(BATCH)),
+        *("--engine-option", "enforce_eager=true"),
+        *options,
+    ]
+
+
+def start(
+    folder: Path, out: str, *options: str, verifier_seconds: float = 0.0
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(folder, out, *options),
+        env={**environment(folder), "VERIFIER_SECONDS": str(verifier_seconds)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    return output
+
+
+def prompts_in(log: Path) -> list[str]:
+    """Ids whose attempts are all in the log, in order."""
+    lines = log.read_bytes().split(b"\n")[1:-1] if log.exists() else []
+    ids = [json.loads(line)["id"] for line in lines]
+    return [key for i, key in enumerate(ids) if ids[i - ATTEMPTS + 1 : i + 1] == [key] * ATTEMPTS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a pool of the quickstart's tasks and one prompt that is too long."""
+    sys.path.insert(0, str(RECIPE))
+    from tasks import CELLS, rows
+
+    folder = tmp_path_factory.mktemp("difficulty")
+    pool = rows("pool", -(-PROMPTS // len(CELLS)), seed=3)[: PROMPTS - 1]
+    long = {**pool[0], "prompt": [{"role": "user", "content": LONG}]}
+    (folder / "verifier.py").write_text(REWARD)
+    pq.write_table(pa.Table.from_pylist([*pool, long]), folder / "pool.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    """Return the output of a run that nothing interrupted."""
+    output = finish(start(folder, "whole.jsonl"))
+    assert f"measured {PROMPTS - 1} of {PROMPTS} prompts, 0 of them in an earlier run" in output
+    return folder / "whole.jsonl"
+
+
+def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_happened(
+    folder: Path, whole: Path
+) -> None:
+    log = folder / "killed.attempts.jsonl"
+    process = start(folder, "killed.jsonl", verifier_seconds=0.02)
+    deadline = time.monotonic() + 240
+    while len(prompts_in(log)) < 2 * BATCH:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = prompts_in(log)
+    assert 2 * BATCH <= len(done) < PROMPTS - BATCH
+    assert not (folder / "killed.jsonl").exists()
+    before = log.read_bytes()
+    kept = before[: before.rindex(done[-1].encode())]
+
+    # What the dead run had begun to write must be cut off.
+    with log.open("ab") as file:
+        file.write(b'{"id": "00000000000000000000000000000000", "row": 1, "att')
+    output = finish(start(folder, "killed.jsonl"))
+    assert f"{len(done)} of them in an earlier run; 1 too long" in output
+    # The old lines stand where they stood, so they were not made again.
+    assert log.read_bytes().startswith(kept)
+    assert len(prompts_in(log)) == len(set(prompts_in(log))) == PROMPTS - 1
+    assert log.read_bytes() == (folder / "whole.attempts.jsonl").read_bytes()
+    assert (folder / "killed.jsonl").read_bytes() == whole.read_bytes()
+
+
+def test_solve_rates_follow_the_levels_of_the_tasks(folder: Path, whole: Path) -> None:
+    _, *lines = [json.loads(line) for line in whole.read_text().splitlines()]
+    assert len(lines) == PROMPTS - 1
+    rates = {line["row"]: line["solve_rate"] for line in lines}
+    infos = pq.read_table(folder / "pool.parquet")["extra_info"].to_pylist()
+    by_level = {level: [rates[i] for i in rates if infos[i]["level"] == level] for level in (1, 3)}
+    easy, hard = (sum(found) / len(found) for found in by_level.values())
+    assert easy > hard
+    assert all(rate * ATTEMPTS == round(rate * ATTEMPTS) for rate in rates.values())
+
+
+def test_the_size_of_a_batch_changes_no_sample(folder: Path, whole: Path) -> None:
+    finish(start(folder, "large.jsonl", "--batch", str(PROMPTS)))
+    assert (folder / "large.jsonl").read_bytes() == whole.read_bytes()
+
+
+def test_without_a_verifier_verls_own_reward_functions_judge_by_data_source() -> None:
+    verifier = load_verifier(None)
+    assert verifier.judge("openai/gsm8k", "so #### 4", "4", {}) == Verdict(1.0, None)
+    assert verifier.judge("openai/gsm8k", "so #### 5", "4", {}) == Verdict(0.0, None)
+    assert verifier.judge("math_dapo", "Answer: 5", "4", {}) == Verdict(-1.0, 0.0)
+    with pytest.raises(SparftError, match="NotImplementedError.*nowhere"):
+        verifier.judge("nowhere", "4", "4", {})
+
+
+def test_the_reader_of_rollouts_reads_what_verl_writes(tmp_path: Path) -> None:
+    import numpy as np
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    PPOTrainer._write_generations(
+        inputs=["user\n1 + 1?\nassistant\n"] * 2,
+        outputs=["2", "3"],
+        gts=["2", "2"],
+        scores=[1.0, np.float32(0.0)],
+        reward_extra_infos_dict={"uid": ["a_0_0", "a_1_0"], "acc": [np.bool_(True), np.int64(0)]},
+        dump_path=str(tmp_path),
+        global_steps=7,
+    )
+    found = read_rollouts(tmp_path, JoinKeys(["x", "y"], ["1 + 1?", "2 + 2?"], ['"2"', '"4"']))
+    assert found.solve_rates[0] == 0.5
+    assert found.curves[0].tolist() == [0.5]
+    assert (found.joined, found.attempts.tolist()) == (2, [2, 0])
