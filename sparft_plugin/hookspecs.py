@@ -19,7 +19,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def register_embedders() -> Mapping[str, type[Any]]:
-    """Text encoders by name; each is an ``Embedder`` (``reduction/embed.py``)."""
+    """Text encoders by name; each is an ``Embedder`` (``reduction/embedders/base.py``)."""
     raise NotImplementedError
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from sparft_plugin.cli.summary import say, summary
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.atomic import whole_file
 from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.difficulty.combine import Difficulties
 from sparft_plugin.reduction.difficulty.sources import (
@@ -31,14 +34,18 @@ from sparft_plugin.reduction.engines import Engine, open_engine
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.hygiene import Evaluation, write_pairs
 from sparft_plugin.reduction.pipeline import check_possible, reduce
+from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.vectors import Vectors, given_vectors
 from sparft_plugin.reduction.vectors.column import save_column
-from sparft_plugin.reduction.write import check_output, manifest_path, write_reduced
+from sparft_plugin.reduction.write import check_output, manifest_path, sync, write_reduced
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 COLUMN = "column:"
+PAGES = (".html", ".htm")
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""What a disk says that takes no more."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -58,13 +65,26 @@ def run(arguments: argparse.Namespace) -> int:
     Raises
     ------
     SparftError
-        If an input, an option or the output is bad; no file is written then.
+        If an input, an option or the output is bad, or the disk is full; no file is written then.
     """
+    try:
+        return _run(arguments)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        places = f"{cache_folder('')}, {tempfile.gettempdir()} or beside the output"
+        raise SparftError(f"the disk is full ({error}); make room in {places}.") from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
     config = reduce_options.config_of(arguments)
-    check_output(arguments.output, arguments.inputs, overwrite=arguments.overwrite)
-    page = _page(arguments)
+    pairs, page = _pairs(arguments, config), _page(arguments)
+    beside = [path for path in (pairs, page) if path is not None]
+    inputs = [*arguments.inputs, *arguments.decontaminate]
+    _check_outputs(arguments, inputs, beside)
     specs = [parse_source(text) for text in arguments.difficulty]
     corpus = corpus_of(arguments)
+    _check_outputs(arguments, [source.name for source in corpus.sources], beside)
     strict = [spec.kind for spec in specs] == ["column"]
     prompts = PromptTable.from_corpus(corpus, label_keys=label_keys(specs), complete=strict)
     has = {"difficulties"} if specs else set()
@@ -88,16 +108,25 @@ def run(arguments: argparse.Namespace) -> int:
             evaluations=evaluations,
             engine=engine,
         )
-    write_reduced(corpus, prompts, reduction, arguments.output, overwrite=arguments.overwrite)
-    written = [arguments.output, str(manifest_path(arguments.output))]
-    if reduction.hygiene is not None:
-        pairs = Path(arguments.output).with_suffix(".pairs.jsonl")
-        written.append(str(write_pairs(pairs, reduction.hygiene, prompts, evaluations)))
-    if page is not None:
-        written.append(_write_page(page, reduction, prompts))
+    with ExitStack() as staged:
+        # The last two are replaced when the first two are.
+        if pairs is not None and reduction.hygiene is not None:
+            with _called(pairs, staged.enter_context(whole_file(pairs))) as temporary:
+                write_pairs(temporary, reduction.hygiene, prompts, evaluations)
+        if page is not None:
+            with _called(page, staged.enter_context(whole_file(page))) as temporary:
+                _write_page(temporary, reduction, prompts)
+        write_reduced(corpus, prompts, reduction, arguments.output, overwrite=arguments.overwrite)
+    written = [arguments.output, manifest_path(arguments.output), *beside]
     say(summary(prompts, reduction))
-    say(f"wrote {', '.join(written[:-1])} and {written[-1]}\n")
+    say(f"wrote {', '.join(map(str, written[:-1]))} and {written[-1]}\n")
     return 0
+
+
+def _check_outputs(
+    arguments: argparse.Namespace, inputs: Sequence[str], beside: Sequence[Path]
+) -> None:
+    check_output(arguments.output, inputs, overwrite=arguments.overwrite, beside=beside)
 
 
 def _difficulties(
@@ -129,9 +158,10 @@ def _evaluations(
     arguments: argparse.Namespace, config: ReductionConfig, engine: Engine, *, embedded: bool
 ) -> list[Evaluation]:
     """Sets to keep clear of; without the texts' encoder they are compared by words only."""
+    names = arguments.decontaminate
+    tables = [PromptTable.from_corpus(corpus_of(arguments, [name])) for name in names]
     found = []
-    for name in arguments.decontaminate:
-        table = PromptTable.from_corpus(corpus_of(arguments, [name]))
+    for name, table in zip(names, tables, strict=True):
         vectors = None
         if embedded:
             options = {"model": config.encoder}
@@ -142,26 +172,35 @@ def _evaluations(
     return found
 
 
+def _pairs(arguments: argparse.Namespace, config: ReductionConfig) -> Path | None:
+    if not arguments.decontaminate and config.near_duplicates is None:
+        return None
+    return Path(arguments.output).with_suffix(".pairs.jsonl")
+
+
 def _page(arguments: argparse.Namespace) -> Path | None:
     if arguments.report is None:
         return None
     page = Path(arguments.report or Path(arguments.output).with_suffix(".html"))
-    if page.exists() and not arguments.overwrite:
-        raise SparftError(f"{page} already exists; pass --overwrite or choose another page.")
-    if not page.parent.is_dir():
-        raise SparftError(f"the folder {page.parent} does not exist; create it first.")
+    if page.suffix not in PAGES:
+        raise SparftError(f"--report {page} must end in {' or '.join(PAGES)}; rename it.")
     return page
 
 
-def _write_page(page: Path, reduction: Any, prompts: PromptTable) -> str:
-    from sparft_plugin.reduction.atomic import whole_file
+@contextmanager
+def _called(path: Path, temporary: Path) -> Iterator[Path]:
+    """Give a temporary file that errors call by the name it is to have."""
+    try:
+        yield temporary
+        sync(temporary)
+    except SparftError as error:
+        raise SparftError(str(error).replace(str(temporary), str(path))) from error
+    except OSError as error:
+        raise SparftError(f"{path} cannot be written: {error}") from error
+
+
+def _write_page(page: Path, reduction: Reduction, prompts: PromptTable) -> None:
     from sparft_plugin.report.reduction_page import reduction_page
     from sparft_plugin.report.reduction_view import reduction_view
 
-    text = reduction_page(*reduction_view(reduction, prompts))
-    try:
-        with whole_file(page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SparftError(f"{page} cannot be written: {error}") from error
-    return str(page)
+    page.write_text(reduction_page(*reduction_view(reduction, prompts)), encoding="utf-8")

@@ -7,7 +7,7 @@ import argparse
 from sparft_plugin.cli.corpus_options import add_corpus_options
 from sparft_plugin.plugins import registered
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
-from sparft_plugin.reduction.engines.base import ENGINES
+from sparft_plugin.reduction.engines.base import ENGINES, check_engine
 
 DEFAULTS = ReductionConfig()
 
@@ -90,10 +90,10 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--engine",
-        choices=ENGINES,
         default="local",
-        help="ray encodes and assigns with Ray Data, for corpora beyond one machine; the result is "
-        "the same (default: local)",
+        metavar="NAME",
+        help=f"{' or '.join(ENGINES)}; ray encodes and assigns with Ray Data, for corpora beyond "
+        "one machine; the result is the same (default: local)",
     )
 
 
@@ -105,6 +105,7 @@ def config_of(arguments: argparse.Namespace) -> ReductionConfig:
     SparftError
         Naming the option that is out of range.
     """
+    check_engine(arguments.engine)
     names = ReductionConfig.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names}
     if given["clusters"] != AUTO and str(given["clusters"]).lstrip("-").isdigit():

@@ -21,20 +21,30 @@ def summary(prompts: PromptTable, reduction: Reduction) -> str:
         f"{reduction.shortfall} missing in small arms.",
     ]
     if reduction.hygiene is not None:
-        lines.append(
-            f"left out: {reduction.contaminated} contaminated, "
-            f"{reduction.near_duplicates} near-duplicates; the pairs are written beside the output."
-        )
+        looked = ("contaminated", "contaminated"), ("near_duplicates", "near-duplicates")
+        found = [(reduction.manifest[key], name) for key, name in looked]
+        counts = ", ".join(f"{count} {name}" for count, name in found if count is not None)
+        lines.append(f"left out: {counts}; the pairs are written beside the output.")
     position = dict(zip(prompts.ids, range(len(prompts)), strict=True))
-    lines.append(
+    lines.append(_coverage_line(reduction))
+    lines.append(f"{'arm':>4} {'pool':>7} {'kept':>5} {'difficulty':>10} {'radius':>6}  example")
+    for entry in reduction.manifest["arms"]:
+        first = int(np.searchsorted(reduction.arms, entry["arm"]))
+        example = prompts.texts[position[reduction.ids[first]]] if entry["kept"] else "-"
+        lines.append(_arm_line(entry, example))
+    return "\n".join(lines) + "\n"
+
+
+def _coverage_line(reduction: Reduction) -> str:
+    without = sum(count == 0 for count in reduction.counts)
+    if without:
+        return (
+            f"coverage: arms without a kept prompt: {without}; raise the budget or lower clusters."
+        )
+    return (
         f"coverage: every prompt has a kept one of its arm within {reduction.coverage_radius:.2f}, "
         f"{reduction.mean_distance:.2f} on average (1 = spread of the corpus)."
     )
-    lines.append(f"{'arm':>4} {'pool':>7} {'kept':>5} {'difficulty':>10} {'radius':>6}  example")
-    for entry in reduction.manifest["arms"]:
-        first = reduction.ids[int(np.argmax(reduction.arms == entry["arm"]))]
-        lines.append(_arm_line(entry, prompts.texts[position[first]]))
-    return "\n".join(lines) + "\n"
 
 
 def _arm_line(entry: dict[str, Any], example: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparft_plugin.corpus.source import table_column
 from sparft_plugin.errors import SparftError, unknown_name
 
 TARGETS = {"prompt": "prompt", "answer": "reward_model", "data_source": "data_source"}
@@ -91,11 +92,14 @@ class Columns:
                     "replace; rename one of the two."
                 )
         prompt = self.mapping.get("prompt", self.prompt_key)
-        if pa.types.is_string(table[prompt].type) or pa.types.is_large_string(table[prompt].type):
-            messages = [self.messages(text) for text in table[prompt].to_pylist()]
+        prompts = table_column(table, prompt)
+        if _is_text(prompts.type):
+            messages = [self.messages(text) for text in prompts.to_pylist()]
             table = _put(table, self.prompt_key, pa.array(messages, _MESSAGES))
+        elif prompt != self.prompt_key:
+            table = _put(table, self.prompt_key, prompts)
         if "answer" in self.mapping:
-            answers = table[self.mapping["answer"]].combine_chunks()
+            answers = table_column(table, self.mapping["answer"]).combine_chunks()
             answers = answers.chunk(0) if isinstance(answers, pa.ChunkedArray) else answers
             style = pa.array(["rule"] * len(table), pa.string())
             table = _put(
@@ -106,11 +110,18 @@ class Columns:
         if self.data_source is not None:
             table = _put(table, "data_source", pa.array([self.data_source] * len(table)))
         elif "data_source" in self.mapping:
-            table = _put(table, "data_source", table[self.mapping["data_source"]])
+            sources = table_column(table, self.mapping["data_source"])
+            table = _put(table, "data_source", sources)
         return table
 
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _put(table: Any, name: str, column: Any) -> Any:

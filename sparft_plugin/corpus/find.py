@@ -56,7 +56,7 @@ def _open(given: Path | str) -> list[Source]:
 
 def _folder(folder: Path) -> list[Source]:
     files = sorted(p for p in folder.rglob("*") if p.suffix in READERS and p.is_file())
-    files = [p for p in files if not any(part.startswith(".") for part in p.parts)]
+    files = [p for p in files if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
     if not files:
         raise SparftError(
             f"the folder {folder} holds no {', '.join(READERS)} file; check the path."
@@ -82,7 +82,13 @@ def _hub(given: str) -> Source:
     split = rest[-1] if rest else SPLIT
     try:
         return DatasetSource(datasets.load_dataset(name, config, split=split), given)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        datasets.exceptions.DatasetsError,
+    ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SparftError(
             f"{given} is no file here, and cannot be loaded from the Hugging Face hub ({reason}); "

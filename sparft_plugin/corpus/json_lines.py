@@ -10,12 +10,14 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
+from sparft_plugin.corpus.rows import Place
 from sparft_plugin.corpus.source import BATCH_ROWS, Source, row_paths, row_value
 from sparft_plugin.errors import SparftError
 
 _CHUNK = 1 << 20
 _SPACE = " \t\r\n"
-_BETWEEN = _SPACE + ","
+_CUT = 16
+"""A value that a chunk cuts off is broken this near its end, or in a string that is not closed."""
 
 
 class RowsSource(Source):
@@ -58,7 +60,11 @@ class RowsSource(Source):
             yield found
 
     def take(self, rows: Sequence[int]) -> Any:
-        """Make a table of some rows; columns come in the order of the first rows that have them."""
+        """Make a table of some rows.
+
+        Keys stay in the order of the records; where records differ in it, they are sorted, so that
+        the order of the rows decides nothing.
+        """
         wanted, kept = set(rows), []
         for number, record in enumerate(self.records()):
             if number in wanted:
@@ -67,17 +73,51 @@ class RowsSource(Source):
             raise SparftError(
                 f"{self.name} has fewer rows than row {rows[-1]}, which is asked for."
             )
-        names = list(dict.fromkeys(name for record in kept for name in record))
-        return pa.table([self._array(name, kept) for name in names], names=names)
+        kept = _same_keys(kept)
+        names = list(kept[0]) if kept else []
+        return pa.table([self._array(name, rows, kept) for name in names], names=names)
 
-    def _array(self, name: str, records: Sequence[Mapping[str, Any]]) -> Any:
+    def _array(self, name: str, rows: Sequence[int], records: Sequence[Mapping[str, Any]]) -> Any:
         try:
             return pa.array([record.get(name) for record in records])
+        except UnicodeEncodeError as error:
+            row = next(
+                n for n, record in zip(rows, records, strict=True) if _is_cut(record.get(name))
+            )
+            raise Place(self.name, row).error(
+                name, "holds half of a surrogate pair, which cannot be written; mend the row."
+            ) from error
         except (pa.ArrowException, OverflowError) as error:
             raise SparftError(
                 f"{self.name}, key '{name}': the values have no common type ({error}); give the "
                 "key one type in every row."
             ) from error
+
+
+def _same_keys(values: list[Any]) -> list[Any]:
+    """Give all dicts among the values the same keys in one order, and so inside them."""
+    records = [value for value in values if isinstance(value, Mapping)]
+    lists = [value for value in values if isinstance(value, list)]
+    if lists:
+        inside = iter(_same_keys([each for value in lists for each in value]))
+        values = [[next(inside) for _ in v] if isinstance(v, list) else v for v in values]
+    if not records:
+        return values
+    first = list(records[0])
+    agreed = all(list(record) == first for record in records)
+    names = first if agreed else sorted({name for record in records for name in record})
+    columns = {name: _same_keys([record.get(name) for record in records]) for name in names}
+    rows = (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    rows = rows if names else iter(dict[str, Any]() for _ in records)
+    return [next(rows) if isinstance(value, Mapping) else value for value in values]
+
+
+def _is_cut(value: Any) -> bool:
+    try:
+        pa.array([value])
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 class JsonSource(RowsSource):
@@ -102,12 +142,15 @@ class JsonSource(RowsSource):
         SparftError
             Naming the row that is no JSON object.
         """
+        row = 0
         try:
             with self.path.open(encoding="utf-8-sig") as file:
-                start = file.read(_CHUNK).lstrip(_SPACE)
-                file.seek(0)
-                values = _array(file) if start.startswith("[") else _lines(file)
-                row = 0
+                window = _Window(file)
+                if window.mark() == "[":
+                    values = _array(window)
+                else:
+                    file.seek(0)
+                    values = _lines(file)
                 for value in values:
                     if not isinstance(value, dict):
                         raise self._broken(row, f"it is a {type(value).__name__}")
@@ -117,6 +160,11 @@ class JsonSource(RowsSource):
             raise self._broken(row, error.msg) from error
         except (OSError, UnicodeDecodeError) as error:
             raise self.unreadable("JSON", error) from error
+        except SparftError:
+            raise
+        except (ValueError, RecursionError) as error:
+            # A number of thousands of digits, or a thousand lists in one another.
+            raise self._broken(row, str(error)) from error
 
     def _broken(self, row: int, reason: str) -> SparftError:
         return SparftError(f"{self.name}, row {row} is no JSON object ({reason}); mend the file.")
@@ -128,28 +176,60 @@ def _lines(file: TextIO) -> Iterator[Any]:
             yield json.loads(line)
 
 
-def _array(file: TextIO) -> Iterator[Any]:
-    """Values of one array; at most a chunk and one value are in memory."""
-    decode = json.JSONDecoder().raw_decode
-    text, at = file.read(_CHUNK), 0
-    at = text.index("[") + 1
-    while True:
-        while at < len(text) and text[at] in _BETWEEN:
-            at += 1
-        if at < len(text) and text[at] == "]":
-            return
-        try:
-            value, end = decode(text, at)
-            # A number may go on in the next chunk; every other value shows its end.
-            whole = end < len(text)
-        except json.JSONDecodeError:
-            whole = False
-        if whole:
-            yield value
-            at = end
-            continue
-        more = file.read(_CHUNK)
-        if not more:
-            decode(text, at)
-            raise json.JSONDecodeError("the array is not closed", "", 0)
-        text, at = text[at:] + more, 0
+class _Window:
+    """What is left of a text; at most a chunk and one value are in memory."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._text, self._at = file, "", 0
+
+    def mark(self) -> str:
+        """Show the next character that is no space; nothing at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in _SPACE:
+                self._at += 1
+            if self._at < len(self._text) or not self._more():
+                return self._text[self._at : self._at + 1]
+
+    def step(self) -> None:
+        """Go past the character that ``mark`` showed."""
+        self._at += 1
+
+    def value(self) -> Any:
+        """Go past one value and return it."""
+        decode = json.JSONDecoder().raw_decode
+        self.mark()
+        while True:
+            try:
+                value, end = decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                cut = error.pos >= len(self._text) - _CUT or error.msg.startswith("Unterminated")
+                if not (cut and self._more()):
+                    raise
+            else:
+                # A number may go on in the next chunk; every other value shows its end.
+                if end < len(self._text) or not self._more():
+                    self._at = end
+                    return value
+
+    def _more(self) -> bool:
+        chunk = self._file.read(_CHUNK)
+        if chunk:
+            self._text, self._at = self._text[self._at :] + chunk, 0
+        return bool(chunk)
+
+
+def _array(window: _Window) -> Iterator[Any]:
+    """Values of one array, and nothing after it."""
+    window.step()
+    closed = window.mark() == "]"
+    while not closed:
+        yield window.value()
+        mark = window.mark()
+        closed = mark == "]"
+        if mark not in ("]", ","):
+            raise json.JSONDecodeError("a comma is missing" if mark else "no ']' at the end", "", 0)
+        if not closed:
+            window.step()
+    window.step()
+    if window.mark():
+        raise json.JSONDecodeError("it comes after the end of the array", "", 0)

@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sparft_plugin.corpus.source import BATCH_ROWS, Source, schema_paths, table_column
 from sparft_plugin.errors import SparftError
+
+_BUFFER = 1 << 20
 
 
 class ParquetSource(Source):
@@ -34,29 +38,42 @@ class ParquetSource(Source):
         """Read the named columns only."""
         try:
             for batch in self._file().iter_batches(BATCH_ROWS, columns=list(names)):
-                yield [table_column(batch, name) for name in names]
+                yield [table_column(batch, name).to_pylist() for name in names]
         except (OSError, pa.ArrowException) as error:
             raise self.unreadable("parquet", error) from error
 
     def take(self, rows: Sequence[int]) -> Any:
-        """Read one row group at a time, and only those that hold a wanted row."""
-        file, parts, start, at = self._file(), [], 0, 0
+        """Read a batch at a time, of the row groups that hold a wanted row."""
+        file, start, at = self._file(), 0, 0
+        parts: list[Any] = []
         for group in range(file.num_row_groups):
             stop = start + file.metadata.row_group(group).num_rows
             end = at
             while end < len(rows) and rows[end] < stop:
                 end += 1
             if end > at:
-                inside = pa.array([row - start for row in rows[at:end]])
-                parts.append(file.read_row_group(group).take(inside))
+                parts += self._pick(file, group, np.array(rows[at:end]) - start)
             start, at = stop, end
         if at < len(rows):
             raise SparftError(f"{self.name} has {start} rows, but row {rows[at]} is asked for.")
         return pa.concat_tables(parts) if parts else file.schema_arrow.empty_table()
 
+    def _pick(self, file: Any, group: int, rows: NDArray[np.int64]) -> Iterator[Any]:
+        """Rows of one row group, which may be the whole file."""
+        start = 0
+        try:
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group]):
+                inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+                if len(inside):
+                    yield pa.Table.from_batches([batch]).take(pa.array(inside))
+                start += len(batch)
+        except (OSError, pa.ArrowException) as error:
+            raise self.unreadable("parquet", error) from error
+
     def _file(self) -> Any:
         try:
-            return pq.ParquetFile(self.path)
+            # Otherwise a whole row group is read into memory before its first batch.
+            return pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER)
         except FileNotFoundError as error:
             raise SparftError(f"{self.path} does not exist; check the path.") from error
         except (OSError, pa.ArrowException) as error:
@@ -86,7 +103,7 @@ class DatasetSource(Source):
         known = set(self._rows.column_names)
         tops = dict.fromkeys(name if name in known else name.split(".")[0] for name in names)
         for table in self._rows.select_columns(list(tops)).iter(BATCH_ROWS):
-            yield [table_column(table, name) for name in names]
+            yield [table_column(table, name).to_pylist() for name in names]
 
     def take(self, rows: Sequence[int]) -> Any:
         """Read rows by number."""

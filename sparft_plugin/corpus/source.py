@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from sparft_plugin.errors import SparftError
 
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024
 """Rows in memory at once while a source is read through."""
 
 
@@ -91,14 +91,12 @@ def schema_paths(fields: Iterable[Any], prefix: str = "") -> list[str]:
     return found
 
 
-def table_column(table: Any, name: str) -> list[Any]:
-    """Values of a column of an arrow table or batch, possibly by a dotted path."""
+def table_column(table: Any, name: str) -> Any:
+    """Column of an arrow table or batch, possibly by a dotted path."""
     if name in table.schema.names:
-        values: list[Any] = table.column(name).to_pylist()
-        return values
+        return table.column(name)
     first, *rest = name.split(".")
-    nested: list[Any] = pc.struct_field(table.column(first), rest).to_pylist()
-    return nested
+    return pc.struct_field(table.column(first), rest)
 
 
 def row_paths(row: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -51,8 +51,9 @@ def parse_budget(text: int | str) -> Budget:
 def allocate(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """Decide how many prompts each cluster gives: equal shares, as far as clusters go.
 
-    What small clusters cannot give is taken, one at a time, from the cluster with most members
-    left (the lowest arm of equal ones), and so is what equal shares leave over.
+    What does not divide goes to the lowest arms, one each; they are the largest. What small
+    clusters cannot give is taken, one at a time, from the cluster with most members left (the
+    lowest arm of equal ones).
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def allocate(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     ndarray of int64, shape (K,)
         At most ``sizes``; the sum is ``total``, or all members if there are fewer.
     """
-    quotas: NDArray[np.int64] = np.minimum(sizes, total // len(sizes))
+    shares = total // len(sizes) + (np.arange(len(sizes)) < total % len(sizes))
+    quotas: NDArray[np.int64] = np.minimum(sizes, shares)
     missing = min(total, int(sizes.sum())) - int(quotas.sum())
     left = sizes - quotas
     # Taking one at a time from the largest lowers the largest to a common level.

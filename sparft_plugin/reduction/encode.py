@@ -20,7 +20,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import digest
 from sparft_plugin.reduction.embedders.base import Embedder
 from sparft_plugin.reduction.engines.base import Engine, Local
-from sparft_plugin.reduction.vectors.base import Vectors
+from sparft_plugin.reduction.vectors.base import Vectors, to_unit
 from sparft_plugin.reduction.vectors.cache import KEY_BYTES, EmbeddingCache, text_key, write_shard
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,9 @@ class EncodeTexts:
                 f"the embedder '{self.embedder}' gave shape {vectors.shape} for {len(texts)} "
                 "texts; one row for each is needed."
             )
-        keys = [text_key(text) for text in texts]
-        return write_shard(self.folder, keys, vectors.astype(np.float32)), len(texts)
+        name = f"the embedder '{self.embedder}'"
+        unit = to_unit(vectors, name, lambda place: f"the text {texts[place][:60]!r}")
+        return write_shard(self.folder, [text_key(text) for text in texts], unit), len(texts)
 
 
 def encode_texts(

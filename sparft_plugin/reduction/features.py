@@ -84,10 +84,12 @@ def fit_projection(vectors: Vectors, components: int, engine: Engine) -> Project
     largest = np.abs(found).argmax(axis=0)
     found = found * np.sign(found[largest, np.arange(kept)])
     directions = np.rint(found * _DIRECTION_UNIT)
+    with one_thread():
+        offset = mean @ directions
     total = float(variances.sum())
     # Rounding to whole numbers leaves a variance of 1/12 per dimension where there is none.
     scale = 1 / (np.sqrt(total) * _DIRECTION_UNIT) if total > width / 6 else 0.0
-    return Projection(directions, mean @ directions, scale)
+    return Projection(directions, offset, scale)
 
 
 def build_features(

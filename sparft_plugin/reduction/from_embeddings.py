@@ -16,7 +16,7 @@ from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.engines.base import Engine, Local
 from sparft_plugin.reduction.keep import Candidates, keep
 from sparft_plugin.reduction.manifest import build_manifest
-from sparft_plugin.reduction.pipeline import check_size
+from sparft_plugin.reduction.pipeline import check_size, warn_of_few
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.selectors.base import Selector, check_needs
 from sparft_plugin.reduction.timing import Timing
@@ -45,7 +45,7 @@ def from_embeddings(
         n distinct names, which decide every tie; None names a row by the hash of its numbers, and
         equal rows count once.
     difficulties : ndarray of float64, shape (n,), optional
-        In [0, 1], 0 = always solved.
+        In [0, 1], 0 = always solved; equal rows get the mean of theirs.
     engine : Engine, optional
         Where the sums and the assignment run; None is this process.
 
@@ -60,15 +60,16 @@ def from_embeddings(
         total = _row_count(embeddings)
         vectors = given_vectors(embeddings, np.arange(total), total)
         names = _hashes(vectors) if ids is None else _checked(ids, total)
-        _, first = np.unique(names, return_index=True)
-    difficulty = None if difficulties is None else _difficulty(difficulties, total)[first]
+        _, first, same = np.unique(names, return_index=True, return_inverse=True)
+    difficulty = None if difficulties is None else _means(_difficulty(difficulties, total), same)
     check_size(len(first), "the embeddings", config)
+    warn_of_few(len(first), "the embeddings", config)
     selector: Selector = plugins.build("selector", config.selector)
     check_needs(config.selector, selector, set() if difficulty is None else {"difficulties"})
     to = np.full(total, -1, dtype=np.int64)
     to[first] = np.arange(len(first))
     candidates = Candidates(
-        ids=[str(name) for name in names[first]],
+        ids=names[first].astype(str).tolist(),
         rows=first,
         vectors=vectors.moved(to, len(first)),
         difficulties=difficulty,
@@ -96,12 +97,12 @@ def _row_count(embeddings: NDArray[np.floating] | Path | str) -> int:
         raise SparftError(f"{embeddings} is no .npy file of numbers: {error}") from error
 
 
-def _hashes(vectors: Vectors) -> NDArray[np.str_]:
+def _hashes(vectors: Vectors) -> NDArray[np.bytes_]:
     """Name every vector by 128-bit BLAKE2b of its numbers, shape (n,)."""
-    names = np.empty(len(vectors), dtype="U32")
+    names = np.empty(len(vectors), dtype="S32")
     for positions, block in vectors.blocks():
         for position, row in zip(positions.tolist(), block, strict=True):
-            names[position] = hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest()
+            names[position] = hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest().encode()
     return names
 
 
@@ -122,3 +123,11 @@ def _difficulty(values: NDArray[np.float64], total: int) -> NDArray[np.float64]:
             f"difficulties must be {total} numbers in [0, 1], one for each vector; map them first."
         )
     return found
+
+
+def _means(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of each group, in whatever order its values come."""
+    order = np.lexsort((values, groups))
+    sums = np.bincount(groups[order], values[order])
+    means: NDArray[np.float64] = sums / np.bincount(groups)
+    return means

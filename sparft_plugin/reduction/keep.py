@@ -36,7 +36,7 @@ class Candidates:
     difficulties: NDArray[np.float64] | None = None
     """In [0, 1], shape (n,)."""
     curves: NDArray[np.float64] | None = None
-    """Mean reward at each visit of a logged run, shape (n, visits)."""
+    """Solve rate at each visit of a logged run, shape (n, visits)."""
     tokens: NDArray[np.int64] | None = None
     """Tokens of each prompt, shape (n,), where the budget counts them."""
 
@@ -116,6 +116,15 @@ def _clusters(
     return int(config.clusters), None
 
 
+def _mean_curve(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the prompts that were visited; 0 where none was."""
+    seen = ~np.isnan(curves)
+    mean: NDArray[np.float64] = np.where(seen, curves, 0).sum(axis=0) / np.maximum(
+        seen.sum(axis=0), 1
+    )
+    return mean
+
+
 def _choose(
     candidates: Candidates,
     features: NDArray[np.float32],
@@ -126,12 +135,14 @@ def _choose(
     """Chosen rows of each arm, and how many prompts small arms fell short of their equal share."""
     sizes = np.array([len(rows) for rows in members], dtype=np.int64)
     difficulties, curves = candidates.difficulties, candidates.curves
+    mean_curve = None if curves is None else _mean_curve(curves)
 
     def members_at(rows: NDArray[np.int64]) -> Members:
         return Members(
             features[rows].astype(np.float64),
             None if difficulties is None else difficulties[rows],
             None if curves is None else curves[rows],
+            mean_curve,
         )
 
     def of(total: int) -> list[NDArray[np.int64]]:
@@ -141,8 +152,8 @@ def _choose(
     total = len(members) * config.per_cluster
     if config.budget is not None:
         budget = parse_budget(config.budget)
-        total = budget.prompts(len(features))
+        total = int(budget.amount) if budget.unit == "prompts" else budget.prompts(len(features))
         if candidates.tokens is not None:
             total = fit_tokens(of, candidates.tokens, int(budget.amount))
-    shortfall = int(np.maximum(0, total // len(members) - sizes).sum())
-    return of(total), shortfall
+    shares = int(np.maximum(0, total // len(members) - sizes).sum())
+    return of(total), max(shares, total - len(features))

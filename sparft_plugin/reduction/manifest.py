@@ -22,7 +22,8 @@ def build_manifest(
 ) -> dict[str, Any]:
     """Describe a reduction in plain JSON values.
 
-    Nothing in it depends on the order of rows, the machine or the time.
+    Nothing in it depends on the order of rows, the machine or the time. ``near_duplicates`` and
+    ``contaminated`` are null where they were not looked for.
 
     Parameters
     ----------
@@ -51,8 +52,8 @@ def build_manifest(
         "pool": len(pool.ids),
         "kept": len(pool.kept),
         "duplicates": data["duplicates"],
-        "near_duplicates": hygiene.get("near_duplicates", 0),
-        "contaminated": contaminated.get("total", 0),
+        "near_duplicates": None if config.near_duplicates is None else hygiene["near_duplicates"],
+        "contaminated": contaminated["total"] if contaminated.get("by_file") else None,
         "hygiene": data["hygiene"],
         "shortfall": choice["shortfall"],
         "tokens": choice["tokens"],

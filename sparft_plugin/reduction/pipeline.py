@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
+from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.cluster_names import cluster_words
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
 from sparft_plugin.reduction.difficulty.combine import Difficulties, combine
@@ -19,6 +20,7 @@ from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Engine, Local
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.hygiene import Evaluation, Hygiene, clean
+from sparft_plugin.reduction.hygiene.cosine import check_threshold
 from sparft_plugin.reduction.keep import Candidates, keep
 from sparft_plugin.reduction.manifest import build_manifest
 from sparft_plugin.reduction.result import Reduction
@@ -60,7 +62,7 @@ def reduce(
     difficulties : Difficulties, optional
         One per prompt; None reads ``config.difficulty_key`` from the labels of the table.
     curves : ndarray of float64, shape (n, visits), optional
-        Mean reward at each visit of a logged run, for the selector ``limr``; NaN if not visited.
+        Solve rate at each visit of a logged run, for the selector ``limr``; NaN if not visited.
     evaluations : sequence of Evaluation
         Sets whose prompts must not be kept.
     engine : Engine, optional
@@ -78,6 +80,8 @@ def reduce(
     given = {"difficulties": difficulties, "curves": curves}
     has = {name for name, value in given.items() if value is not None}
     selector = check_possible(prompts, config, has)
+    warn_of_few(len(prompts), prompts.source, config)
+    counted = count_tokens(prompts.texts, config) if budget_in_tokens(config) else None
     with timing("embed"):
         vectors, encoder = _vectors(prompts, config, embeddings, engine, progress)
     with timing("hygiene"):
@@ -85,13 +89,13 @@ def reduce(
     order = np.argsort(np.array(prompts.ids), kind="stable")
     if hygiene is not None:
         order = order[hygiene.kept[order]]
-    counted = count_tokens(prompts.texts, config) if budget_in_tokens(config) else None
+        check_size(len(order), f"{prompts.source}, after hygiene,", config)
     candidates = Candidates(
         ids=[prompts.ids[i] for i in order],
         rows=prompts.rows[order],
         vectors=vectors.moved(_ranks(order, len(prompts)), len(order)),
         difficulties=None if difficulties is None else difficulties.values[order],
-        curves=None if curves is None else _by_visit(curves[order]),
+        curves=None if curves is None else curves[order],
         tokens=None if counted is None else counted[order],
     )
     pool, choice = keep(candidates, selector, config, engine, timing)
@@ -139,6 +143,8 @@ def check_possible(
             f"with that key, or {NO_DIFFICULTY}."
         )
     check_size(len(prompts), prompts.source, config)
+    if config.near_duplicates is not None:
+        check_threshold("near_duplicates", config.near_duplicates)
     selector: Selector = plugins.build("selector", config.selector)
     labelled = {"difficulties"} if config.difficulty_key else set()
     check_needs(config.selector, selector, labelled if has is None else has)
@@ -146,27 +152,31 @@ def check_possible(
 
 
 def check_size(rows: int, source: str, config: ReductionConfig) -> None:
-    """Refuse fewer prompts than clusters; warn of fewer than are to be kept.
+    """Refuse fewer prompts than clusters.
 
     Raises
     ------
     SparftError
         Naming the source and the mend.
     """
-    if config.clusters == AUTO:
-        return
-    clusters = int(config.clusters)
-    if rows < clusters:
+    if config.clusters != AUTO and rows < int(config.clusters):
         raise SparftError(
-            f"{source} has {rows} prompts, fewer than clusters={clusters}; set clusters<={rows}."
+            f"{source} has {rows} prompts, fewer than clusters={config.clusters}; set "
+            f"clusters<={rows}."
         )
-    wanted = clusters * config.per_cluster
-    if config.budget is None and rows < wanted:
+
+
+def warn_of_few(rows: int, source: str, config: ReductionConfig) -> None:
+    """Warn of fewer prompts than are to be kept."""
+    wanted, what = 0, "clusters x per_cluster"
+    if config.budget is not None:
+        budget = parse_budget(config.budget)
+        wanted, what = (int(budget.amount), "the budget") if budget.unit == "prompts" else (0, "")
+    elif config.clusters != AUTO:
+        wanted = int(config.clusters) * config.per_cluster
+    if rows < wanted:
         logger.warning(
-            "%s has %d prompts, fewer than clusters x per_cluster = %d; all are kept.",
-            source,
-            rows,
-            wanted,
+            "%s has %d prompts, fewer than %s = %d; all are kept.", source, rows, what, wanted
         )
 
 
@@ -209,16 +219,6 @@ def _ranks(order: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     ranks = np.full(rows, -1, dtype=np.int64)
     ranks[order] = np.arange(len(order))
     return ranks
-
-
-def _by_visit(curves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move each prompt's visits together: column k is its k-th visit, whenever that was."""
-    packed = np.full_like(curves, np.nan)
-    for row, curve in enumerate(curves):
-        seen = curve[~np.isnan(curve)]
-        packed[row, : len(seen)] = seen
-    used = int((~np.isnan(packed)).sum(axis=1).max(initial=0))
-    return packed[:, : max(1, used)]
 
 
 def _words(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -89,23 +90,26 @@ class Reduction:
 
     @property
     def near_duplicates(self) -> int:
-        """Prompts left out because one that is almost the same stands for them."""
-        return int(self.manifest["near_duplicates"])
+        """Prompts left out because one that is almost the same stands for them; 0 if not asked."""
+        return int(self.manifest["near_duplicates"] or 0)
 
     @property
     def contaminated(self) -> int:
-        """Prompts left out because an evaluation set holds them."""
-        return int(self.manifest["contaminated"])
+        """Prompts left out because an evaluation set holds them; 0 if none was named."""
+        return int(self.manifest["contaminated"] or 0)
 
     @property
     def coverage_radius(self) -> float:
-        """Largest distance of a prompt to the nearest kept one of its arm."""
-        return float(self.manifest["coverage"]["radius"])
+        """Largest distance of a prompt to the nearest kept one of its arm.
+
+        Infinite if the budget left an arm without any.
+        """
+        return _distance(self.manifest["coverage"]["radius"])
 
     @property
     def mean_distance(self) -> float:
-        """Mean distance of a prompt to the nearest kept one of its arm."""
-        return float(self.manifest["coverage"]["mean_distance"])
+        """Mean distance of a prompt to the nearest kept one of its arm, or infinity likewise."""
+        return _distance(self.manifest["coverage"]["mean_distance"])
 
     @property
     def difficulty_histogram(self) -> dict[str, list[Any]] | None:
@@ -134,3 +138,7 @@ class Reduction:
             "difficulty": self.difficulties,
         }
         return pandas.DataFrame(columns)
+
+
+def _distance(value: float | None) -> float:
+    return math.inf if value is None else float(value)

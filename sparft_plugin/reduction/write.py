@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,24 +26,44 @@ def manifest_path(out: Path | str) -> Path:
     return Path(out).with_suffix(".manifest.json")
 
 
-def check_output(out: Path | str, inputs: Sequence[Path | str], *, overwrite: bool = False) -> None:
+def check_output(
+    out: Path | str,
+    inputs: Sequence[Path | str],
+    *,
+    overwrite: bool = False,
+    beside: Sequence[Path] = (),
+) -> None:
     """Refuse an output that cannot or should not be written, before any work is done.
+
+    Parameters
+    ----------
+    out : path
+        The parquet file to write.
+    inputs : sequence of path
+        What is read.
+    overwrite : bool, default False
+        Replace files that exist.
+    beside : sequence of Path
+        Files to write beside ``out`` and its manifest.
 
     Raises
     ------
     SparftError
-        If ``out`` is no parquet name, is an input, has no folder, or exists and must not be
-        overwritten.
+        If ``out`` is no parquet name, or one of the files is an input, has no folder, or exists and
+        must not be overwritten.
     """
     target = Path(out)
     if target.suffix != ".parquet":
         raise SparftError(f"{out} must end in .parquet, which is how verl knows the format.")
-    if not target.parent.is_dir():
-        raise SparftError(f"the folder {target.parent} does not exist; create it first.")
-    if target.resolve() in {Path(path).resolve() for path in inputs}:
-        raise SparftError(f"{out} is also an input; choose another output.")
-    for path in (target, manifest_path(target)):
-        if path.is_dir() or (path.exists() and not overwrite):
+    read = {Path(path).resolve() for path in inputs}
+    for path in (target, manifest_path(target), *beside):
+        if not path.parent.is_dir():
+            raise SparftError(f"the folder {path.parent} does not exist; create it first.")
+        if path.resolve() in read:
+            raise SparftError(f"{path} is also an input; choose another output.")
+        if path.is_dir():
+            raise SparftError(f"{path} is a folder; choose another output.")
+        if path.exists() and not overwrite:
             raise SparftError(f"{path} already exists; pass --overwrite or choose another output.")
 
 
@@ -55,6 +76,9 @@ def write_reduced(
     overwrite: bool = False,
 ) -> Path:
     """Write the kept rows and the manifest; both files appear whole or not at all.
+
+    The manifest is renamed last. After a power cut between the two, an old manifest lies beside the
+    new rows, which its SHA-256 tells.
 
     All columns keep their types; ``extra_info`` gains the field
     ``sparft: {id: string, arm: int64, difficulty: float64}`` (null difficulty if unknown). Rows are
@@ -97,6 +121,8 @@ def write_reduced(
             }
             text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
             note.write_text(text + "\n", encoding="utf-8")
+            # A full disk shows here, before either file is replaced.
+            sync(note)
     except OSError as error:
         raise SparftError(f"{target} cannot be written: {error}") from error
     return beside
@@ -121,6 +147,18 @@ def kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any
         for start, stop in zip(starts, starts[1:], strict=False)
     ]
     return table.take(pa.array(first)).combine_chunks()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on disk.
+
+    Raises
+    ------
+    OSError
+        If there is no room for it.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

@@ -56,10 +56,10 @@ def test_solve_rates_and_curves_follow_the_steps_in_their_order(tmp_path):
     assert (found.joined, found.unmatched, found.ambiguous, found.other_truth) == (6, 0, 0, 0)
 
 
-def test_accuracy_is_preferred_to_the_score_for_solving_and_not_for_the_curve(tmp_path):
+def test_accuracy_is_preferred_to_the_score_for_rates_and_curves(tmp_path):
     folder = write(tmp_path / "r", {1: [line("a?", -1.0, acc=True), line("a?", 3.0, acc=False)]})
     found = read_rollouts(folder, keys("a?"))
-    assert (found.solve_rates[0], found.curves[0, 0]) == (0.5, 1.0)
+    assert (found.solve_rates[0], found.curves[0, 0]) == (0.5, 0.5)
 
 
 def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):

@@ -157,7 +157,7 @@ def test_curves_come_from_the_first_source_of_rollouts(tmp_path):
         (tmp_path / name / "1.jsonl").write_text(json.dumps(line))
     specs = [SourceSpec("none"), *(SourceSpec("rollouts", str(tmp_path / n)) for n in "ab")]
     _, curves = find_difficulties(specs, *opened(sums(2)))
-    np.testing.assert_array_equal(curves, [[0.25], [np.nan]])
+    np.testing.assert_array_equal(curves, [[0.0], [np.nan]])
     assert find_difficulties(specs[:1], *opened(sums(2)))[1] is None
 
 

@@ -179,7 +179,8 @@ def test_quotas_add_up_and_never_exceed_a_cluster(sizes, per_cluster):
 
 def one_at_a_time(sizes, total):
     """The rule as its docstring says it."""
-    quotas = [min(size, total // len(sizes)) for size in sizes]
+    shares = [total // len(sizes) + (arm < total % len(sizes)) for arm in range(len(sizes))]
+    quotas = [min(size, share) for size, share in zip(sizes, shares, strict=True)]
     while sum(quotas) < min(total, sum(sizes)):
         left = [size - quota for size, quota in zip(sizes, quotas, strict=True)]
         quotas[left.index(max(left))] += 1

@@ -307,6 +307,14 @@ def test_a_prompt_seen_only_when_all_were_right_scores_as_always_solved():
     np.testing.assert_array_equal(alignment(curves), [0.0, 1.0, np.nan])
 
 
+def test_limr_measures_against_the_curve_of_the_run_where_it_is_given():
+    curves = np.array([[0.0, 0.0], [1.0, 1.0]])
+    run = np.array([0.9, 0.9])
+    members = Members(np.zeros((2, 1)), curves=curves, mean_curve=run)
+    assert alignment(curves, run).tolist() == pytest.approx([-80.0, 0.0])
+    assert Limr().select(members, 1, np.random.default_rng(0)).tolist() == [1]
+
+
 def test_limr_takes_the_best_aligned_then_those_never_seen():
     nan = math.nan
     curves = [[nan, nan], [0.0, 0.0], [0.2, 0.8], [0.1, 0.9], [nan, nan], [0.5, 0.6]]

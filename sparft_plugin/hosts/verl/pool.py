@@ -14,6 +14,8 @@ import torch
 from omegaconf import DictConfig
 
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.corpus import Columns, Corpus
+from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.curriculum import Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
@@ -66,12 +68,11 @@ class Pool:
         wanted = {*keys, *(difficulty_key or "").split(".")[:1]}
         rows = frame.select_columns([name for name in frame.column_names if name in wanted])
         reduced = _reduced_before(rows)
-        table = PromptTable.from_rows(
-            rows,
-            source="data.train_files",
-            prompt_key=config.prompt_key,
-            difficulty_key=None if reduced else difficulty_key,
+        corpus = Corpus(
+            [DatasetSource(rows, "data.train_files")], Columns(config.prompt_key, template=None)
         )
+        labels = [difficulty_key] if difficulty_key and not reduced else []
+        table = PromptTable.from_corpus(corpus, label_keys=labels)
         prompts = _tagged(table, rows) if reduced else _reduced_now(table, options)
         kept = {prompt.id for prompt in prompts}
         row_of = {

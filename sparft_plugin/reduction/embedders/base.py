@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def readable(text: str) -> str:
+    """Put a question mark for half of a surrogate pair, which no tokenizer reads."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class Embedder(ABC):
     """Turns texts into vectors.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.embedders.base import Embedder
+from sparft_plugin.reduction.embedders.base import Embedder, readable
 from sparft_plugin.reduction.embedders.weights import (
     Weights,
     find_weights,
@@ -82,10 +82,9 @@ class SentenceTransformerEmbedder(Embedder):
 
         model = self._load()
         passes = list(self._passes(model, texts))
-        found = np.empty((len(texts), int(model.get_embedding_dimension())), np.float32)
         threads = torch.get_num_threads() if self._device == "cpu" else 1
 
-        def run(one: tuple[list[int], Any]) -> None:
+        def run(one: tuple[list[int], Any]) -> tuple[list[int], NDArray[np.float32]]:
             # OpenMP counts threads per thread, so each of ours says so for itself.
             torch.set_num_threads(1)
             at, features = one
@@ -93,19 +92,20 @@ class SentenceTransformerEmbedder(Embedder):
                 on_device = {k: v.to(model.device) for k, v in features.items()}
                 rows = model(on_device)["sentence_embedding"][: len(at)]
                 unit = torch.nn.functional.normalize(rows.float(), dim=1)
-            found[at] = unit.cpu().numpy()
+            return at, unit.cpu().numpy()
 
         with _restored_threads(), ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(run, passes):
-                pass
+            blocks = list(pool.map(run, passes))
+        found = np.empty((len(texts), blocks[0][1].shape[1]), np.float32)
+        for at, block in blocks:
+            found[at] = block
         return found
 
     def _passes(self, model: Any, texts: Sequence[str]) -> Iterator[tuple[list[int], Any]]:
         """Group texts by padded length; a pass that is not full is filled up with a short text."""
         limit = int(model.max_seq_length or 512)
-        rows = model.tokenizer([text.strip() for text in texts], truncation=True, max_length=limit)[
-            "input_ids"
-        ]
+        whole = [readable(text.strip()) for text in texts]
+        rows = model.tokenizer(whole, truncation=True, max_length=limit)["input_ids"]
         groups: dict[int, list[int]] = {}
         for i, row in enumerate(rows):
             groups.setdefault(_padded(len(row), limit), []).append(i)
@@ -159,7 +159,8 @@ class SentenceTransformerEmbedder(Embedder):
                     device=self._device,
                     local_files_only=weights.revision is None,
                 )
-            except (OSError, ValueError) as error:
+            except Exception as error:
+                # Broken weights make each library below raise an error of its own.
                 raise unreachable(weights.location, error) from error
             if not hasattr(model.tokenizer, "pad"):
                 raise SparftError(

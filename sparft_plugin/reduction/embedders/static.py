@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.embedders.base import Embedder
+from sparft_plugin.reduction.embedders.base import Embedder, readable
 from sparft_plugin.reduction.embedders.weights import (
     Weights,
+    download,
     find_weights,
     not_installed,
     unreachable,
@@ -49,7 +50,9 @@ class Model2VecEmbedder(Embedder):
         SparftError
             If the weights cannot be reached.
         """
-        vectors = np.asarray(self._load().encode(list(texts)), dtype=np.float32)
+        vectors = np.asarray(
+            self._load().encode([readable(text) for text in texts]), dtype=np.float32
+        )
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: NDArray[np.float32] = vectors / np.where(norms > 0, norms, 1)
         return unit
@@ -70,7 +73,8 @@ class Model2VecEmbedder(Embedder):
             except ImportError as error:
                 raise not_installed("model2vec", "static") from error
             try:
-                self._loaded = StaticModel.from_pretrained(self._weights.location)
-            except (OSError, ValueError, KeyError) as error:
+                self._loaded = StaticModel.from_pretrained(download(self._weights))
+            except Exception as error:
+                # Broken weights make each library below raise an error of its own.
                 raise unreachable(self._weights.location, error) from error
         return self._loaded

@@ -81,6 +81,16 @@ def _hub(name: str) -> Weights:
     return Weights(name, commit, f"{name}@{commit}")
 
 
+def download(weights: Weights) -> str:
+    """Return the local folder of weights; what a hub has of just this commit is fetched once."""
+    if weights.revision is None:
+        return weights.location
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "*.safetensors"]
+    return str(snapshot_download(weights.location, revision=weights.revision, allow_patterns=files))
+
+
 def not_installed(package: str, extra: str) -> SparftError:
     """Build the error for a package that an encoder needs."""
     return SparftError(

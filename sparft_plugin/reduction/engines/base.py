@@ -41,6 +41,18 @@ class Local(Engine):
         return map(task, items)
 
 
+def check_engine(name: str) -> None:
+    """Refuse an unknown name; the nearest one is offered.
+
+    Raises
+    ------
+    SparftError
+        Naming the engines there are.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+
+
 def open_engine(name: str) -> Engine:
     """Return the engine of a name.
 
@@ -49,8 +61,7 @@ def open_engine(name: str) -> Engine:
     SparftError
         If the name is unknown, or what it needs is not installed.
     """
-    if name not in ENGINES:
-        raise unknown_name("engine", name, ENGINES)
+    check_engine(name)
     if name == "local":
         return Local()
     from sparft_plugin.reduction.engines.on_ray import OnRay

@@ -33,7 +33,7 @@ class OnRay(Engine):
             ) from error
         self._ray = ray
         if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False)
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         # It tells of every plan, and of every item that is no arrow value.
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -61,11 +61,10 @@ class OnRay(Engine):
             compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             num_cpus=1,
         )
-        try:
-            for row in dataset.iter_rows():
-                yield row["result"]
-        except self._ray.exceptions.RayError as error:
-            raise _ours(error) from error
+        for row in dataset.iter_rows():
+            if row["problem"]:
+                raise SparftError(row["problem"])
+            yield row["result"]
 
 
 class _Worker:
@@ -75,14 +74,8 @@ class _Worker:
         self._task = task
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"result": self._task(row["item"])}
-
-
-def _ours(error: BaseException) -> BaseException:
-    """Return the error that a task raised, if it is one that a user is meant to read."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, SparftError):
-            return SparftError(str(found).strip().splitlines()[-1])
-        found = getattr(found, "cause", None) or found.__cause__
-    return error
+        # Ray keeps the text of an error that a task raises, but not its class.
+        try:
+            return {"result": self._task(row["item"]), "problem": ""}
+        except SparftError as error:
+            return {"result": None, "problem": str(error)}

@@ -31,13 +31,16 @@ class Members:
     difficulties : ndarray of float64, shape (n,), optional
         1 - solve rate, in [0, 1]; 0 = always solved.
     curves : ndarray of float64, shape (n, visits), optional
-        Mean reward of each visit of a logged run, 1 = every rollout right; NaN where a prompt was
+        Solve rate at each visit of a logged run, 1 = every rollout right; NaN where a prompt was
         not visited.
+    mean_curve : ndarray of float64, shape (visits,), optional
+        Mean of the curves of the whole pool; None is that of the members.
     """
 
     features: NDArray[np.float64]
     difficulties: NDArray[np.float64] | None = None
     curves: NDArray[np.float64] | None = None
+    mean_curve: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -48,6 +51,7 @@ class Members:
             self.features[rows],
             None if self.difficulties is None else self.difficulties[rows],
             None if self.curves is None else self.curves[rows],
+            self.mean_curve,
         )
 
 

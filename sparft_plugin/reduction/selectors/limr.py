@@ -14,12 +14,11 @@ from sparft_plugin.reduction.selectors.points import Points
 
 @dataclass
 class Limr(Selector):
-    """Keep the members whose reward curve is most like the mean curve of their cluster.
+    """Keep the members whose reward curve is most like the mean curve of the run.
 
     Learning impact measurement of LIMR, https://arxiv.org/abs/2502.11886; see ``alignment``. The
-    paper measures against the mean curve of the whole run and keeps all above a threshold; here
-    each cluster has its own mean curve and gives its k highest. Members without a visit come
-    last. Ties go to the member nearest to the centroid, then to the lowest row.
+    paper keeps all above a threshold; here each cluster gives its k highest. Members without a
+    visit come last. Ties go to the member nearest to the centroid, then to the lowest row.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"curves"})
@@ -33,12 +32,14 @@ class Limr(Selector):
             return np.empty(0, dtype=np.int64)
         # NaN sorts behind every number, which is where members without a curve belong.
         order: NDArray[np.int64] = np.lexsort(
-            (Points(members.features).spread, -alignment(members.curves))
+            (Points(members.features).spread, -alignment(members.curves, members.mean_curve))
         )
         return order[:k]
 
 
-def alignment(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+def alignment(
+    curves: NDArray[np.float64], mean_curve: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Score how closely each reward curve follows the mean curve.
 
     s_i = 1 - sum_k (r_i^k - m^k)^2 / sum_k (1 - m^k)^2, where m^k is the mean reward at visit k;
@@ -51,6 +52,8 @@ def alignment(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     ----------
     curves : ndarray of float64, shape (n, visits)
         Mean reward of each visit, at most 1 = every rollout right; NaN where not visited.
+    mean_curve : ndarray of float64, shape (visits,), optional
+        The mean reward m of the run at each visit; None is the mean of ``curves``.
 
     Returns
     -------
@@ -59,7 +62,8 @@ def alignment(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     seen = ~np.isnan(curves)
     rewards = np.where(seen, curves, 0.0)
-    mean = rewards.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    own = rewards.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    mean = own if mean_curve is None else mean_curve
     apart = np.where(seen, np.square(rewards - mean), 0.0).sum(axis=1)
     room = np.where(seen, np.square(1.0 - mean), 0.0).sum(axis=1)
     score: NDArray[np.float64] = np.where(

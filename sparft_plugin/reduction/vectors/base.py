@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,7 +92,9 @@ class Vectors:
         return found[back]
 
 
-def to_unit(block: NDArray[np.floating], name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def to_unit(
+    block: NDArray[np.floating], name: str, called: Callable[[int], str]
+) -> NDArray[np.float32]:
     """Scale vectors to norm 1; the result of a vector depends on that vector alone.
 
     Parameters
@@ -101,25 +103,27 @@ def to_unit(block: NDArray[np.floating], name: str, rows: NDArray[np.int64]) -> 
         Vectors.
     name : str
         What they are called in an error.
-    rows : ndarray of int64, shape (b,)
-        What each is called in an error.
+    called : callable
+        What the vector at a place in the block is called in an error.
 
     Raises
     ------
     SparftError
         Naming the first vector that is zero or not finite.
     """
-    vectors = np.ascontiguousarray(block, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        vectors = np.ascontiguousarray(block, dtype=np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
     if len(bad):
         problem = "zero" if norms[bad[0]] == 0 else "not finite"
         raise SparftError(
-            f"{name}: the vector of row {rows[bad[0]]} is {problem}; use another encoder or drop "
-            "the row."
+            f"{name}: the vector of {called(int(bad[0]))} is {problem}; use another encoder or "
+            "drop the row."
         )
     # Vectors that an encoder normalised already keep their bits.
+    scale = np.where(np.abs(norms - 1.0) > 1e-5, norms, np.float32(1))
     unit: NDArray[np.float32] = vectors
-    if (np.abs(norms - 1.0) > 1e-5).any():
-        unit = vectors / norms[:, None]
+    if (scale != 1).any():
+        unit = vectors / scale[:, None]
     return unit

@@ -104,9 +104,14 @@ class EmbeddingCache:
     def add(self, name: str) -> None:
         """Take up a shard that another process wrote."""
         path = self.folder / name
-        content = read_shard(path)
+        try:
+            content = read_shard(path)
+            if content is None:
+                path.rename(path.with_suffix(".corrupt"))
+        except FileNotFoundError:
+            # Another process found it corrupt first, and set it aside.
+            return
         if content is None:
-            path.rename(path.with_suffix(".corrupt"))
             return
         keys, vectors = content
         self._shards.append(name)
@@ -118,8 +123,16 @@ class EmbeddingCache:
         return np.flatnonzero(self._find(keys)[0] < 0)
 
     def vectors(self, keys: NDArray[np.uint8]) -> Vectors:
-        """Vectors of keys that all are there, shape (n, 16) uint8, repeats allowed."""
+        """Vectors of keys that all are there, shape (n, 16) uint8, repeats allowed.
+
+        Raises
+        ------
+        SparftError
+            If a key is not there.
+        """
         shard, inside = self._find(keys)
+        if (shard < 0).any():
+            raise SparftError(f"{self.folder} lost embeddings while it was in use; run again.")
         order = np.argsort(shard, kind="stable")
         bounds = np.searchsorted(shard[order], np.arange(len(self._shards) + 1))
         parts: list[Part] = []

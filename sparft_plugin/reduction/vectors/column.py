@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.vectors.base import to_unit
 
 
 def save_column(corpus: Corpus, name: str, path: Path) -> Path:
@@ -25,7 +27,8 @@ def save_column(corpus: Corpus, name: str, path: Path) -> Path:
     Raises
     ------
     SparftError
-        Naming the row whose value is no list of numbers or has another length.
+        Naming the row whose value is no list of numbers, is zero or not finite, or has another
+        length.
     """
     width, rows = 0, 0
     with path.open("wb") as file:
@@ -51,13 +54,16 @@ def _header(file: object, rows: int, width: int) -> None:
     np.lib.format.write_array_header_1_0(file, shape)  # type: ignore[no-untyped-call]
 
 
-def _row(value: object, width: int, place: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _row(value: object, width: int, place: str) -> NDArray[np.float32]:
     if not isinstance(value, (list, np.ndarray)) or not len(value):
         raise SparftError(f"{place}: must be a list of numbers, not {type(value).__name__}.")
     try:
-        row = np.asarray(value, dtype="<f4")
-    except (TypeError, ValueError) as error:
-        raise SparftError(f"{place}: holds something that is no number ({error}).") from error
-    if row.ndim != 1 or (width and len(row) != width):
-        raise SparftError(f"{place}: has {row.size} numbers where earlier rows have {width}.")
-    return row
+        numbers = np.asarray(value)
+    except ValueError as error:
+        raise SparftError(f"{place}: must be a flat list of numbers ({error}).") from error
+    if numbers.dtype.kind not in "fiu" or numbers.ndim != 1:
+        raise SparftError(f"{place}: must be a flat list of numbers; mend or drop the row.")
+    if width and len(numbers) != width:
+        raise SparftError(f"{place}: has {len(numbers)} numbers where earlier rows have {width}.")
+    unit: NDArray[np.float32] = to_unit(numbers[None], place, lambda _: "this row")[0]
+    return unit

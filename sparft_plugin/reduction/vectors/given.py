@@ -59,7 +59,7 @@ def _used(
     kept = np.flatnonzero(positions >= 0)
     if len(kept) < len(positions):
         rows, positions = rows[kept], positions[kept]
-    return positions, to_unit(rows, name, start + kept)
+    return positions, to_unit(rows, name, lambda place: f"row {start + kept[place]}")
 
 
 def given_vectors(
@@ -107,7 +107,7 @@ def _mapped(path: Path | str) -> np.memmap[Any, Any]:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise SparftError(f"{path} does not exist; check the path.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SparftError(f"{path} is no .npy file of numbers: {error}") from error
     if not isinstance(mapped, np.memmap) or not np.issubdtype(mapped.dtype, np.floating):
         raise SparftError(f"{path} holds no floats; save them with numpy.save.")

@@ -1,0 +1,75 @@
+"""Write the figures of ``benchmarks/results`` into the README, between its two markers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+README = Path(__file__).resolve().parents[1] / "README.md"
+START, END = "<!-- benchmarks: made by `make bench` -->", "<!-- end of benchmarks -->"
+
+
+def reduction_table(result: dict[str, Any]) -> list[str]:
+    """Lines about reductions."""
+    shape = result["embeddings"]
+    lines = [
+        f"Reduction of embeddings from disk ({shape['width']} numbers each, float32) to "
+        f"{shape['clusters']} clusters of {shape['per_cluster']}, against plain scikit-learn "
+        f"(PCA, MiniBatchKMeans, a NumPy loop), {result['cores']} cores:",
+        "",
+        "| rows | seconds | plain | faster | peak memory | plain | µs a row |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for point in shape["points"]:
+        ours, plain = point["ours"], point["plain"]
+        lines.append(
+            f"| {point['rows']:,} | {ours['seconds']:.1f} | {plain['seconds']:.1f} | "
+            f"{point['speed_over_plain']:.1f}x | {ours['peak_gib']:.2f} GiB | "
+            f"{plain['peak_gib']:.2f} GiB | {point['microseconds_per_row']:.0f} |"
+        )
+    if result["gsm8k"]:
+        lines += ["", *gsm8k_lines(result["gsm8k"])]
+    return lines
+
+
+def gsm8k_lines(result: dict[str, Any]) -> list[str]:
+    """Lines about the GSM8K training questions."""
+    random = result["random_radius_of_100_draws"]
+    lines = [
+        f"GSM8K, {result['prompts']:,} questions to {result['kept']}: encoding took "
+        f"{result['encoding_seconds']:.0f} s, everything else {result['other_seconds']:.1f} s, "
+        f"{100 * result['other_over_encoding']:.1f} % of it. Distance of a question to the nearest "
+        "kept one of its arm:",
+        "",
+        "| selector | largest (radius) | mean |",
+        "|---|---:|---:|",
+    ]
+    for name, coverage in result["coverage"].items():
+        lines.append(f"| `{name}` | {coverage['radius']:.3f} | {coverage['mean_distance']:.3f} |")
+    lines += [
+        "",
+        f"Of 100 random choices the best radius was {random['smallest']:.3f}, the median "
+        f"{random['median']:.3f}.",
+    ]
+    return lines
+
+
+def main() -> None:
+    """Refresh the README."""
+    path = RESULTS / "reduction.json"
+    lines = reduction_table(json.loads(path.read_text(encoding="utf-8")))
+    text = README.read_text(encoding="utf-8")
+    if START not in text or END not in text:
+        raise SystemExit(f"{README.name} lacks the markers {START!r} and {END!r}.")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    body = "\n".join([START, "", *lines, "", END])
+    README.write_text(before + body + after, encoding="utf-8")
+    sys.stdout.write(f"wrote the table in {README.name}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What ``sparft reduce`` refuses: one sentence, before anything is encoded, and no file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparft_plugin.cli.main import main
+from tests.unit.reduction_data import HashEmbedder, registered, row, sums, write
+
+
+@pytest.fixture(autouse=True)
+def _hash_embedder():
+    HashEmbedder.calls.clear()
+    with registered(embedders={"hash": HashEmbedder}):
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Data, vectors, old outputs and files that are not what they should be."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in.parquet", sums(60))
+    write(tmp_path / "eval.parquet", sums(56))
+    write(tmp_path / "blank.parquet", [row("  ")])
+    Path("empty.jsonl").write_text("")
+    Path("question.jsonl").write_text(json.dumps({"question": "1 + 1?", "prompt": "3?"}))
+    for name in ("old.parquet", "page.html", "noted.manifest.json", "paired.pairs.jsonl"):
+        Path(name).write_text("old")
+    Path("folder.html").mkdir()
+    np.save("short.npy", np.ones((59, 3)))
+    zero = np.ones((60, 3))
+    zero[7] = 0
+    np.save("zero.npy", zero)
+    return tmp_path
+
+
+def everything(folder):
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+EARLY = {
+    "selector": ("--selector farthest_pint", "unknown selector 'farthest_pint'; did you mean"),
+    "embedder": ("--embedder hsh", "unknown embedder 'hsh'; did you mean 'hash'?"),
+    "engine": ("--engine rai", "unknown engine 'rai'; did you mean 'ray'? Known: local, ray."),
+    "source": ("--difficulty colum:x", "unknown source of difficulty 'colum'; did you mean"),
+    "limr": ("--selector limr", "'limr' needs the rewards of a logged run; add --difficulty"),
+    "d3": ("--selector d3", "'d3' needs a difficulty for every prompt; add --difficulty column"),
+    "spread": ("--selector difficulty_spread", "'difficulty_spread' needs a difficulty for every"),
+    "budget": ("--budget 0%", "budget must be at least 1, or a share above 0"),
+    "clusters": ("--clusters some", "clusters must be an integer >= 1, not 'some'"),
+    "cosine": ("--near-duplicates 0", "near_duplicates=0 must be a cosine above 0"),
+    "target": ("--map promt=question", "unknown target of --map 'promt'; did you mean 'prompt'?"),
+    "mapping": ("--map prompt", "--map prompt must be TARGET=COLUMN, such as prompt=question."),
+    "template": ("--template Solve", "the template 'Solve' must hold {prompt}."),
+    "no solved": ("--difficulty solved:no.jsonl", "no.jsonl does not exist; check the path."),
+    "no rollouts": ("--difficulty rollouts:no", "the folder of rollouts no does not exist"),
+    "vectors": ("--embeddings v.txt", "--embeddings v.txt must be a .npy file or column:NAME."),
+    "no vectors": ("--embeddings no.npy", "no.npy does not exist; check the path."),
+    "few vectors": ("--embeddings short.npy", "short.npy have shape (59, 3); one row for each"),
+    "zero vector": ("--embeddings zero.npy", "zero.npy: the vector of row 7 is zero"),
+    "no column": ("--embeddings column:prmpt", "in.parquet has no column 'prmpt'; did you mean"),
+    "words": ("--embeddings column:prompt", "in.parquet, row 0, key 'prompt': "),
+    "no set": ("--decontaminate no.parquet", "no.parquet does not exist; check the path."),
+    "empty set": ("--decontaminate empty.jsonl", "empty.jsonl has no rows; give at least one"),
+    "blank set": ("--decontaminate blank.parquet", "blank.parquet, row 0, key 'prompt': no text"),
+    "second set": ("--decontaminate eval.parquet no.parquet", "no.parquet does not exist"),
+    "page": ("--report page.html", "page.html already exists; pass --overwrite"),
+    "page of text": ("--report page.txt", "--report page.txt must end in .html or .htm"),
+    "page over data": ("--report in.parquet --overwrite", "must end in .html or .htm"),
+    "page a folder": ("--report folder.html --overwrite", "folder.html is a folder; choose"),
+    "page nowhere": ("--report no/page.html", "the folder no does not exist; create it first."),
+    "old": ("-o old.parquet", "old.parquet already exists; pass --overwrite"),
+    "noted": ("-o noted.parquet", "noted.manifest.json already exists; pass --overwrite"),
+    "paired": (
+        "-o paired.parquet --near-duplicates 0.9",
+        "paired.pairs.jsonl already exists; pass --overwrite",
+    ),
+    "over the set": (
+        "-o eval.parquet --overwrite --decontaminate eval.parquet",
+        "eval.parquet is also an input; choose another output.",
+    ),
+    "over itself": ("-o in.parquet --overwrite", "in.parquet is also an input"),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_it_is_refused_before_anything_is_encoded_and_no_file_changes(folder, capsys, case):
+    options, problem = EARLY[case]
+    before = everything(folder)
+    base = "reduce -o out.parquet --clusters 3 --embedder hash"
+    assert main([*base.split(), *options.split(), "--", "in.parquet"]) == 2
+    printed, error = capsys.readouterr()
+    assert printed == ""
+    assert error.startswith("sparft: error: ")
+    assert problem in error
+    assert error.count("\n") == 1
+    assert HashEmbedder.calls == []
+    assert everything(folder) == before
+
+
+def test_an_output_among_the_files_of_a_folder_is_refused(folder, capsys):
+    Path("data").mkdir()
+    write(Path("data/a.parquet"), sums(30))
+    write(Path("data/b.parquet"), sums(60)[30:])
+    before = everything(folder)
+    options = ["--clusters", "3", "--embedder", "hash", "--overwrite"]
+    assert main(["reduce", "data", "-o", "data/b.parquet", *options]) == 2
+    assert "data/b.parquet is also an input" in capsys.readouterr().err
+    assert HashEmbedder.calls == []
+    assert everything(folder) == before
+
+
+def test_a_column_in_the_way_of_a_mapped_one_is_refused(folder, capsys):
+    before = everything(folder)
+    options = "--map prompt=question --data-source s --clusters 1 --embedder hash"
+    assert main(["reduce", "question.jsonl", "-o", "out.parquet", *options.split()]) == 2
+    assert "sparft: error: question.jsonl has " in capsys.readouterr().err
+    assert everything(folder) == before
+
+
+def test_hygiene_that_leaves_too_few_is_one_sentence(folder, capsys):
+    before = everything(folder)
+    options = "--clusters 10 --embedder hash --decontaminate eval.parquet -o out.parquet"
+    assert main(["reduce", *options.split(), "--", "in.parquet"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        "sparft: error: in.parquet, after hygiene, has 3 prompts, fewer than clusters=10; set "
+        "clusters<=3."
+    )
+    assert everything(folder) == before
+
+
+def test_few_prompts_are_one_warning_not_two(folder, caplog):
+    options = "--clusters 3 --budget 99 --embedder hash -o out.parquet"
+    assert main(["reduce", *options.split(), "--", "in.parquet"]) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "in.parquet has 60 prompts, fewer than the budget = 99; all are kept."
+    ]
+    told = json.loads(Path("out.manifest.json").read_text())
+    assert (told["kept"], told["shortfall"]) == (60, 39)

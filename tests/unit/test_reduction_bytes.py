@@ -1,0 +1,181 @@
+"""Same seed, same bytes: whatever the order of rows, the cut into files, the run or the threads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sparft_plugin.cli.main import main
+from tests.unit.reduction_data import HashEmbedder, registered, row
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("source", "output")
+"""Keys of a manifest that name files."""
+SMALL = ["--clusters", "3", "--per-cluster", "4", "--seed", "5"]
+LABELLED = ["--difficulty-key", "extra_info.difficulty"]
+
+
+@pytest.fixture(autouse=True)
+def _hash_embedder():
+    with registered(embedders={"hash": HashEmbedder}):
+        yield
+
+
+def corpus():
+    """60 prompts; every sixth stands in three rows that differ in other columns and in labels."""
+    rows = [
+        row(f"{i} + {i} is?", str(2 * i), difficulty=float(i % 10), note=f"row {i}", tags=["a"] * i)
+        for i in range(60)
+    ]
+    again = [
+        row(f"{i} + {i} is?", str(2 * i), difficulty=float(copy), note=f"copy {copy}", tags=[])
+        for i in range(0, 60, 6)
+        for copy in (1, 2)
+    ]
+    return rows + again
+
+
+SCHEMA = pa.Table.from_pylist(corpus()).schema
+
+
+def shard(path, rows, **options):
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, **options)
+    return path
+
+
+def reduced(inputs, out, *options):
+    """Hash of the parquet bytes, and the manifest without the names of files."""
+    given = map(str, inputs if isinstance(inputs, list) else [inputs])
+    assert main(["reduce", *given, "-o", str(out), "--overwrite", *SMALL, *options]) == 0
+    return outcome(out)
+
+
+def outcome(out):
+    manifest = json.loads(out.with_suffix(".manifest.json").read_text(encoding="utf-8"))
+    data = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert manifest["output"]["sha256"] == data
+    return data, json.dumps({k: v for k, v in manifest.items() if k not in NAMES})
+
+
+HASHED = ["--embedder", "hash"]
+METHODS = {
+    "default": [],
+    "difficulty": LABELLED,
+    "random": ["--selector", "random"],
+    "spread": ["--selector", "difficulty_spread", *LABELLED],
+    "d3": ["--selector", "d3", *LABELLED],
+    "medoid": ["--selector", "medoid", "--budget", "7"],
+    "auto": ["--clusters", "auto"],
+    "near duplicates": ["--near-duplicates", "0.8"],
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_order_and_cut_of_the_rows_change_no_byte(tmp_path, method):
+    rows, options = corpus(), [*HASHED, *METHODS[method]]
+    once = reduced(shard(tmp_path / "once.parquet", rows), tmp_path / "out.parquet", *options)
+    mixed = random.Random(3).sample(rows, len(rows))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shard(folder / "b.parquet", mixed[:7])
+    shard(folder / "a.parquet", mixed[7:50], row_group_size=5)
+    layouts = {
+        "again": tmp_path / "once.parquet",
+        "reversed": shard(tmp_path / "reversed.parquet", rows[::-1]),
+        "three files": [
+            shard(tmp_path / f"{i}.parquet", mixed[i::3], row_group_size=4 + i) for i in range(3)
+        ],
+        "folder and file": [folder, shard(tmp_path / "rest.parquet", mixed[50:])],
+    }
+    for inputs in layouts.values():
+        assert reduced(inputs, tmp_path / "out.parquet", *options) == once
+
+
+@settings(
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(order=st.permutations(range(80)), cuts=st.lists(st.integers(1, 79), max_size=3, unique=True))
+def test_any_order_and_any_cut_change_no_byte(tmp_path, order, cuts):
+    rows, out = corpus(), tmp_path / "out.parquet"
+    options = [*HASHED, *LABELLED]
+    whole = reduced(shard(tmp_path / "whole.parquet", rows), out, *options)
+    bounds = [0, *sorted(cuts), 80]
+    files = [
+        shard(tmp_path / f"{n}.parquet", [rows[i] for i in order[start:stop]])
+        for n, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False))
+    ]
+    assert reduced(files, out, *options) == whole
+
+
+def test_of_rows_with_one_prompt_the_same_is_written_whatever_comes_first(tmp_path):
+    rows = [row("1 + 1?", "2", note=note, difficulty=0.0) for note in ("b", "a", "c")]
+    kept = set()
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        path, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+        pq.write_table(pa.Table.from_pylist([rows[i] for i in order]), path)
+        reduced(path, out, "--clusters", "1", "--per-cluster", "1", *HASHED)
+        kept.add(pq.read_table(out)["extra_info"].to_pylist()[0]["note"])
+    assert kept == {"a"}
+
+
+def test_jsonl_rows_give_the_same_bytes_in_any_order(tmp_path):
+    rows = [
+        {"q": f"{i} and {i}?", "a": str(i), "level": i % 4, "deep": {"n": i}} for i in range(40)
+    ]
+    columns = ["--map", "prompt=q", "answer=a", "--data-source", "sums", *HASHED]
+    found = set()
+    for seed in range(3):
+        path = tmp_path / f"{seed}.jsonl"
+        mixed = random.Random(seed).sample(rows, len(rows))
+        path.write_text("\n".join(map(json.dumps, mixed)), encoding="utf-8")
+        found.add(reduced(path, tmp_path / "out.parquet", *columns, "--difficulty-key", "level"))
+    assert len(found) == 1
+
+
+def test_another_seed_is_another_choice(tmp_path):
+    source = shard(tmp_path / "in.parquet", corpus())
+    options = [*HASHED, "--selector", "random"]
+    outs = [
+        reduced(source, tmp_path / "out.parquet", *options, "--seed", str(seed))[0]
+        for seed in (1, 2)
+    ]
+    assert outs[0] != outs[1]
+
+
+def in_a_process(source, out, cache, threads, *options):
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    variables = dict.fromkeys(names, threads) | {"SPARFT_CACHE": str(cache)}
+    command = [sys.executable, "-m", "sparft_plugin", "reduce", str(source), "-o", str(out)]
+    subprocess.run(
+        [*command, *SMALL, *options],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+        env=os.environ | variables,
+    )
+    return outcome(out)
+
+
+def test_the_real_encoder_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path):
+    # Texts of several lengths, so that passes of the encoder differ with the order of the rows.
+    rows = [row(f"{'Add ' * (i % 13)}{i} and {i}?", str(2 * i)) for i in range(60)]
+    runs = {}
+    for threads, order in (("1", rows), ("2", rows[::-1])):
+        source = tmp_path / f"{threads}.parquet"
+        pq.write_table(pa.Table.from_pylist(order), source)
+        out, cache = tmp_path / f"out-{threads}.parquet", tmp_path / f"cache-{threads}"
+        runs[threads] = in_a_process(source, out, cache, threads)
+        assert list(cache.rglob("*.vectors")) != []
+    assert runs["1"] == runs["2"]
+    assert json.loads(runs["1"][1])["encoder"].startswith("all-MiniLM-L6-v2@")

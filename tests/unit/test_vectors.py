@@ -1,0 +1,243 @@
+"""Vectors in parts, from an array, a file, a column or the cache, are one matrix of unit rows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sparft_plugin import SparftError
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.reduction.vectors import Vectors, given_vectors
+from sparft_plugin.reduction.vectors import given as given_module
+from sparft_plugin.reduction.vectors.base import to_unit
+from sparft_plugin.reduction.vectors.cache import EmbeddingCache, text_key, write_shard
+from sparft_plugin.reduction.vectors.column import save_column
+from tests.unit.reduction_data import write
+
+WIDTH = 3
+numbers = st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6)
+blocks = hnp.arrays(
+    np.float32, st.tuples(st.integers(1, 8), st.integers(1, 20)), elements=numbers
+).filter(lambda block: block.any(axis=1).all())
+
+
+def matrix(n, dtype=np.float32, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, WIDTH)).astype(dtype)
+
+
+def unit(block):
+    """Rows of norm 1 by an independent sum in float64."""
+    wide = block.astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=1, keepdims=True)
+
+
+def named(place):
+    return f"row {place}"
+
+
+def dense(vectors):
+    return vectors.take(np.arange(len(vectors)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("vectors")
+
+
+count = itertools.count()
+
+
+def from_array(folder, block):
+    return given_vectors(block, np.arange(len(block)), len(block))
+
+
+def from_file(folder, block):
+    path = folder / f"{next(count)}.npy"
+    np.save(path, block)
+    return given_vectors(path, np.arange(len(block)), len(block))
+
+
+def from_shards(folder, block):
+    place, half = folder / str(next(count)), len(block) // 2
+    keys = [text_key(str(i)) for i in range(len(block))]
+    store = EmbeddingCache(place)
+    rows = to_unit(block, "block", named)
+    for part in (slice(half, None), slice(0, half)):
+        if len(keys[part]):
+            store.add(write_shard(place, keys[part], rows[part]))
+    return store.vectors(np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16))
+
+
+SOURCES = [from_array, from_file, from_shards]
+
+
+@given(blocks, st.data())
+def test_a_unit_vector_depends_on_its_row_alone(block, data):
+    found = to_unit(block, "block", named)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, unit(block), atol=1e-5)
+    order = data.draw(st.permutations(range(len(block))))
+    size = data.draw(st.integers(1, len(block)))
+    for rows in (order[:size], order[size:]):
+        if rows:
+            np.testing.assert_array_equal(to_unit(block[rows], "block", named), found[rows])
+    np.testing.assert_array_equal(to_unit(found, "block", named), found)
+
+
+def test_a_vector_near_norm_one_keeps_its_bits_beside_one_that_does_not():
+    near = np.array([[1 + 5e-6, 0.0]], dtype=np.float32)
+    both = to_unit(np.vstack([near, [[3.0, 4.0]]]), "block", named)
+    assert both[0, 0] == near[0, 0] != 1
+    np.testing.assert_allclose(both[1], [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite"), (1e300, "not finite")],
+)
+def test_a_vector_without_a_direction_is_named(value, problem):
+    block = np.ones((4, 2))
+    block[2] = value
+    with pytest.raises(SparftError, match=f"^mine: the vector of row 2 is {problem}; use another"):
+        to_unit(block, "mine", named)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@given(st.integers(1, 12), st.integers(1, 5), st.data())
+def test_moving_and_taking_are_indexing_a_matrix(folder, source, n, part_rows, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(given_module, "PART_ROWS", part_rows)
+        vectors = source(folder, matrix(n))
+    expected = dense(vectors)
+    np.testing.assert_allclose(expected, unit(matrix(n)), atol=1e-6)
+    for _ in range(2):
+        kept = data.draw(
+            st.lists(st.sampled_from(range(len(vectors))), unique=True, min_size=1), label="kept"
+        )
+        to = np.full(len(vectors), -1)
+        to[kept] = np.arange(len(kept))
+        vectors, expected = vectors.moved(to, len(kept)), expected[kept]
+        assert (len(vectors), vectors.width) == expected.shape
+        np.testing.assert_array_equal(dense(vectors), expected)
+    positions = data.draw(st.lists(st.sampled_from(range(len(vectors))), max_size=9))
+    found = vectors.take(np.array(positions, dtype=np.int64))
+    np.testing.assert_array_equal(found, expected[positions].reshape(-1, WIDTH))
+    met = np.concatenate([at for at, _ in vectors.blocks()])
+    assert sorted(met.tolist()) == list(range(len(vectors)))
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
+def test_files_of_every_float_type_are_the_same_vectors(folder, dtype):
+    block = matrix(7).astype(np.float16).astype(dtype)
+    np.testing.assert_array_equal(
+        dense(from_file(folder, block)), dense(from_array(folder, block.astype(np.float32)))
+    )
+
+
+def test_rows_that_are_left_out_are_not_looked_at(folder):
+    block = matrix(5)
+    block[1], block[3] = 0, np.nan
+    path = folder / "holes.npy"
+    np.save(path, block)
+    for embeddings in (block, path):
+        vectors = given_vectors(embeddings, np.array([2, -1, 1, -1, 0]), 3)
+        np.testing.assert_allclose(dense(vectors), unit(block[[4, 2, 0]]), atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_a_bad_vector_is_named_by_its_row_of_the_file(folder, value, monkeypatch):
+    monkeypatch.setattr(given_module, "PART_ROWS", 2)
+    block = matrix(6)
+    block[5] = value
+    path = folder / "bad.npy"
+    np.save(path, block)
+    for embeddings, name in ((path, "bad.npy"), (block, "the embeddings")):
+        vectors: Vectors = given_vectors(embeddings, np.array([0, -1, 1, 2, 3, 4]), 5)
+        with pytest.raises(SparftError, match=rf"{name}: the vector of row 5 is (zero|not finite)"):
+            dense(vectors)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (6, 3), (5,), (5, 0), (0, 3), (5, 3, 1)])
+def test_a_wrong_number_of_rows_or_axes_is_refused(folder, shape):
+    path = folder / "shape.npy"
+    np.save(path, np.ones(shape, dtype=np.float32))
+    for embeddings in (path, np.ones(shape)):
+        with pytest.raises(SparftError, match=r"have shape \(.*one row for each of the 5 rows"):
+            given_vectors(embeddings, np.arange(5), 5)
+
+
+def test_files_that_hold_no_matrix_of_floats_are_named(tmp_path):
+    np.save(tmp_path / "ints.npy", np.ones((5, 3), dtype=int))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(matrix(5)))
+    np.savez(tmp_path / "more.npz", a=matrix(5))
+    np.save(tmp_path / "cut.npy", matrix(5))
+    whole = (tmp_path / "cut.npy").read_bytes()
+    (tmp_path / "cut.npy").write_bytes(whole[:-1])
+    (tmp_path / "text.npy").write_text("not numpy")
+    (tmp_path / "empty.npy").touch()
+    (tmp_path / "folder.npy").mkdir()
+    cases = {
+        "none.npy": "does not exist; check the path",
+        "ints.npy": "holds no floats; save them with numpy.save",
+        "more.npz": "holds no floats; save them with numpy.save",
+        "fortran.npy": "is in Fortran order; save a C-ordered array",
+        **dict.fromkeys(
+            ["objects.npy", "cut.npy", "text.npy", "empty.npy", "folder.npy"],
+            "is no .npy file of numbers: ",
+        ),
+    }
+    for name, message in cases.items():
+        with pytest.raises(SparftError, match=f"{name} {message}"):
+            given_vectors(tmp_path / name, np.arange(5), 5)
+
+
+def test_a_column_gives_the_vectors_of_a_file_with_the_same_numbers(tmp_path):
+    block = matrix(7) * 5
+    rows = [{"inner": {"emb": row.tolist()}} for row in block]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows[4:])))
+    corpus = Corpus.open([write(tmp_path / "a.parquet", rows[:4]), tmp_path / "b.jsonl"])
+    path = save_column(corpus, "inner.emb", tmp_path / "column.npy")
+    found = dense(given_vectors(path, np.arange(7), 7))
+    np.testing.assert_array_equal(found, dense(from_array(tmp_path, block)))
+    assert np.load(path).shape == (7, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ([1.0], "has 1 numbers where earlier rows have 2"),
+        ([1.0, 2.0, 3.0], "has 3 numbers where earlier rows have 2"),
+        (None, "must be a list of numbers, not NoneType"),
+        ([], "must be a list of numbers, not list"),
+        (0.5, "must be a list of numbers, not float"),
+        ("ab", "must be a list of numbers, not str"),
+        ([1.0, None], "must be a flat list of numbers"),
+        (["1.0", "2.0"], "must be a flat list of numbers"),
+        ([True, False], "must be a flat list of numbers"),
+        ([[1.0, 2.0]], "must be a flat list of numbers"),
+        ([1.0, [2.0]], "must be a flat list of numbers"),
+        ([0.0, 0.0], "the vector of this row is zero"),
+        ([1.0, float("nan")], "the vector of this row is not finite"),
+    ],
+)
+def test_a_bad_value_of_a_column_is_named_by_source_row_and_key(tmp_path, value, problem):
+    good = [{"emb": [1.0, 2.0]}]
+    sources = (
+        Corpus.of_rows(good, "a").sources + Corpus.of_rows([*good, {"emb": value}], "b").sources
+    )
+    with pytest.raises(SparftError) as caught:
+        save_column(Corpus(sources), "emb", tmp_path / "column.npy")
+    assert str(caught.value).startswith(f"b, row 1, key 'emb': {problem}")
+
+
+def test_a_column_that_does_not_exist_offers_the_nearest(tmp_path):
+    corpus = Corpus.of_rows([{"embedding": [1.0]}], "rows")
+    with pytest.raises(SparftError, match="no column 'embeding'; did you mean 'embedding'"):
+        save_column(corpus, "embeding", tmp_path / "column.npy")
