@@ -85,6 +85,8 @@ def _run(arguments: argparse.Namespace) -> int:
     specs = [parse_source(text) for text in arguments.difficulty]
     corpus = corpus_of(arguments)
     _check_outputs(arguments, [source.name for source in corpus.sources], beside)
+    for source in corpus.sources:
+        corpus.columns.check_free(source.columns(), source.name)
     strict = [spec.kind for spec in specs] == ["column"]
     prompts = PromptTable.from_corpus(corpus, label_keys=label_keys(specs), complete=strict)
     has = {"difficulties"} if specs else set()

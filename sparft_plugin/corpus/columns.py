@@ -69,6 +69,22 @@ class Columns:
             return prompt
         return [{"role": "user", "content": self.template.replace(PLACEHOLDER, prompt)}]
 
+    def check_free(self, names: Sequence[str], source: str) -> None:
+        """Refuse a mapping that would replace a column of the source.
+
+        Raises
+        ------
+        SparftError
+            Naming the source, the column and the mend.
+        """
+        for target, name in self.mapping.items():
+            column = self.prompt_key if target == "prompt" else TARGETS[target]
+            if column in names and column != name:
+                raise SparftError(
+                    f"{source} has a column '{column}' already, which --map {target}={name} would "
+                    "replace; rename one of the two."
+                )
+
     def to_verl(self, table: Any, source: str) -> Any:
         """Add verl's columns to whole rows; all other columns stay as they are.
 
@@ -84,13 +100,7 @@ class Columns:
         SparftError
             If a column of verl's name is there already and would be lost.
         """
-        for target, name in self.mapping.items():
-            column = self.prompt_key if target == "prompt" else TARGETS[target]
-            if column in table.column_names and column != name:
-                raise SparftError(
-                    f"{source} has a column '{column}' already, which --map {target}={name} would "
-                    "replace; rename one of the two."
-                )
+        self.check_free(table.column_names, source)
         prompt = self.mapping.get("prompt", self.prompt_key)
         prompts = table_column(table, prompt)
         if _is_text(prompts.type):

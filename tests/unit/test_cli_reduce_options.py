@@ -89,7 +89,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(source, capsys):
         assert line in lines
     assert f"  difficulty: column:{KEY}" in lines
     assert "encoding: 60 texts with hash@all-MiniLM-L6-v2, about 0 s in this process" in lines
-    assert lines[-3].startswith("time: about 1 s")
+    assert lines[-3].startswith("time: about 2 s")
     assert lines[-2].startswith("memory: about ")
     assert lines[-1] == "nothing was written."
     assert names(source) == ["in.parquet"]

@@ -53,6 +53,7 @@ EARLY = {
     "budget": ("--budget 0%", "budget must be at least 1, or a share above 0"),
     "clusters": ("--clusters some", "clusters must be an integer >= 1, not 'some'"),
     "cosine": ("--near-duplicates 0", "near_duplicates=0 must be a cosine above 0"),
+    "clash": ("--map prompt=data_source", "in.parquet has a column 'prompt' already, which --map"),
     "target": ("--map promt=question", "unknown target of --map 'promt'; did you mean 'prompt'?"),
     "mapping": ("--map prompt", "--map prompt must be TARGET=COLUMN, such as prompt=question."),
     "template": ("--template Solve", "the template 'Solve' must hold {prompt}."),
