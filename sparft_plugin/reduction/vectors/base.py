@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 
-PART_ROWS = 16_384
-"""Vectors of one part: 24 MiB at 384 dimensions."""
+PART_ROWS = 4096
+"""Vectors of one part: 6 MiB at 384 dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
