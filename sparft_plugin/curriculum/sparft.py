@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.records import Outcome
+from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.errors import SparftError
 
 
@@ -49,21 +49,29 @@ class SparftCurriculum(ArmCurriculum):
         self.count = np.zeros(self.n_arms, dtype=np.int64)
 
     def score_arms(self) -> NDArray[np.float64]:
-        """One posterior draw per arm, shape (arms,)."""
-        draws = self.rng.standard_normal(self.n_arms)
-        return -self.mean + self.sigma / np.sqrt(self.count + 1) * draws
+        """Negated posterior mean solve rate, shape (arms,)."""
+        return -self.mean
 
-    def update_arm(self, arm: int, outcomes: Sequence[Outcome]) -> None:
-        """Move the running mean by the solve rate over all rollouts."""
-        solved = np.concatenate([outcome.accuracies for outcome in outcomes]).mean()
-        self.count[arm] += 1
-        self.mean[arm] += (solved - self.mean[arm]) / self.count[arm]
+    def draw_arms(self, n: int, open_arms: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Draw every posterior for every slot, and take the best arm of each."""
+        draws = self.rng.standard_normal((n, self.n_arms))
+        theta = self.score_arms() + self.sigma / np.sqrt(self.count + 1) * draws
+        theta[:, ~open_arms] = -np.inf
+        return theta.argmax(axis=1)
 
-    def arm_state(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+    def update_arms(self, groups: Groups) -> None:
+        """Move each arm's running mean by the solve rate over all its rollouts."""
+        rollouts = np.bincount(groups.arms, groups.rollouts, self.n_arms)
+        solved = np.bincount(groups.arms, groups.solved, self.n_arms)
+        arms = np.flatnonzero(rollouts)
+        self.count[arms] += 1
+        rates = solved[arms] / rollouts[arms]
+        self.mean[arms] += (rates - self.mean[arms]) / self.count[arms]
+
+    def arm_arrays(self) -> Sequence[str]:
         """Posterior means and counts."""
-        return {"mean": self.mean, "count": self.count}
+        return ("mean", "count")
 
     def metrics(self) -> dict[str, float]:
         """Add the posterior mean solve rate per arm."""
-        means = {f"arm_{arm}/posterior_mean": float(mu) for arm, mu in enumerate(self.mean)}
-        return super().metrics() | means
+        return super().metrics() | self.arm_metrics("posterior_mean", self.mean)

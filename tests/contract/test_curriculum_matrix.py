@@ -46,13 +46,13 @@ def play(curriculum: Curriculum, moves) -> list[Pick]:
     """Select, observe the latest outstanding picks first, let the earliest expire."""
     made = []
     for move, n in moves:
-        waiting = [pick for _, pick in sorted(curriculum.outstanding.items())]
+        waiting = [curriculum.pick(pick_id) for pick_id in sorted(curriculum.outstanding)]
         if move == "select":
             made += curriculum.select(n)
         elif move == "observe":
             curriculum.observe([outcome(pick) for pick in waiting[::-1][:n]])
         else:
-            curriculum.expire(waiting[:n])
+            curriculum.expire([pick.pick_id for pick in waiting[:n]])
     return made
 
 
@@ -176,11 +176,12 @@ class TestCurriculum:
             rest = {other: value for other, value in state.items() if other != key}
             self.refuse(name, rest, rf"missing keys \['{key}'\] and unknown keys \[\]")
 
-    def test_every_missing_key_of_the_rule_is_refused_by_name(self, name):
+    @pytest.mark.parametrize("part", ["by_arm", "by_prompt", "rule"])
+    def test_every_missing_key_of_the_rule_is_refused_by_name(self, name, part):
         state = lived(name).state_dict()
-        for key in state["rule"]:
-            rest = {other: value for other, value in state["rule"].items() if other != key}
-            self.refuse(name, state | {"rule": rest}, rf"missing keys \['{key}'\]")
+        for key in state[part]:
+            rest = {other: value for other, value in state[part].items() if other != key}
+            self.refuse(name, state | {part: rest}, rf"missing keys \['{key}'\]")
 
     def test_an_unknown_key_is_refused_by_name(self, name):
         state = lived(name).state_dict()
@@ -195,17 +196,41 @@ class TestCurriculum:
             match = f"written by {written}, the config asks for {mine}"
             self.refuse(name, lived(other).state_dict(), match)
 
-    def test_a_state_of_another_pool_is_refused_and_counted(self, name):
-        grown = [*POOL[1:], Prompt("new-1", 0), Prompt("new-2", 1)]
-        state = make(name, pool=grown).state_dict()
-        self.refuse(name, state, rf"\({len(POOL) - 1} kept, 1 new, 2 gone\)")
+    def test_a_state_of_another_pool_is_mapped_by_id_and_reported(self, name):
+        grown = [*POOL[1:], Prompt("new-1", 0, 0.5), Prompt("new-2", 1, 0.5)]
+        old, curriculum = lived(name), make(name, pool=grown)
+        report = curriculum.load_state_dict(as_json(old.state_dict()))
+        assert report.endswith(f"{len(POOL) - 1} kept, 2 new, 1 gone.")
+        gone = POOL[0].id
+        still = {k for k in old.outstanding if old.pick(k).prompt.id != gone}
+        assert set(curriculum.outstanding) == still
+        assert all(curriculum.pick(k).prompt == old.pick(k).prompt for k in still)
+        assert curriculum.expired == old.expired + len(old.outstanding) - len(still)
+        assert curriculum.next_pick_id == old.next_pick_id
+        curriculum.observe([outcome(curriculum.pick(k)) for k in still])
+        assert len(curriculum.select(20)) == 20
 
-    def test_a_state_of_other_arms_is_refused(self, name):
-        moved = [dataclasses.replace(prompt, arm=(prompt.arm + 1) % 4) for prompt in POOL]
-        self.refuse(name, make(name, pool=moved).state_dict(), "arm")
+    def test_arms_that_moved_start_afresh_and_are_reported(self, name):
+        moved = [prompt._replace(arm=(prompt.arm + 1) % 4) for prompt in POOL]
+        curriculum, fresh = make(name, pool=moved), make(name, pool=moved)
+        report = curriculum.load_state_dict(as_json(lived(name).state_dict()))
+        assert f"{len(POOL)} moved to another arm" in report
+        assert curriculum.state_dict()["by_arm"] == fresh.state_dict()["by_arm"]
+        assert len(curriculum.select(20)) == 20
+
+    def test_the_same_pool_is_loaded_without_a_word(self, name):
+        assert make(name).load_state_dict(as_json(lived(name).state_dict())) is None
+
+    @pytest.mark.parametrize("n", [1, 5, 11])
+    def test_no_prompt_comes_twice_in_a_batch_that_the_pool_can_fill(self, name, n):
+        curriculum = make(name)
+        for _ in range(20):
+            picks = curriculum.select(n)
+            assert len({pick.prompt.id for pick in picks}) == n
+            curriculum.observe([outcome(pick) for pick in picks])
 
     def test_a_single_prompt_is_a_pool(self, name):
-        curriculum = make(name, pool=[Prompt("only")])
+        curriculum = make(name, pool=[Prompt("only", 0, 0.5)])
         picks = curriculum.select(3)
         curriculum.observe([outcome(pick) for pick in picks])
         assert {pick.prompt.id for pick in picks + curriculum.select(2)} == {"only"}
