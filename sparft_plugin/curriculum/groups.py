@@ -54,7 +54,9 @@ class Groups:
         """Mean accuracy of each group, shape (m,), in [0, 1]."""
         return self.solved / self.rollouts
 
-    def mean_by_arm(self, values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def mean_by_arm(
+        self, values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Mean of a value over the groups of each arm that has any.
 
         Parameters

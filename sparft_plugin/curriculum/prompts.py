@@ -32,7 +32,9 @@ class PromptCurriculum(Curriculum):
 
     def __post_init__(self) -> None:
         value: Any = self.candidates
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ):
             raise SparftError(
                 f"sparft.curriculum.candidates={value!r} must be a whole number of at least 1, or "
                 "null for every prompt."

@@ -57,7 +57,8 @@ class SparftCurriculum(ArmCurriculum):
         draws = self.rng.standard_normal((n, self.n_arms))
         theta = self.score_arms() + self.sigma / np.sqrt(self.count + 1) * draws
         theta[:, ~open_arms] = -np.inf
-        return theta.argmax(axis=1)
+        drawn: NDArray[np.int64] = theta.argmax(axis=1)
+        return drawn
 
     def update_arms(self, groups: Groups) -> None:
         """Move each arm's running mean by the solve rate over all its rollouts."""

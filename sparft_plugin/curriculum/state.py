@@ -64,7 +64,9 @@ class Remap:
         gone = len(self.to) - self.kept
         text = f"the prompts changed since the checkpoint: {self.kept} kept, {self.new} new, {gone} gone"
         if self.moved:
-            text += f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
+            text += (
+                f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
+            )
         return text + "."
 
 
@@ -140,6 +142,9 @@ def load_arrays(
 
 
 def _plain(array: NDArray[Any]) -> list[Any]:
+    values: list[Any] = array.tolist()
     if array.dtype.kind == "f" and np.isnan(array).any():
-        return np.where(np.isnan(array), None, array.astype(object)).tolist()  # type: ignore[no-any-return]
-    return array.tolist()  # type: ignore[no-any-return]
+        marked = array.astype(object)
+        marked[np.isnan(array)] = None
+        values = marked.tolist()
+    return values
