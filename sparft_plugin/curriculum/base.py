@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.ledger import Ledger
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Outcome, Pick, Prompt
-from sparft_plugin.curriculum.state import Remap, check_state, dump_arrays, load_arrays
+from sparft_plugin.curriculum.state import Remap, check_state, dump_arrays, load_arrays, pack
 from sparft_plugin.errors import SparftError
 
 STATE_VERSION = 2
@@ -30,22 +31,23 @@ class Curriculum(ABC):
 
     Attributes
     ----------
+    paper, unit, signal, use : str
+        For the table of methods: source (``arXiv:2508.05015`` becomes a link), what is chosen,
+        what is learned from, and when to use it.
     needs_difficulty, needs_embeddings : bool
         What the pool must have; ``start`` refuses one that lacks it.
     """
 
+    paper: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
+    signal: ClassVar[str] = ""
+    use: ClassVar[str] = ""
     needs_difficulty: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = False
 
     pool: PromptPool = field(init=False, repr=False)
     rng: np.random.Generator = field(init=False, repr=False)
-    outstanding: dict[int, int] = field(init=False, repr=False, default_factory=dict)
-    """Position of the prompt of each pick that has not been answered, by pick id."""
-    next_pick_id: int = field(init=False, repr=False, default=0)
-    expired: int = field(init=False, repr=False, default=0)
-    observed: int = field(init=False, repr=False, default=0)
-    arm_picks: NDArray[np.int64] = field(init=False, repr=False)
-    seen: NDArray[np.bool_] = field(init=False, repr=False)
+    ledger: Ledger = field(init=False, repr=False)
 
     def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
         """Bind the curriculum to a pool of prompts and seed it.
@@ -72,15 +74,49 @@ class Curriculum(ABC):
         if self.needs_embeddings and self.pool.embeddings is None:
             raise SparftError(f"{name} needs the embeddings of the prompts; give them in the pool.")
         self.rng = np.random.default_rng(seed)
-        self.arm_picks = np.zeros(self.pool.n_arms, dtype=np.int64)
-        self.seen = np.zeros(len(self.pool), dtype=np.bool_)
+        self.ledger = Ledger(self.pool)
         self.begin()
         return self
+
+    @property
+    def label(self) -> str:
+        """What a saved state says it was written by."""
+        return type(self).__name__
 
     @property
     def n_arms(self) -> int:
         """Number of arms, empty ones included."""
         return self.pool.n_arms
+
+    @property
+    def outstanding(self) -> dict[int, int]:
+        """Position of the prompt of each pick that has not been answered, by pick id."""
+        return self.ledger.outstanding
+
+    @property
+    def next_pick_id(self) -> int:
+        """Id of the next pick, which is the number of picks so far."""
+        return self.ledger.next_pick_id
+
+    @property
+    def expired(self) -> int:
+        """Picks whose group never came."""
+        return self.ledger.expired
+
+    @property
+    def observed(self) -> int:
+        """Groups observed so far."""
+        return self.ledger.observed
+
+    @property
+    def arm_picks(self) -> NDArray[np.int64]:
+        """Picks of each arm, shape (arms,)."""
+        return self.ledger.arm_picks
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Whether each prompt was ever picked, shape (n,)."""
+        return self.ledger.seen
 
     def select(self, n: int) -> list[Pick]:
         """Return exactly n picks; deterministic given the state.
@@ -94,13 +130,7 @@ class Curriculum(ABC):
         """
         if n <= 0:
             raise SparftError(f"cannot select {n} prompts; ask for at least one.")
-        positions = np.asarray(self.choose(n), dtype=np.int64)
-        first = self.next_pick_id
-        self.next_pick_id += n
-        self.outstanding.update(zip(range(first, first + n), positions.tolist(), strict=True))
-        np.add.at(self.arm_picks, self.pool.arms[positions], 1)
-        self.seen[positions] = True
-        return [Pick(first + i, p) for i, p in enumerate(self.pool.prompts(positions))]
+        return self.ledger.issue(np.asarray(self.choose(n), dtype=np.int64))
 
     def observe(self, outcomes: Iterable[Outcome]) -> None:
         """Learn from finished groups, in any order, with any delay, each pick at most once.
@@ -113,21 +143,8 @@ class Curriculum(ABC):
             If a pick is unknown, was observed before, or has expired. Nothing is learned then.
         """
         ordered = sorted(outcomes, key=lambda outcome: outcome.pick.pick_id)
-        ids = [outcome.pick.pick_id for outcome in ordered]
-        positions = [self._position(pick_id) for pick_id in ids]
-        if len(set(ids)) < len(ids):
-            raise SparftError(f"a pick is observed twice in one call, of {ids}; give each once.")
-        at = np.array(positions, dtype=np.int64)
-        for outcome, identity in zip(ordered, self.pool.ids[at].tolist(), strict=True):
-            if outcome.pick.prompt.id != identity.decode():
-                raise SparftError(
-                    f"pick {outcome.pick.pick_id} was made of another prompt than "
-                    f"{outcome.pick.prompt.id}; observe the pick that select returned."
-                )
-        for pick_id in ids:
-            del self.outstanding[pick_id]
+        at = self.ledger.settle(ordered)
         if ordered:
-            self.observed += len(ordered)
             self.learn(Groups.of(ordered, at, self.pool.arms[at].astype(np.int64)))
 
     def pick(self, pick_id: int) -> Pick:
@@ -138,48 +155,25 @@ class Curriculum(ABC):
         SparftError
             If it was never selected, was observed before, or has expired.
         """
-        return Pick(pick_id, self.pool.prompt(self._position(pick_id)))
-
-    def _position(self, pick_id: int) -> int:
-        if pick_id not in self.outstanding:
-            raise SparftError(
-                f"pick {pick_id} is not outstanding; observe each selected pick once, before it "
-                "expires."
-            )
-        return self.outstanding[pick_id]
+        return Pick(pick_id, self.pool.prompt(self.ledger.position(pick_id)))
 
     def expire(self, pick_ids: Iterable[int]) -> None:
         """Forget picks whose group will never come; unknown ones are ignored, others counted."""
-        for pick_id in pick_ids:
-            if self.outstanding.pop(pick_id, None) is not None:
-                self.expired += 1
+        self.ledger.expire(pick_ids)
 
     def metrics(self) -> dict[str, float]:
         """Relative names; the host adds its prefix ``sparft/curriculum/``."""
-        metrics = {
-            "unique_prompts": float(self.seen.sum()),
-            "picks": float(self.next_pick_id),
-            "observed": float(self.observed),
-            "expired": float(self.expired),
-            "outstanding": float(len(self.outstanding)),
-        }
-        metrics.update({f"arm_{arm}/picks": float(n) for arm, n in enumerate(self.arm_picks)})
-        return metrics
+        return self.ledger.metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-able state, versioned, random generator included."""
         return {
             "version": STATE_VERSION,
-            "method": type(self).__name__,
+            "method": self.label,
             "prompts": [identity.decode() for identity in self.pool.ids.tolist()],
-            "arms": self.pool.arms.tolist(),
+            "arms": pack(self.pool.arms),
             "rng": self.rng.bit_generator.state,
-            "outstanding": [[k, at] for k, at in self.outstanding.items()],
-            "next_pick_id": self.next_pick_id,
-            "expired": self.expired,
-            "observed": self.observed,
-            "arm_picks": self.arm_picks.tolist(),
-            "seen": np.flatnonzero(self.seen).tolist(),
+            **self.ledger.state(),
             "by_arm": dump_arrays(self, self.arm_arrays()),
             "by_prompt": dump_arrays(self, self.prompt_arrays()),
             "rule": self.rule_state(),
@@ -203,25 +197,25 @@ class Curriculum(ABC):
         SparftError
             If keys are missing or unknown, or version or method differ. Nothing is changed then.
         """
-        check_state(state, self.state_dict(), STATE_VERSION)
+        self.check_state(state)
         remap = Remap.between(state, self.pool)
         self.begin()
         self.rng.bit_generator.state = state["rng"]
-        self.next_pick_id = int(state["next_pick_id"])
-        moved = {int(k): remap.position(at) for k, at in state["outstanding"]}
-        self.outstanding = {k: at for k, at in moved.items() if at >= 0}
-        self.expired = int(state["expired"]) + len(moved) - len(self.outstanding)
-        self.observed = int(state["observed"])
-        self.seen[:] = False
-        self.seen[remap.positions(state["seen"])] = True
-        self.arm_picks[:] = 0
+        self.ledger.load(state, remap)
+        self.load_rule(state, remap)
+        return remap.report()
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that ``load_state_dict`` cannot restore; changes nothing."""
+        check_state(state, self.state_dict(), STATE_VERSION)
+
+    def load_rule(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Fill the rule's arrays and numbers, which hold their prior, with what was saved."""
         if remap.same_arms:
-            self.arm_picks[: len(state["arm_picks"])] = state["arm_picks"]
             load_arrays(self, self.arm_arrays(), state["by_arm"], None)
         load_arrays(self, self.prompt_arrays(), state["by_prompt"], remap)
         if remap.same_pool or remap.same_arms:
             self.load_rule_state(state["rule"], remap)
-        return remap.report()
 
     @abstractmethod
     def begin(self) -> None:
@@ -247,7 +241,7 @@ class Curriculum(ABC):
         """JSON-able rest of the rule's state, such as single numbers."""
         return {}
 
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:  # noqa: B027
         """Restore what ``rule_state`` gave; the keys have been checked.
 
         Called only if the pool is the same or no prompt moved to another arm; otherwise the rule

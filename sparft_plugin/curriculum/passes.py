@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.curriculum.state import pack, unpack
+
 
 class Passes:
     """Hand out every member of a set once in random order, then shuffle again.
@@ -67,10 +69,10 @@ class Passes:
         return chosen
 
     def state(self) -> dict[str, Any]:
-        """The passes in progress, as plain lists."""
-        return {"order": self.order.tolist(), "left": self.left.tolist()}
+        """The passes in progress, as JSON."""
+        return {"order": pack(self.order), "left": pack(self.left)}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state`` gave, over the same sets."""
-        self.order[:] = state["order"]
-        self.left[:] = state["left"]
+        self.order[:] = unpack(state["order"], self.order)
+        self.left[:] = unpack(state["left"], self.left)

@@ -52,7 +52,7 @@ class PromptCurriculum(Curriculum):
         """Nothing of its own."""
 
     def choose(self, n: int) -> NDArray[np.int64]:
-        """Keep the n best candidates, ties by chance; a pool that is too small comes round again."""
+        """Keep the n best candidates, ties by chance; a pool that is too small comes again."""
         size = len(self.pool)
         whole, rest = divmod(n, size)
         rounds = [self.rng.permutation(size) for _ in range(whole)]
@@ -61,14 +61,22 @@ class PromptCurriculum(Curriculum):
         return np.concatenate(rounds)
 
     def _best(self, n: int) -> NDArray[np.int64]:
+        positions = self._candidates(n)
+        return self._keep(positions, self.score_prompts(positions), n)
+
+    def _candidates(self, n: int) -> NDArray[np.int64]:
+        """Distinct positions to score for n slots, at least n."""
         size = len(self.pool)
         count = size if self.candidates is None else min(size, n * self.candidates)
         if count < size:
-            positions = self.rng.choice(size, size=count, replace=False)
-        else:
-            positions = np.arange(size)
-        scores = self.score_prompts(positions)
-        border = np.partition(scores, count - n)[count - n]
+            return self.rng.choice(size, size=count, replace=False)
+        return np.arange(size)
+
+    def _keep(
+        self, positions: NDArray[np.int64], scores: NDArray[np.float64], n: int
+    ) -> NDArray[np.int64]:
+        """The n best of some positions, ties by chance, in random order."""
+        border = np.partition(scores, len(scores) - n)[len(scores) - n]
         sure = np.flatnonzero(scores > border)
         tied = np.flatnonzero(scores == border)
         chosen = np.concatenate([sure, self.rng.permutation(tied)[: n - len(sure)]])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
+from sparft_plugin.curriculum.best_arm import chance_of_best
 from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.errors import SparftError
+
+MANY_DRAWS = 100_000
 
 
 @dataclass(eq=False)
@@ -31,6 +35,11 @@ class SparftCurriculum(ArmCurriculum):
     draw : {"slot", "step"}, default "slot"
         See ``ArmCurriculum``.
     """
+
+    paper: ClassVar[str] = "SPaRFT, arXiv:2508.05015"
+    unit: ClassVar[str] = "arm"
+    signal: ClassVar[str] = "pass rate"
+    use: ClassVar[str] = "to reproduce the paper; every arm must be solvable"
 
     sigma: float = 1.0
     mean: NDArray[np.float64] = field(init=False, repr=False)
@@ -53,11 +62,21 @@ class SparftCurriculum(ArmCurriculum):
         return -self.mean
 
     def draw_arms(self, n: int, open_arms: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Draw every posterior for every slot, and take the best arm of each."""
-        draws = self.rng.standard_normal((n, self.n_arms))
-        theta = self.score_arms() + self.sigma / np.sqrt(self.count + 1) * draws
+        """Draw every posterior for every slot, and take the best arm of each.
+
+        Where that would be more than 100,000 draws, arms are drawn by the chance of being best,
+        which is the same distribution.
+        """
+        deviations = self.sigma / np.sqrt(self.count + 1)
+        drawn: NDArray[np.int64]
+        if n * self.n_arms > MANY_DRAWS:
+            arms = np.flatnonzero(open_arms)
+            chances = chance_of_best(self.score_arms()[arms], deviations[arms])
+            drawn = self.rng.choice(arms, size=n, p=chances)
+            return drawn
+        theta = self.score_arms() + deviations * self.rng.standard_normal((n, self.n_arms))
         theta[:, ~open_arms] = -np.inf
-        drawn: NDArray[np.int64] = theta.argmax(axis=1)
+        drawn = theta.argmax(axis=1)
         return drawn
 
     def update_arms(self, groups: Groups) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.errors import SparftError
+
+PACKED = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class Remap:
         at = np.minimum(np.searchsorted(pool.ids, saved), len(pool) - 1)
         kept = pool.ids[at] == saved
         to = np.where(kept, at, -1)
-        arms = np.asarray(state["arms"], dtype=np.int64)
+        arms = unpack(state["arms"], pool.arms)
         moved = int((pool.arms[at[kept]] != arms[kept]).sum())
         new = len(pool) - int(kept.sum())
         return cls(to, new, moved, same_pool=not moved and not new and bool(kept.all()))
@@ -52,9 +55,9 @@ class Remap:
         """Present position of a saved one; -1 if the prompt is gone."""
         return int(self.to[saved])
 
-    def positions(self, saved: Sequence[int]) -> NDArray[np.int64]:
+    def positions(self, saved: NDArray[np.int64]) -> NDArray[np.int64]:
         """Present positions of saved ones; those that are gone are left out."""
-        found: NDArray[np.int64] = self.to[np.asarray(saved, dtype=np.int64)]
+        found: NDArray[np.int64] = self.to[saved]
         return found[found >= 0]
 
     def report(self) -> str | None:
@@ -62,7 +65,10 @@ class Remap:
         if self.same_pool:
             return None
         gone = len(self.to) - self.kept
-        text = f"the prompts changed since the checkpoint: {self.kept} kept, {self.new} new, {gone} gone"
+        text = (
+            f"the prompts changed since the checkpoint: {self.kept} kept, {self.new} new, "
+            f"{gone} gone"
+        )
         if self.moved:
             text += (
                 f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
@@ -78,17 +84,39 @@ def check_state(state: Mapping[str, Any], mine: Mapping[str, Any], version: int)
     SparftError
         Naming the keys, the versions or the methods.
     """
+    check_method(state, mine["method"])
     check_keys("curriculum state", state, mine)
     if state["version"] != version:
         raise SparftError(
             f"the curriculum state has version {state['version']}, this package reads {version}; "
             "resume with the version that wrote it."
         )
-    if state["method"] != mine["method"]:
+    check_parts(state, mine)
+
+
+def check_method(state: Mapping[str, Any], mine: str) -> None:
+    """Refuse a state that another method wrote; one without a method is left to ``check_keys``.
+
+    Raises
+    ------
+    SparftError
+        Naming both methods.
+    """
+    if state.get("method", mine) != mine:
         raise SparftError(
-            f"the curriculum state was written by {state['method']}, the config asks for "
-            f"{mine['method']}; set sparft.curriculum.name back or start a new run."
+            f"the curriculum state was written by {state['method']}, the config asks for {mine}; "
+            "set sparft.curriculum back or start a new run."
         )
+
+
+def check_parts(state: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    """Refuse a state whose rule has other keys.
+
+    Raises
+    ------
+    SparftError
+        Naming the part and the keys.
+    """
     for part in ("by_arm", "by_prompt", "rule"):
         check_keys(f"curriculum state '{part}'", state[part], mine[part])
 
@@ -110,8 +138,8 @@ def check_keys(what: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None
 
 
 def dump_arrays(owner: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Arrays of an object as lists; NaN, which JSON lacks, as null."""
-    return {name: _plain(getattr(owner, name)) for name in names}
+    """Arrays of an object by name; see ``pack``."""
+    return {name: pack(getattr(owner, name)) for name in names}
 
 
 def load_arrays(
@@ -132,7 +160,7 @@ def load_arrays(
     """
     for name in names:
         array = getattr(owner, name)
-        values = np.array(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:])
+        values = unpack(saved[name], array)
         if remap is None:
             count = min(len(array), len(values))
             array[:count] = values[:count]
@@ -141,10 +169,26 @@ def load_arrays(
             array[remap.to[kept]] = values[kept]
 
 
-def _plain(array: NDArray[Any]) -> list[Any]:
+def pack(array: NDArray[Any]) -> list[Any] | str:
+    """An array as JSON: a list, or from 4,096 numbers on its little-endian bytes in base64.
+
+    NaN, which JSON lacks, is null in a list.
+    """
+    if array.size >= PACKED:
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        return base64.b64encode(little.tobytes()).decode("ascii")
     values: list[Any] = array.tolist()
     if array.dtype.kind == "f" and np.isnan(array).any():
         marked = array.astype(object)
         marked[np.isnan(array)] = None
         values = marked.tolist()
     return values
+
+
+def unpack(saved: Sequence[Any] | str, like: NDArray[Any]) -> NDArray[Any]:
+    """What ``pack`` gave, as an array of the type and the inner shape of another."""
+    if isinstance(saved, str):
+        flat = np.frombuffer(base64.b64decode(saved), dtype=like.dtype.newbyteorder("<"))
+        values: NDArray[Any] = flat.astype(like.dtype).reshape(-1, *like.shape[1:])
+        return values
+    return np.array(saved, dtype=like.dtype).reshape(-1, *like.shape[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ class UniformCurriculum(Curriculum):
 
     The control that SPaRFT's paper leaves out: the same prompts, no bandit.
     """
+
+    paper: ClassVar[str] = "-"
+    unit: ClassVar[str] = "prompt"
+    signal: ClassVar[str] = "none"
+    use: ClassVar[str] = "always, as the control"
 
     passes: Passes = field(init=False, repr=False)
 

@@ -25,10 +25,18 @@ class RoundRobin(Curriculum):
         self.passes = Passes(self.pool.arms)
 
     def choose(self, n: int) -> NDArray[np.int64]:
-        """Return the next prompt of n arms in turn."""
-        arms = np.flatnonzero(self.passes.sizes)
-        turns = np.arange(self.next_pick_id, self.next_pick_id + n)
-        return self.passes.batch(arms[turns % len(arms)], self.rng)
+        """Return the next prompt of n arms in turn, without those that the batch has used up."""
+        arms = np.flatnonzero(self.passes.sizes).tolist()
+        room = self.passes.sizes * -(-n // len(self.pool))
+        turns: list[int] = []
+        turn = self.next_pick_id
+        while len(turns) < n:
+            arm = arms[turn % len(arms)]
+            if room[arm]:
+                room[arm] -= 1
+                turns.append(arm)
+            turn += 1
+        return self.passes.batch(np.array(turns), self.rng)
 
     def learn(self, groups: Groups) -> None:
         """Nothing to learn."""

@@ -168,17 +168,20 @@ class NaiveSparft:
         return arms
 
     def batch(self, n):
-        chosen = []
+        chosen, this_round = [], set()
         for arm in self.arms_of(n):
+            # A round ends when every prompt came.
+            if len(this_round) == self.size:
+                this_round = set()
             if not self.unused[arm]:
                 order = self.rng.permutation(len(self.members[arm]))
                 self.unused[arm] = [self.members[arm][i] for i in order]
-            this_round = {name for name, _ in chosen[len(chosen) // self.size * self.size :]}
             fresh = [name for name in self.unused[arm] if name not in this_round]
             pick = (fresh or self.unused[arm])[-1]
             at = self.unused[arm].index(pick)
             self.unused[arm][at] = self.unused[arm][-1]
             self.unused[arm].pop()
+            this_round.add(pick)
             chosen.append((pick, arm))
         return chosen
 

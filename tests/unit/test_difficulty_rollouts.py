@@ -52,6 +52,7 @@ def test_solve_rates_and_curves_follow_the_steps_in_their_order(tmp_path):
     found = read_rollouts(folder, keys("1 + 1?", "2 + 2?", "3 + 3?"))
     np.testing.assert_array_equal(found.solve_rates, [3 / 5, 0.0, NAN])
     np.testing.assert_array_equal(found.curves, [[0.0, 0.5, 1.0], [0.0, NAN, NAN], [NAN, NAN, NAN]])
+    np.testing.assert_array_equal(found.accuracies, found.curves)
     assert found.attempts.tolist() == [5, 1, 0]
     assert (found.joined, found.unmatched, found.ambiguous, found.other_truth) == (6, 0, 0, 0)
 
@@ -60,6 +61,7 @@ def test_accuracy_is_preferred_to_the_score_for_solving_and_not_for_the_curve(tm
     folder = write(tmp_path / "r", {1: [line("a?", -1.0, acc=True), line("a?", 3.0, acc=False)]})
     found = read_rollouts(folder, keys("a?"))
     assert (found.solve_rates[0], found.curves[0, 0]) == (0.5, 1.0)
+    assert found.accuracies.tolist() == [[0.5]]
 
 
 def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):

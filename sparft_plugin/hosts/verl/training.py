@@ -95,16 +95,7 @@ class TrainingRun:
     def _observe(self, groups: Sequence[FinishedGroup]) -> None:
         if self.curriculum is None:
             return
-        outcomes = [
-            Outcome(
-                self.curriculum.pick(int(group.tag["pick"])),
-                group.accuracies,
-                group_advantages(group.rewards),
-                group.model_version,
-            )
-            for group in groups
-        ]
-        self.curriculum.observe(outcomes)
+        self.curriculum.observe([outcome_of(group) for group in groups])
         # verl's sync sampling drains what is in flight: a pick that has not come by now never will.
         self.curriculum.expire(list(self.curriculum.outstanding))
 
@@ -213,6 +204,21 @@ def current() -> TrainingRun:
             "sparft_plugin's CurriculumDataset."
         )
     return _current
+
+
+def outcome_of(group: FinishedGroup) -> Outcome:
+    """What curriculum and group filter are told of a finished group.
+
+    Without a curriculum there are no picks, and the pick id is -1.
+    """
+    tag = group.tag
+    prompt = Prompt(str(tag["id"]), int(tag["arm"]), tag["difficulty"])
+    return Outcome(
+        Pick(-1 if tag["pick"] is None else int(tag["pick"]), prompt),
+        group.accuracies,
+        group_advantages(group.rewards),
+        group.model_version,
+    )
 
 
 def group_advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:

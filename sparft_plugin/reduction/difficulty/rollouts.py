@@ -36,6 +36,8 @@ class RolloutHistory:
     curves: NDArray[np.float64]
     """Mean score at each visit, shape (n, visits): column k is the prompt's visit k + 1, one visit
     for each step that holds it, in the order of the steps; NaN after its last visit."""
+    accuracies: NDArray[np.float64]
+    """Mean accuracy at each visit, laid out as ``curves``."""
     joined: int
     """Lines that belong to one prompt."""
     unmatched: int
@@ -181,17 +183,19 @@ class _Join:
 
 def _tabulate(
     visits: dict[int, dict[int, list[float]]], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Solve rates, attempts and curves from (count, score, solved) of each prompt and step."""
     rates, attempts = np.full(n, np.nan), np.zeros(n, dtype=np.int64)
     curves = np.full((n, max(map(len, visits.values()))), np.nan)
+    accuracies = curves.copy()
     for prompt, steps in visits.items():
         count = sum(entry[0] for entry in steps.values())
         attempts[prompt] = count
         rates[prompt] = sum(entry[2] for entry in steps.values()) / count
         for visit, step in enumerate(sorted(steps)):
             curves[prompt, visit] = steps[step][1] / steps[step][0]
-    return rates, attempts, curves
+            accuracies[prompt, visit] = steps[step][2] / steps[step][0]
+    return rates, attempts, curves, accuracies
 
 
 def _parse(text: str, file: Path, number: int) -> Line:
