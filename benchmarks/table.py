@@ -9,7 +9,7 @@ from typing import Any
 
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).resolve().parents[1] / "README.md"
-START, END = "<!-- benchmarks: made by `make bench` -->", "<!-- end of benchmarks -->"
+START, END = "<!-- benchmarks: {} by `make bench` -->", "<!-- end of {} benchmarks -->"
 
 
 def reduction_table(result: dict[str, Any]) -> list[str]:
@@ -57,18 +57,45 @@ def gsm8k_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def curriculum_table(result: dict[str, Any]) -> list[str]:
+    """Lines about curricula."""
+    limits = result["limits_ms"]
+    lines = [
+        f"A round of `select({result['batch']})` and `observe` of as many groups, with "
+        f"{result['prompts']:,} prompts in {result['arms']:,} arms, {result['cores']} cores. The "
+        f"aim is {limits['arm']:.0f} ms for methods over arms, {limits['prompt']:.0f} ms over "
+        "prompts:",
+        "",
+        "| method | unit | median ms | save and load, s | bytes a prompt |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for method in result["methods"]:
+        missed = " (missed)" if method["round_ms_median"] > limits[method["unit"]] else ""
+        lines.append(
+            f"| `{method['method']}` | {method['unit']} | {method['round_ms_median']:.1f}{missed} |"
+            f" {method['save_s'] + method['load_s']:.1f} | {method['bytes_a_prompt']} |"
+        )
+    return lines
+
+
+def refreshed(text: str, name: str, lines: list[str]) -> str:
+    """The README with one of its tables replaced."""
+    start, end = START.format(name), END.format(name)
+    if start not in text or end not in text:
+        raise SystemExit(f"{README.name} lacks the markers {start!r} and {end!r}.")
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return before + "\n".join([start, "", *lines, "", end]) + after
+
+
 def main() -> None:
     """Refresh the README."""
-    path = RESULTS / "reduction.json"
-    lines = reduction_table(json.loads(path.read_text(encoding="utf-8")))
     text = README.read_text(encoding="utf-8")
-    if START not in text or END not in text:
-        raise SystemExit(f"{README.name} lacks the markers {START!r} and {END!r}.")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    body = "\n".join([START, "", *lines, "", END])
-    README.write_text(before + body + after, encoding="utf-8")
-    sys.stdout.write(f"wrote the table in {README.name}\n")
+    for name, table in (("reduction", reduction_table), ("curriculum", curriculum_table)):
+        result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        text = refreshed(text, name, table(result))
+    README.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"wrote the tables in {README.name}\n")
 
 
 if __name__ == "__main__":

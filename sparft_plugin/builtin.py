@@ -40,10 +40,47 @@ def register_selectors() -> dict[str, type[Any]]:
 
 @hookimpl
 def register_curricula() -> dict[str, type[Any]]:
+    from sparft_plugin.curriculum.adarft import AdarftCurriculum
+    from sparft_plugin.curriculum.alp_gmm import AlpGmmCurriculum
+    from sparft_plugin.curriculum.bots import BotsCurriculum
+    from sparft_plugin.curriculum.cyclical import CyclicalCurriculum
+    from sparft_plugin.curriculum.dads import DadsCurriculum
+    from sparft_plugin.curriculum.dump import DumpCurriculum
+    from sparft_plugin.curriculum.gain_rl import GainRLCurriculum
+    from sparft_plugin.curriculum.learnability import LearnabilityCurriculum
+    from sparft_plugin.curriculum.mixture import MixtureCurriculum
+    from sparft_plugin.curriculum.mopps import MoppsCurriculum
+    from sparft_plugin.curriculum.ordered import OrderedCurriculum
+    from sparft_plugin.curriculum.pcl import PclCurriculum
+    from sparft_plugin.curriculum.sec import SecCurriculum
     from sparft_plugin.curriculum.sparft import SparftCurriculum
     from sparft_plugin.curriculum.uniform import UniformCurriculum
 
-    return {"sparft": SparftCurriculum, "uniform": UniformCurriculum}
+    return {
+        "adarft": AdarftCurriculum,
+        "alp_gmm": AlpGmmCurriculum,
+        "bots": BotsCurriculum,
+        "cyclical": CyclicalCurriculum,
+        "dads": DadsCurriculum,
+        "dump": DumpCurriculum,
+        "gain_rl": GainRLCurriculum,
+        "learnability": LearnabilityCurriculum,
+        "mixture": MixtureCurriculum,
+        "mopps": MoppsCurriculum,
+        "ordered": OrderedCurriculum,
+        "pcl": PclCurriculum,
+        "sec": SecCurriculum,
+        "sparft": SparftCurriculum,
+        "uniform": UniformCurriculum,
+    }
+
+
+@hookimpl
+def register_group_filters() -> dict[str, type[Any]]:
+    from sparft_plugin.curriculum.filters.band import Band
+    from sparft_plugin.curriculum.filters.mixed_only import MixedOnly
+
+    return {"band": Band, "mixed_only": MixedOnly}
 
 
 @hookimpl

@@ -37,7 +37,9 @@ def register_curricula() -> Mapping[str, type[Any]]:
 
 @hookspec
 def register_group_filters() -> Mapping[str, type[Any]]:
-    """Admission rules for finished groups, by name: ``keep(outcome) -> bool``."""
+    """Admission rules for finished groups, by name; each is a dataclass deriving ``GroupFilter``
+    (``curriculum/filters/base.py``).
+    """
     raise NotImplementedError
 
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import sparft_plugin
-from sparft_plugin.cli import difficulty, reduce, report
+from sparft_plugin.cli import angles, difficulty, reduce, report, simulate
 from sparft_plugin.errors import SparftError
 
-COMMANDS = (reduce, difficulty, report)
+COMMANDS = (reduce, difficulty, angles, report, simulate)
 
 
 def build_parser() -> argparse.ArgumentParser:

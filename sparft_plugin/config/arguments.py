@@ -14,6 +14,13 @@ from sparft_plugin.errors import unknown_name
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}|~)sparft\.([A-Za-z0-9_.]+)(?:=|$)")
 
+SECTIONS = {
+    "curriculum": "curriculum",
+    "group_filter": "group filter",
+    "memory": "intrinsic reward",
+}
+"""Which kind of plugin each section with a name configures."""
+
 
 def check_overrides(arguments: Sequence[str]) -> None:
     """Refuse an override of an option that no installed method has.
@@ -35,13 +42,17 @@ def check_overrides(arguments: Sequence[str]) -> None:
 def known_options() -> set[str]:
     """Every dotted key below ``sparft`` that some installed method understands."""
     from sparft_plugin.config import schema
+    from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS
     from sparft_plugin.reduction import ReductionConfig
 
-    known = {"seed", "reduction", "curriculum", "memory", "wraps"}
+    known = {"seed", "reduction", "curriculum", "group_filter", "memory", "wraps"}
     known |= {f"reduction.{name}" for name in _options(ReductionConfig)}
     known |= {f"wraps.dataset.{name}" for name in _options(schema.WrappedDataset)}
     known |= {f"wraps.reward_manager.{name}" for name in _options(schema.WrappedRewardManager)}
-    for section, kind in (("curriculum", "curriculum"), ("memory", "intrinsic reward")):
+    for wrapper, cls in WRAPPERS.items():
+        known |= {f"curriculum.{wrapper}"}
+        known |= {f"curriculum.{wrapper}.{name}" for name in _options(cls) if name != "inner"}
+    for section, kind in SECTIONS.items():
         known.add(f"{section}.name")
         for cls in plugins.registered(kind).values():
             known |= {f"{section}.{name}" for name in _options(cls)}

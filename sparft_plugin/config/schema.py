@@ -12,6 +12,7 @@ from sparft_plugin.errors import SparftError, unknown_name
 
 if TYPE_CHECKING:
     from sparft_plugin.curriculum import Curriculum
+    from sparft_plugin.curriculum.filters import GroupFilter
     from sparft_plugin.memory.base import IntrinsicReward
     from sparft_plugin.reduction import ReductionConfig
 
@@ -52,7 +53,10 @@ class SparftConfig:
     reduction : ReductionConfig or None
         None trains on every prompt.
     curriculum : mapping or None
-        ``name`` and the method's own options; None keeps the recipe's order.
+        ``name``, the wrappers ``share_floor`` and ``retest``, and the method's own options; None
+        keeps the recipe's order.
+    group_filter : mapping or None
+        ``name`` and the filter's own options; None trains on every finished group.
     memory : mapping or None
         ``name``, ``encoder`` and the method's own options; None pays no intrinsic reward.
     wraps : Wraps
@@ -62,6 +66,7 @@ class SparftConfig:
     seed: int = 0
     reduction: ReductionConfig | None = None
     curriculum: Mapping[str, Any] | None = None
+    group_filter: Mapping[str, Any] | None = None
     memory: Mapping[str, Any] | None = None
     wraps: Wraps = Wraps()
 
@@ -83,6 +88,7 @@ class SparftConfig:
             seed=seed,
             reduction=_reduction(given.get("reduction")),
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
+            group_filter=_filter(given.get("group_filter")),
             memory=_method("sparft.memory", given.get("memory")),
             wraps=Wraps(
                 WrappedDataset(
@@ -98,15 +104,26 @@ class SparftConfig:
             ),
         )
         config.build_curriculum()
+        config.build_group_filter()
         config.build_memory()
         return config
 
     def build_curriculum(self) -> Curriculum | None:
-        """Construct the curriculum, not yet bound to a pool; None if there is none."""
+        """Construct the curriculum in its wrappers, not yet bound to a pool; None if none."""
+        from sparft_plugin.curriculum.wrappers.wrap import split, wrap
+
         if self.curriculum is None:
             return None
-        options = dict(self.curriculum)
+        options, wrappers = split(self.curriculum)
         built: Curriculum = plugins.build("curriculum", options.pop("name"), options)
+        return wrap(built, wrappers)
+
+    def build_group_filter(self) -> GroupFilter | None:
+        """Construct the filter of finished groups; None if there is none."""
+        if self.group_filter is None:
+            return None
+        options = dict(self.group_filter)
+        built: GroupFilter = plugins.build("group filter", options.pop("name"), options)
         return built
 
     def build_memory(self) -> IntrinsicReward | None:
@@ -124,6 +141,13 @@ def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | No
     if not isinstance(given, Mapping) or not _is_name(given.get("name")):
         raise SparftError(f"{key} must hold a name; write {key}.name=NAME.")
     return dict(given)
+
+
+def _filter(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The section of the group filter; the composed config always has one, without a name."""
+    if given == {"name": None}:
+        return None
+    return _method("sparft.group_filter", given)
 
 
 def _is_name(value: Any) -> bool:

@@ -2,7 +2,20 @@
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
 from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.pool import PromptPool
+from sparft_plugin.curriculum.prompts import PromptCurriculum
 from sparft_plugin.curriculum.records import Outcome, Pick, Prompt
-from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
 
-__all__ = ["ArmCurriculum", "Curriculum", "Outcome", "Pick", "Prompt", "ShuffledPass"]
+__all__ = [
+    "ArmCurriculum",
+    "Curriculum",
+    "Groups",
+    "Outcome",
+    "Passes",
+    "Pick",
+    "Prompt",
+    "PromptCurriculum",
+    "PromptPool",
+]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.records import Outcome, Prompt
-from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.state import Remap
 from sparft_plugin.errors import SparftError
 
 DRAWS = ("slot", "step")
@@ -23,17 +23,18 @@ DRAWS = ("slot", "step")
 class ArmCurriculum(Curriculum):
     """A bandit over arms; inside an arm, shuffled passes without replacement.
 
-    A method gives ``score_arms`` and ``update_arm``, and names its arrays in ``arm_state``.
+    A method gives ``score_arms`` and ``update_arms``, and names its arrays in ``arm_arrays``.
 
     Parameters
     ----------
     draw : {"slot", "step"}, default "slot"
-        Draw an arm for every slot of a batch, or one for the whole batch. A step-wise draw fills
-        a batch with repeats of a small arm.
+        Draw an arm for every slot of a batch, or one for the whole batch. An arm that has given
+        all its prompts to a batch is closed for the rest of it; a step-wise draw then takes
+        another.
     """
 
     draw: str = "slot"
-    passes: dict[int, ShuffledPass] = field(init=False, repr=False, default_factory=dict)
+    passes: Passes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.draw not in DRAWS:
@@ -41,55 +42,66 @@ class ArmCurriculum(Curriculum):
 
     @abstractmethod
     def score_arms(self) -> NDArray[np.float64]:
-        """Score of every arm, shape (arms,); the highest is drawn. May use ``self.rng``."""
+        """Log-weight of every arm, shape (arms,); arms are drawn by the softmax of it."""
 
     @abstractmethod
-    def update_arm(self, arm: int, outcomes: Sequence[Outcome]) -> None:
-        """Learn from all groups of one arm in one observation, at least one."""
+    def update_arms(self, groups: Groups) -> None:
+        """Learn from all groups of one observation, at least one."""
 
-    @abstractmethod
-    def arm_state(self) -> dict[str, NDArray[Any]]:
-        """The method's own arrays by attribute name, each of shape (arms,)."""
+    def draw_arms(self, n: int, open_arms: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Draw arms; a method that does not draw by a softmax overrides this.
+
+        Parameters
+        ----------
+        n : int >= 1
+            Arms to draw, independently.
+        open_arms : ndarray of bool, shape (arms,)
+            Arms that may be drawn, at least one.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+        """
+        scores = np.where(open_arms, self.score_arms(), -np.inf)
+        weights = np.exp(scores - scores.max())
+        return self.rng.choice(len(weights), size=n, p=weights / weights.sum())
 
     def begin(self) -> None:
-        """Make one shuffled pass per arm."""
-        members: dict[int, list[Prompt]] = defaultdict(list)
-        for prompt in self.prompts:
-            members[prompt.arm].append(prompt)
-        self.passes = {arm: ShuffledPass(prompts) for arm, prompts in sorted(members.items())}
+        """Start the first pass of every arm."""
+        self.passes = Passes(self.pool.arms)
 
-    def choose(self, n: int) -> list[Prompt]:
+    def choose(self, n: int) -> NDArray[np.int64]:
         """Draw an arm per slot or per step, then the next prompt of its pass."""
-        if self.draw == "step":
-            arms = [self._draw_arm()] * n
-        else:
-            arms = [self._draw_arm() for _ in range(n)]
-        return [self.passes[arm].next(self.rng) for arm in arms]
+        return self.passes.batch(np.array(self._arms(n), dtype=np.int64), self.rng)
 
-    def _draw_arm(self) -> int:
-        scores = np.full(self.n_arms, -np.inf)
-        filled = list(self.passes)
-        scores[filled] = self.score_arms()[filled]
-        return int(np.argmax(scores))
+    def _arms(self, n: int) -> list[int]:
+        """Arms of n slots, none more often than it has prompts if the pool has n."""
+        room = self.passes.sizes * -(-n // len(self.pool))
+        found: list[int] = []
+        while len(found) < n:
+            wanted = n - len(found)
+            drawn = self.draw_arms(wanted if self.draw == "slot" else 1, room > 0).tolist()
+            if self.draw == "step":
+                drawn = drawn * min(wanted, int(room[drawn[0]]))
+            for arm in drawn:
+                if room[arm]:
+                    room[arm] -= 1
+                    found.append(arm)
+        return found
 
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Update each arm once, from all of its groups."""
-        by_arm: dict[int, list[Outcome]] = defaultdict(list)
-        for outcome in outcomes:
-            by_arm[outcome.pick.prompt.arm].append(outcome)
-        for arm in sorted(by_arm):
-            self.update_arm(arm, by_arm[arm])
+    def learn(self, groups: Groups) -> None:
+        """Pass the groups on to the rule."""
+        self.update_arms(groups)
 
     def rule_state(self) -> dict[str, Any]:
-        """Passes in progress and the method's arrays."""
-        return {
-            "passes": {str(arm): list(p.left) for arm, p in self.passes.items()},
-            **{name: values.tolist() for name, values in self.arm_state().items()},
-        }
+        """The passes in progress."""
+        return self.passes.state()
 
-    def load_rule_state(self, state: Mapping[str, Any]) -> None:
-        """Restore passes and arrays."""
-        for arm, shuffled in self.passes.items():
-            shuffled.left = list(state["passes"][str(arm)])
-        for name, values in self.arm_state().items():
-            setattr(self, name, np.asarray(state[name], dtype=values.dtype))
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore the passes; over a changed pool they begin anew."""
+        if remap.same_pool:
+            self.passes.load(state)
+
+    def arm_metrics(self, name: str, values: NDArray[np.floating]) -> dict[str, float]:
+        """One metric per arm: ``arm_3/posterior_mean``."""
+        return {f"arm_{arm}/{name}": float(value) for arm, value in enumerate(values)}

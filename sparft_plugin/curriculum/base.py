@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.ledger import Ledger
+from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Outcome, Pick, Prompt
+from sparft_plugin.curriculum.state import Remap, check_state, dump_arrays, load_arrays, pack
 from sparft_plugin.errors import SparftError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(eq=False)
@@ -24,46 +27,101 @@ class Curriculum(ABC):
     A method is a dataclass whose fields are its options. ``start`` binds it to a pool; then
     ``select`` and ``observe`` may interleave in any order, with any delay. This class owns pick
     ids, the random generator, the outstanding picks, metrics and state; a method owns its rule:
-    ``choose``, ``learn``, ``rule_state`` and ``load_rule_state``.
+    ``begin``, ``choose``, ``learn`` and the names of its arrays.
+
+    Attributes
+    ----------
+    paper, unit, signal, use : str
+        For the table of methods: source (``arXiv:2508.05015`` becomes a link), what is chosen,
+        what is learned from, and when to use it.
+    needs_difficulty, needs_embeddings : bool
+        What the pool must have; ``start`` refuses one that lacks it.
     """
 
-    prompts: tuple[Prompt, ...] = field(init=False, repr=False, default=())
-    rng: np.random.Generator = field(init=False, repr=False, compare=False)
-    outstanding: dict[int, Pick] = field(init=False, repr=False, default_factory=dict)
-    next_pick_id: int = field(init=False, repr=False, default=0)
-    expired: int = field(init=False, repr=False, default=0)
-    n_arms: int = field(init=False, repr=False, default=0)
-    arm_picks: NDArray[np.int64] = field(init=False, repr=False)
-    seen: set[str] = field(init=False, repr=False, default_factory=set)
+    paper: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
+    signal: ClassVar[str] = ""
+    use: ClassVar[str] = ""
+    needs_difficulty: ClassVar[bool] = False
+    needs_embeddings: ClassVar[bool] = False
 
-    def start(self, prompts: Sequence[Prompt], seed: int = 0) -> Curriculum:
+    pool: PromptPool = field(init=False, repr=False)
+    rng: np.random.Generator = field(init=False, repr=False)
+    ledger: Ledger = field(init=False, repr=False)
+
+    def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
         """Bind the curriculum to a pool of prompts and seed it.
 
         Parameters
         ----------
-        prompts : sequence of Prompt
-            The pool. Its order does not matter: it is sorted by id.
+        prompts : PromptPool or sequence of Prompt
+            The pool. The order of a sequence does not matter: it is sorted by id.
         seed : int
             Seed of every draw.
 
         Raises
         ------
         SparftError
-            If the pool is empty or an id appears twice.
+            If the pool is empty, an id appears twice, or the method needs what it lacks.
         """
-        if not prompts:
-            raise SparftError("the pool has no prompts; check data.train_files.")
-        self.prompts = tuple(sorted(prompts, key=lambda prompt: prompt.id))
-        if len({prompt.id for prompt in self.prompts}) < len(self.prompts):
-            raise SparftError("the pool holds the same prompt id twice; remove the duplicates.")
+        self.pool = prompts if isinstance(prompts, PromptPool) else PromptPool.of(prompts)
+        name = type(self).__name__
+        if self.needs_difficulty and np.isnan(self.pool.difficulties).any():
+            raise SparftError(
+                f"{name} needs a difficulty for every prompt; set sparft.reduction.difficulty_key, "
+                "or reduce the data with sparft reduce --difficulty."
+            )
+        if self.needs_embeddings and self.pool.embeddings is None:
+            raise SparftError(f"{name} needs the embeddings of the prompts; give them in the pool.")
         self.rng = np.random.default_rng(seed)
-        self.n_arms = max(prompt.arm for prompt in self.prompts) + 1
-        self.arm_picks = np.zeros(self.n_arms, dtype=np.int64)
+        self.ledger = Ledger(self.pool)
         self.begin()
         return self
 
+    @property
+    def label(self) -> str:
+        """What a saved state says it was written by."""
+        return type(self).__name__
+
+    @property
+    def n_arms(self) -> int:
+        """Number of arms, empty ones included."""
+        return self.pool.n_arms
+
+    @property
+    def outstanding(self) -> dict[int, int]:
+        """Position of the prompt of each pick that has not been answered, by pick id."""
+        return self.ledger.outstanding
+
+    @property
+    def next_pick_id(self) -> int:
+        """Id of the next pick, which is the number of picks so far."""
+        return self.ledger.next_pick_id
+
+    @property
+    def expired(self) -> int:
+        """Picks whose group never came."""
+        return self.ledger.expired
+
+    @property
+    def observed(self) -> int:
+        """Groups observed so far."""
+        return self.ledger.observed
+
+    @property
+    def arm_picks(self) -> NDArray[np.int64]:
+        """Picks of each arm, shape (arms,)."""
+        return self.ledger.arm_picks
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Whether each prompt was ever picked, shape (n,)."""
+        return self.ledger.seen
+
     def select(self, n: int) -> list[Pick]:
         """Return exactly n picks; deterministic given the state.
+
+        No prompt comes twice in one call if the pool has at least n.
 
         Raises
         ------
@@ -72,15 +130,7 @@ class Curriculum(ABC):
         """
         if n <= 0:
             raise SparftError(f"cannot select {n} prompts; ask for at least one.")
-        picks = []
-        for prompt in self.choose(n):
-            pick = Pick(self.next_pick_id, prompt)
-            self.next_pick_id += 1
-            self.outstanding[pick.pick_id] = pick
-            self.arm_picks[prompt.arm] += 1
-            self.seen.add(prompt.id)
-            picks.append(pick)
-        return picks
+        return self.ledger.issue(np.asarray(self.choose(n), dtype=np.int64))
 
     def observe(self, outcomes: Iterable[Outcome]) -> None:
         """Learn from finished groups, in any order, with any delay, each pick at most once.
@@ -93,19 +143,9 @@ class Curriculum(ABC):
             If a pick is unknown, was observed before, or has expired. Nothing is learned then.
         """
         ordered = sorted(outcomes, key=lambda outcome: outcome.pick.pick_id)
-        ids = [self.pick(outcome.pick.pick_id).pick_id for outcome in ordered]
-        if len(set(ids)) < len(ids):
-            raise SparftError(f"a pick is observed twice in one call, of {ids}; give each once.")
-        for outcome in ordered:
-            if outcome.pick != self.outstanding[outcome.pick.pick_id]:
-                raise SparftError(
-                    f"pick {outcome.pick.pick_id} was made of another prompt than "
-                    f"{outcome.pick.prompt.id}; observe the pick that select returned."
-                )
-        for pick_id in ids:
-            del self.outstanding[pick_id]
+        at = self.ledger.settle(ordered)
         if ordered:
-            self.learn(ordered)
+            self.learn(Groups.of(ordered, at, self.pool.arms[at].astype(np.int64)))
 
     def pick(self, pick_id: int) -> Pick:
         """Return the outstanding pick of an id.
@@ -115,119 +155,95 @@ class Curriculum(ABC):
         SparftError
             If it was never selected, was observed before, or has expired.
         """
-        if pick_id not in self.outstanding:
-            raise SparftError(
-                f"pick {pick_id} is not outstanding; observe each selected pick once, before it "
-                "expires."
-            )
-        return self.outstanding[pick_id]
+        return Pick(pick_id, self.pool.prompt(self.ledger.position(pick_id)))
 
-    def expire(self, picks: Iterable[Pick]) -> None:
+    def expire(self, pick_ids: Iterable[int]) -> None:
         """Forget picks whose group will never come; unknown ones are ignored, others counted."""
-        for pick in picks:
-            if self.outstanding.pop(pick.pick_id, None) is not None:
-                self.expired += 1
+        self.ledger.expire(pick_ids)
 
     def metrics(self) -> dict[str, float]:
         """Relative names; the host adds its prefix ``sparft/curriculum/``."""
-        metrics = {
-            "unique_prompts": float(len(self.seen)),
-            "picks": float(self.next_pick_id),
-            "expired": float(self.expired),
-        }
-        metrics.update({f"arm_{arm}/picks": float(n) for arm, n in enumerate(self.arm_picks)})
-        return metrics
+        return self.ledger.metrics()
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-able state, versioned, random generator included."""
         return {
             "version": STATE_VERSION,
-            "method": type(self).__name__,
-            "prompts": [prompt.id for prompt in self.prompts],
-            "arms": [prompt.arm for prompt in self.prompts],
-            "rng": copy.deepcopy(self.rng.bit_generator.state),
-            "outstanding": {str(k): pick.prompt.id for k, pick in self.outstanding.items()},
-            "next_pick_id": self.next_pick_id,
-            "expired": self.expired,
-            "arm_picks": self.arm_picks.tolist(),
-            "seen": sorted(self.seen),
+            "method": self.label,
+            "prompts": [identity.decode() for identity in self.pool.ids.tolist()],
+            "arms": pack(self.pool.arms),
+            "rng": self.rng.bit_generator.state,
+            **self.ledger.state(),
+            "by_arm": dump_arrays(self, self.arm_arrays()),
+            "by_prompt": dump_arrays(self, self.prompt_arrays()),
             "rule": self.rule_state(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state saved by the same method on the same pool.
+    def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
+        """Restore a state saved by the same method.
+
+        A changed pool is re-mapped by prompt id: prompts that are still there keep what was learned
+        of them, new ones start fresh, picks of prompts that are gone expire. What was learned of
+        arms is kept only if no prompt moved to another arm.
+
+        Returns
+        -------
+        str or None
+            One sentence that says how many prompts were kept, are new and are gone; None if the
+            pool is the same.
 
         Raises
         ------
         SparftError
-            If keys are missing or unknown, or version, method or pool differ.
+            If keys are missing or unknown, or version or method differ. Nothing is changed then.
         """
-        check_keys("curriculum state", state, self.state_dict())
-        if state["version"] != STATE_VERSION:
-            raise SparftError(
-                f"the curriculum state has version {state['version']}, this package reads "
-                f"{STATE_VERSION}; resume with the version that wrote it."
-            )
-        if state["method"] != type(self).__name__:
-            raise SparftError(
-                f"the curriculum state was written by {state['method']}, the config asks for "
-                f"{type(self).__name__}; set sparft.curriculum.name back or start a new run."
-            )
-        known = {prompt.id: prompt for prompt in self.prompts}
-        if list(state["prompts"]) != list(known):
-            kept = len(known.keys() & set(state["prompts"]))
-            raise SparftError(
-                f"the prompts changed since the checkpoint ({kept} kept, {len(known) - kept} new, "
-                f"{len(state['prompts']) - kept} gone); resume with the same data and reduction "
-                "options, or start a new run."
-            )
-        moved = sum(a != p.arm for a, p in zip(state["arms"], self.prompts, strict=True))
-        if moved:
-            raise SparftError(
-                f"{moved} of {len(known)} prompts moved to another arm since the checkpoint; "
-                "resume with the same reduction options, or start a new run."
-            )
-        check_keys("curriculum rule state", state["rule"], self.rule_state())
+        self.check_state(state)
+        remap = Remap.between(state, self.pool)
+        self.begin()
         self.rng.bit_generator.state = state["rng"]
-        self.outstanding = {int(k): Pick(int(k), known[v]) for k, v in state["outstanding"].items()}
-        self.next_pick_id = int(state["next_pick_id"])
-        self.expired = int(state["expired"])
-        self.arm_picks = np.asarray(state["arm_picks"], dtype=np.int64)
-        self.seen = set(state["seen"])
-        self.load_rule_state(state["rule"])
+        self.ledger.load(state, remap)
+        self.load_rule(state, remap)
+        return remap.report()
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that ``load_state_dict`` cannot restore; changes nothing."""
+        check_state(state, self.state_dict(), STATE_VERSION)
+
+    def load_rule(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Fill the rule's arrays and numbers, which hold their prior, with what was saved."""
+        if remap.same_arms:
+            load_arrays(self, self.arm_arrays(), state["by_arm"], None)
+        load_arrays(self, self.prompt_arrays(), state["by_prompt"], remap)
+        if remap.same_pool or remap.same_arms:
+            self.load_rule_state(state["rule"], remap)
 
     @abstractmethod
     def begin(self) -> None:
-        """Set up the rule's own state; pool and generator are ready."""
+        """Set the rule's own arrays to their prior; pool and generator are ready."""
 
     @abstractmethod
-    def choose(self, n: int) -> list[Prompt]:
-        """Choose n prompts."""
+    def choose(self, n: int) -> NDArray[np.int64]:
+        """Choose n prompts, as positions in the pool."""
 
     @abstractmethod
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Update the rule from outcomes, sorted by pick."""
+    def learn(self, groups: Groups) -> None:
+        """Update the rule from groups in the order of their picks, at least one."""
 
-    @abstractmethod
+    def arm_arrays(self) -> Sequence[str]:
+        """Attributes that are arrays of shape (arms, ...) and are saved."""
+        return ()
+
+    def prompt_arrays(self) -> Sequence[str]:
+        """Attributes that are arrays of shape (n, ...) and are saved; they follow a prompt's id."""
+        return ()
+
     def rule_state(self) -> dict[str, Any]:
-        """JSON-able state of the rule alone."""
+        """JSON-able rest of the rule's state, such as single numbers."""
+        return {}
 
-    @abstractmethod
-    def load_rule_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``rule_state`` gave; the keys have been checked."""
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:  # noqa: B027
+        """Restore what ``rule_state`` gave; the keys have been checked.
 
-
-def check_keys(what: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None:
-    """Refuse missing and unknown keys by name.
-
-    Raises
-    ------
-    SparftError
-        If the keys differ.
-    """
-    missing, unknown = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
-    if missing or unknown:
-        raise SparftError(
-            f"the {what} has missing keys {missing} and unknown keys {unknown}; it was written by "
-            "another version of this package."
-        )
+        Called only if the pool is the same or no prompt moved to another arm; otherwise the rule
+        stays as ``begin`` left it.
+        """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,34 +11,25 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A training row as a curriculum sees it.
-
-    Parameters
-    ----------
-    id : str
-        Content hash of the prompt (``prompts.prompt_id``).
-    arm : int >= 0
-        The cluster the prompt belongs to.
-    difficulty : float in [0, 1] or None
-        0 = always solved; None when no difficulty is known.
-    """
+class Prompt(NamedTuple):
+    """A training row as a curriculum sees it."""
 
     id: str
+    """Content hash of the prompt (``prompts.prompt_id``)."""
     arm: int = 0
+    """Cluster the prompt belongs to, >= 0."""
     difficulty: float | None = None
+    """In [0, 1], 0 = always solved; None when no difficulty is known."""
 
 
-@dataclass(frozen=True)
-class Pick:
+class Pick(NamedTuple):
     """One selection of a prompt; ``pick_id`` counts up from 0 and is never reused."""
 
     pick_id: int
     prompt: Prompt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What a curriculum is told about a finished group.
 

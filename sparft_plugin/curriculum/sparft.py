@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.records import Outcome
+from sparft_plugin.curriculum.best_arm import chance_of_best
+from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.errors import SparftError
+
+MANY_DRAWS = 100_000
 
 
 @dataclass(eq=False)
@@ -32,6 +36,11 @@ class SparftCurriculum(ArmCurriculum):
         See ``ArmCurriculum``.
     """
 
+    paper: ClassVar[str] = "SPaRFT, arXiv:2508.05015"
+    unit: ClassVar[str] = "arm"
+    signal: ClassVar[str] = "pass rate"
+    use: ClassVar[str] = "to reproduce the paper; every arm must be solvable"
+
     sigma: float = 1.0
     mean: NDArray[np.float64] = field(init=False, repr=False)
     count: NDArray[np.int64] = field(init=False, repr=False)
@@ -49,21 +58,40 @@ class SparftCurriculum(ArmCurriculum):
         self.count = np.zeros(self.n_arms, dtype=np.int64)
 
     def score_arms(self) -> NDArray[np.float64]:
-        """One posterior draw per arm, shape (arms,)."""
-        draws = self.rng.standard_normal(self.n_arms)
-        return -self.mean + self.sigma / np.sqrt(self.count + 1) * draws
+        """Negated posterior mean solve rate, shape (arms,)."""
+        return -self.mean
 
-    def update_arm(self, arm: int, outcomes: Sequence[Outcome]) -> None:
-        """Move the running mean by the solve rate over all rollouts."""
-        solved = np.concatenate([outcome.accuracies for outcome in outcomes]).mean()
-        self.count[arm] += 1
-        self.mean[arm] += (solved - self.mean[arm]) / self.count[arm]
+    def draw_arms(self, n: int, open_arms: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Draw every posterior for every slot, and take the best arm of each.
 
-    def arm_state(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+        Where that would be more than 100,000 draws, arms are drawn by the chance of being best,
+        which is the same distribution.
+        """
+        deviations = self.sigma / np.sqrt(self.count + 1)
+        drawn: NDArray[np.int64]
+        if n * self.n_arms > MANY_DRAWS:
+            arms = np.flatnonzero(open_arms)
+            chances = chance_of_best(self.score_arms()[arms], deviations[arms])
+            drawn = self.rng.choice(arms, size=n, p=chances)
+            return drawn
+        theta = self.score_arms() + deviations * self.rng.standard_normal((n, self.n_arms))
+        theta[:, ~open_arms] = -np.inf
+        drawn = theta.argmax(axis=1)
+        return drawn
+
+    def update_arms(self, groups: Groups) -> None:
+        """Move each arm's running mean by the solve rate over all its rollouts."""
+        rollouts = np.bincount(groups.arms, groups.rollouts, self.n_arms)
+        solved = np.bincount(groups.arms, groups.solved, self.n_arms)
+        arms = np.flatnonzero(rollouts)
+        self.count[arms] += 1
+        rates = solved[arms] / rollouts[arms]
+        self.mean[arms] += (rates - self.mean[arms]) / self.count[arms]
+
+    def arm_arrays(self) -> Sequence[str]:
         """Posterior means and counts."""
-        return {"mean": self.mean, "count": self.count}
+        return ("mean", "count")
 
     def metrics(self) -> dict[str, float]:
         """Add the posterior mean solve rate per arm."""
-        means = {f"arm_{arm}/posterior_mean": float(mu) for arm, mu in enumerate(self.mean)}
-        return super().metrics() | means
+        return super().metrics() | self.arm_metrics("posterior_mean", self.mean)

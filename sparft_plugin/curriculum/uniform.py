@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.records import Outcome, Prompt
-from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.state import Remap
 
 
 @dataclass(eq=False)
@@ -18,23 +22,29 @@ class UniformCurriculum(Curriculum):
     The control that SPaRFT's paper leaves out: the same prompts, no bandit.
     """
 
-    shuffled: ShuffledPass = field(init=False, repr=False)
+    paper: ClassVar[str] = "-"
+    unit: ClassVar[str] = "prompt"
+    signal: ClassVar[str] = "none"
+    use: ClassVar[str] = "always, as the control"
+
+    passes: Passes = field(init=False, repr=False)
 
     def begin(self) -> None:
         """Start the first pass."""
-        self.shuffled = ShuffledPass(self.prompts)
+        self.passes = Passes(np.zeros(len(self.pool), dtype=np.int64))
 
-    def choose(self, n: int) -> list[Prompt]:
+    def choose(self, n: int) -> NDArray[np.int64]:
         """Return the next n prompts of the pass."""
-        return [self.shuffled.next(self.rng) for _ in range(n)]
+        return self.passes.batch(np.zeros(n, dtype=np.int64), self.rng)
 
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
+    def learn(self, groups: Groups) -> None:
         """Nothing to learn."""
 
     def rule_state(self) -> dict[str, Any]:
         """The pass in progress."""
-        return {"left": list(self.shuffled.left)}
+        return self.passes.state()
 
-    def load_rule_state(self, state: Mapping[str, Any]) -> None:
-        """Restore the pass."""
-        self.shuffled.left = list(state["left"])
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore the pass; over a changed pool it begins anew."""
+        if remap.same_pool:
+            self.passes.load(state)

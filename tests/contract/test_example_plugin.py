@@ -76,7 +76,7 @@ def test_its_curriculum_visits_the_arms_in_turn(example):
             "-c",
             "from sparft_plugin.plugins import build\n"
             "from sparft_plugin.curriculum import Prompt\n"
-            "pool = [Prompt(f'{arm}-{i}', arm) for arm in (0, 1, 4) for i in range(arm + 1)]\n"
+            "pool = [Prompt(f'{arm}-{i}', arm) for arm in (0, 1, 4) for i in range(arm + 2)]\n"
             "curriculum = build('curriculum', 'round_robin').start(pool)\n"
             "picks = curriculum.select(4) + curriculum.select(3)\n"
             "print([pick.prompt.arm for pick in picks])",
@@ -100,6 +100,20 @@ def test_its_selector_reduces(example):
         example,
     )
     assert done.stdout == "[[], [0, 1], [0, 1, 2, 3]]\n", done.stderr
+
+
+def test_its_author_checks_both_in_a_line_each(example):
+    done = run(
+        [
+            "-c",
+            "from sparft_example import FirstK, RoundRobin\n"
+            "from sparft_plugin.testing import check_curriculum, check_selector\n"
+            "check_curriculum(RoundRobin)\n"
+            "check_selector(FirstK)",
+        ],
+        example,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_its_curriculum_passes_the_matrix_that_ours_pass(example):

@@ -2,50 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum import Curriculum, Outcome, Prompt
-from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
+from sparft_plugin.curriculum import Curriculum, Groups, Passes
 from sparft_plugin.hookspecs import hookimpl
 from sparft_plugin.reduction.selectors import Members, Selector
 
 
-@dataclass
+@dataclass(eq=False)
 class RoundRobin(Curriculum):
     """Visit the arms in turn, so that every arm gets the same share; learns nothing."""
 
-    passes: list[ShuffledPass] = field(init=False, repr=False)
-    turn: int = field(init=False, repr=False, default=0)
+    passes: Passes = field(init=False, repr=False)
 
     def begin(self) -> None:
-        """Make one shuffled pass per arm that has prompts."""
-        arms = sorted({prompt.arm for prompt in self.prompts})
-        self.passes = [ShuffledPass([p for p in self.prompts if p.arm == arm]) for arm in arms]
-        self.turn = 0
+        """Make one shuffled pass per arm."""
+        self.passes = Passes(self.pool.arms)
 
-    def choose(self, n: int) -> list[Prompt]:
-        """Return the next prompt of n arms in turn."""
-        turns = range(self.turn, self.turn + n)
-        self.turn += n
-        return [self.passes[turn % len(self.passes)].next(self.rng) for turn in turns]
+    def choose(self, n: int) -> NDArray[np.int64]:
+        """Return the next prompt of n arms in turn, without those that the batch has used up."""
+        arms = np.flatnonzero(self.passes.sizes).tolist()
+        room = self.passes.sizes * -(-n // len(self.pool))
+        turns: list[int] = []
+        turn = self.next_pick_id
+        while len(turns) < n:
+            arm = arms[turn % len(arms)]
+            if room[arm]:
+                room[arm] -= 1
+                turns.append(arm)
+            turn += 1
+        return self.passes.batch(np.array(turns), self.rng)
 
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
+    def learn(self, groups: Groups) -> None:
         """Nothing to learn."""
 
     def rule_state(self) -> dict[str, Any]:
-        """Whose turn it is, and the passes in progress."""
-        return {"turn": self.turn, "left": [list(shuffled.left) for shuffled in self.passes]}
+        """The passes in progress."""
+        return self.passes.state()
 
-    def load_rule_state(self, state: Mapping[str, Any]) -> None:
-        """Restore turn and passes."""
-        self.turn = state["turn"]
-        for shuffled, left in zip(self.passes, state["left"], strict=True):
-            shuffled.left = list(left)
+    def load_rule_state(self, state: Mapping[str, Any], remap: Any) -> None:
+        """Restore the passes; over a changed pool they begin anew."""
+        if remap.same_pool:
+            self.passes.load(state)
 
 
 @dataclass

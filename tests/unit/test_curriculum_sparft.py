@@ -47,6 +47,11 @@ def teach(curriculum, solve_rates):
         curriculum.observe([outcome(pick, [1] * solved + [0] * (10 - solved))])
 
 
+def drawn(curriculum, n):
+    """How often each arm is drawn for n slots while all arms are open."""
+    return Counter(curriculum.draw_arms(n, curriculum.passes.sizes > 0).tolist())
+
+
 def test_the_prior_is_mean_zero_and_no_observations():
     curriculum = started(2, 3)
     assert curriculum.mean.tolist() == [0, 0]
@@ -131,27 +136,53 @@ class NaiveSparft:
         for prompt in sorted(prompts, key=lambda prompt: prompt.id):
             self.members.setdefault(prompt.arm, []).append(prompt.id)
         self.unused = {arm: [] for arm in self.members}
+        self.size = len(prompts)
         self.rates = {arm: [] for arm in range(max(self.members) + 1)}
 
-    def arm(self):
+    def arm(self, closed):
         best = None
         for arm, rates in self.rates.items():
             mu = sum(rates) / len(rates) if rates else 0.0
             deviation = math.sqrt(self.sigma**2 / (len(rates) + 1))
             theta = -mu + deviation * self.rng.standard_normal()
-            if arm in self.members and (best is None or theta > best[0]):
+            if arm not in closed and (best is None or theta > best[0]):
                 best = (theta, arm)
         return best[1]
 
+    def arms_of(self, n):
+        """One draw a slot, or a whole batch; an arm that has no prompt left is skipped."""
+        room = {arm: len(ids) * math.ceil(n / self.size) for arm, ids in self.members.items()}
+        arms = []
+        while len(arms) < n:
+            wanted = n - len(arms)
+            closed = [arm for arm in self.rates if not room.get(arm)]
+            if self.draw == "step":
+                arm = self.arm(closed)
+                drawn = [arm] * min(wanted, room[arm])
+            else:
+                drawn = [self.arm(closed) for _ in range(wanted)]
+            for arm in drawn:
+                if room[arm]:
+                    room[arm] -= 1
+                    arms.append(arm)
+        return arms
+
     def batch(self, n):
-        arm_of_step = self.arm() if self.draw == "step" else None
-        arms = [arm_of_step if self.draw == "step" else self.arm() for _ in range(n)]
-        chosen = []
-        for arm in arms:
+        chosen, this_round = [], set()
+        for arm in self.arms_of(n):
+            # A round ends when every prompt came.
+            if len(this_round) == self.size:
+                this_round = set()
             if not self.unused[arm]:
                 order = self.rng.permutation(len(self.members[arm]))
                 self.unused[arm] = [self.members[arm][i] for i in order]
-            chosen.append((self.unused[arm].pop(), arm))
+            fresh = [name for name in self.unused[arm] if name not in this_round]
+            pick = (fresh or self.unused[arm])[-1]
+            at = self.unused[arm].index(pick)
+            self.unused[arm][at] = self.unused[arm][-1]
+            self.unused[arm].pop()
+            this_round.add(pick)
+            chosen.append((pick, arm))
         return chosen
 
     def observe(self, groups):
@@ -186,21 +217,21 @@ def test_the_least_solved_arm_is_always_drawn_when_sigma_is_tiny():
     curriculum = started(3, 3, 3)
     teach(curriculum, [(0, 8), (1, 3), (2, 6)])
     curriculum.sigma = 1e-9
-    assert {pick.prompt.arm for pick in curriculum.select(50)} == {1}
+    assert set(drawn(curriculum, 50)) == {1}
 
 
 def test_an_arm_never_observed_counts_as_never_solved():
     curriculum = started(3, 3)
     teach(curriculum, [(0, 1)])
     curriculum.sigma = 1e-9
-    assert {pick.prompt.arm for pick in curriculum.select(50)} == {1}
+    assert set(drawn(curriculum, 50)) == {1}
 
 
 def test_arms_are_drawn_as_often_as_the_posterior_says():
     curriculum = started(5, 5, seed=3, sigma=0.8)
     teach(curriculum, [(0, 5), (0, 3), (0, 4), (1, 6), (1, 8), (1, 7), (1, 7)])
     draws = 4000
-    arms = Counter(pick.prompt.arm for pick in curriculum.select(draws))
+    arms = drawn(curriculum, draws)
     # theta_0 - theta_1 ~ Normal(0.7 - 0.4, 0.64 / 4 + 0.64 / 5)
     z = 0.3 / math.sqrt(0.64 / 4 + 0.64 / 5)
     expected = (1 + math.erf(z / math.sqrt(2))) / 2
@@ -212,7 +243,7 @@ def test_a_larger_sigma_explores_more():
     def share_of_the_easy_arm(sigma):
         curriculum = started(5, 5, sigma=sigma)
         teach(curriculum, [(0, 0), (1, 9)])
-        return Counter(pick.prompt.arm for pick in curriculum.select(2000))[1] / 2000
+        return drawn(curriculum, 2000)[1] / 2000
 
     assert share_of_the_easy_arm(0.1) == 0
     assert 0 < share_of_the_easy_arm(0.5) < share_of_the_easy_arm(2.0) < 0.5
@@ -245,7 +276,7 @@ def test_passes_through_an_arm_differ_in_order():
 
 
 def test_a_draw_per_step_fills_each_batch_from_one_arm():
-    curriculum = started(3, 3, 3, draw="step")
+    curriculum = started(8, 8, 8, draw="step")
     arms = [{pick.prompt.arm for pick in curriculum.select(8)} for _ in range(30)]
     assert all(len(batch) == 1 for batch in arms)
     assert set().union(*arms) == {0, 1, 2}

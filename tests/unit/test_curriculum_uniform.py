@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum import Outcome, Prompt
-from sparft_plugin.curriculum.shuffled_pass import ShuffledPass
+from sparft_plugin.curriculum import Outcome, Passes, Prompt
 from sparft_plugin.curriculum.uniform import UniformCurriculum
 
 
@@ -23,7 +22,7 @@ def test_every_prompt_comes_once_per_pass_across_batches(size, batches):
     curriculum = started(size)
     ids = [pick.prompt.id for n in batches for pick in curriculum.select(n)]
     for start in range(0, len(ids) - size + 1, size):
-        assert sorted(ids[start : start + size]) == sorted(p.id for p in curriculum.prompts)
+        assert sorted(ids[start : start + size]) == curriculum.pool.ids.astype(str).tolist()
     left = ids[len(ids) - len(ids) % size :]
     assert len(set(left)) == len(left)
 
@@ -46,16 +45,28 @@ def test_outcomes_change_nothing_that_comes_next():
 
 
 def test_a_pass_is_the_generators_permutation_taken_from_its_end():
-    prompts = [Prompt(name) for name in "abcde"]
-    shuffled = ShuffledPass(prompts)
-    rng = np.random.default_rng(4)
-    got = [shuffled.next(rng).id for _ in range(10)]
+    passes, rng = Passes(np.zeros(5, dtype=int)), np.random.default_rng(4)
+    got = [passes.next(0, rng) for _ in range(10)]
     oracle = np.random.default_rng(4)
-    expected = [*oracle.permutation(list("abcde"))[::-1], *oracle.permutation(list("abcde"))[::-1]]
-    assert got == expected
+    assert got == [*oracle.permutation(5)[::-1], *oracle.permutation(5)[::-1]]
 
 
 def test_a_pass_of_one_prompt_repeats_it():
-    rng = np.random.default_rng(0)
-    shuffled = ShuffledPass([Prompt("only")])
-    assert [shuffled.next(rng).id for _ in range(3)] == ["only"] * 3
+    passes, rng = Passes(np.zeros(1, dtype=int)), np.random.default_rng(0)
+    assert [passes.next(0, rng) for _ in range(3)] == [0] * 3
+
+
+def test_a_pass_inside_each_set_hands_out_that_sets_members():
+    passes, rng = Passes(np.array([1, 0, 1, 3])), np.random.default_rng(0)
+    assert {passes.next(1, rng) for _ in range(2)} == {0, 2}
+    assert (passes.next(0, rng), passes.next(3, rng)) == (1, 3)
+
+
+@given(st.integers(2, 9), st.integers(0, 1000))
+def test_a_batch_over_the_end_of_a_pass_repeats_nothing_it_can_avoid(size, seed):
+    passes, rng = Passes(np.zeros(size, dtype=int)), np.random.default_rng(seed)
+    for n in (size - 1, size, 1, size):
+        batch = passes.batch(np.zeros(n, dtype=int), rng).tolist()
+        assert len(set(batch)) == n
+    doubled = passes.batch(np.zeros(2 * size, dtype=int), rng).tolist()
+    assert sorted(doubled[:size]) == sorted(doubled[size:]) == list(range(size))

@@ -46,6 +46,7 @@ def test_the_package_is_imported_in_less_than_three_tenths_of_a_second():
         "import sparft_plugin.curriculum",
         "import sparft_plugin.memory.memory_r_plus",
         "import sparft_plugin.report",
+        "import sparft_plugin.simulate",
         "from sparft_plugin.config.schema import SparftConfig; SparftConfig.from_mapping({})",
         "from sparft_plugin.config.arguments import known_options; known_options()",
         "from sparft_plugin.plugins import KINDS, registered; [registered(kind) for kind in KINDS]",

@@ -229,6 +229,32 @@ def test_a_recipe_without_a_curriculum_may_shuffle(recipe):
     preflight.check(recipe("memory_r", {"data.shuffle": True}))
 
 
+def test_a_group_filter_makes_verl_fetch_prompts_one_by_one_as_its_own_does(recipe, capsys):
+    settings = {"sparft.group_filter": {"name": "mixed_only"}, "data.gen_batch_size": 8}
+    settings["actor_rollout_ref.rollout.n"] = 4
+    config = recipe(settings=settings)
+    preflight.adopt(config)
+    preflight.check(config)
+    assert config.data.gen_batch_size == 1
+    assert config.trainer.v1.sampler.sampler_kwargs.gen_batch_size == 1
+    assert config.trainer.v1.sampler.sampler_kwargs.group_filter == {"name": "mixed_only"}
+    assert "data.gen_batch_size is set to 1" in capsys.readouterr().err
+
+
+def test_without_a_group_filter_the_batch_of_prompts_is_left_alone(recipe):
+    config = recipe(settings={"data.gen_batch_size": 8, "sparft.group_filter": None})
+    preflight.adopt(config)
+    assert config.data.gen_batch_size == 8
+
+
+def test_a_group_filter_that_can_keep_nothing_is_refused(recipe):
+    settings = {"sparft.group_filter": {"name": "mixed_only"}, "actor_rollout_ref.rollout.n": 1}
+    assert refusal(recipe(settings=settings)) == (
+        "sparft.group_filter.name=mixed_only keeps no group of actor_rollout_ref.rollout.n=1 "
+        "rollouts; raise n or remove the filter."
+    )
+
+
 def test_a_reward_model_is_refused(recipe):
     text = refusal(recipe("sparft", {"reward.reward_model.enable": True}))
     assert text.startswith("reward.reward_model.enable=True is not supported yet")

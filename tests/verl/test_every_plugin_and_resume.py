@@ -114,7 +114,7 @@ def test_the_checkpoint_holds_curriculum_and_memory_as_data(
     state = checkpoint(workspace, 3)
     curriculum = json.loads(state["curriculum"])
     assert curriculum["next_pick_id"] == 3 * BATCH
-    assert curriculum["outstanding"] == {}
+    assert curriculum["outstanding"] == []
     assert len(curriculum["prompts"]) == 12
     table = PromptTable.from_parquet(workspace.folder / "train.parquet")
     assert set(curriculum["prompts"]) <= set(table.ids)

@@ -48,9 +48,14 @@ class FinishedGroup:
     encode_ms: float
     model_version: int
 
+    @property
+    def uid(self) -> str:
+        """Verl's id of the group."""
+        return _position(self.sessions[0][0])[0]
+
 
 def read_groups(
-    partition: str, tags: Mapping[str, Mapping[str, Any]], with_responses: bool
+    partition: str, tags: Mapping[str, Mapping[str, Any]], with_responses: bool = False
 ) -> list[FinishedGroup]:
     """Read the groups of the given trajectory keys, in the order of their picks.
 

@@ -12,11 +12,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 
@@ -57,6 +59,8 @@ def _say(sentence: str) -> None:
 def adopt(config: DictConfig) -> None:
     """Let a recipe keep its own dataset class and reward manager, inside ours.
 
+    A group filter needs prompts one by one, as verl's own does: ``data.gen_batch_size`` is set.
+
     A recipe's command line wins over our group, so its choice stands where our piece should be.
     It is moved to ``sparft.wraps`` and ours is put back; a line on stderr says so.
     """
@@ -77,6 +81,10 @@ def adopt(config: DictConfig) -> None:
         wrapped.name = manager.name if manager.name != MANAGER[1] else wrapped.name
         manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
         _say(f"your reward manager {wrapped.name} goes on working inside ours.")
+    if OmegaConf.select(config, "sparft.group_filter.name") is not None:
+        if config.data.gen_batch_size not in (None, 1):
+            _say("data.gen_batch_size is set to 1, because the group filter refills one by one.")
+        config.data.gen_batch_size = 1
 
 
 def check(config: DictConfig) -> None:
@@ -129,7 +137,33 @@ def check(config: DictConfig) -> None:
         not config.reward.reward_model.enable,
         "reward.reward_model.enable=True is not supported yet; use a reward function.",
     )
+    check_filter(config, options)
     check_data(config, options)
+
+
+def check_filter(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a group filter that would reject every group there can be: verl refills for ever.
+
+    Raises
+    ------
+    SparftError
+        Naming the filter and the number of rollouts.
+    """
+    group_filter = options.build_group_filter()
+    if options.group_filter is None or group_filter is None:
+        return
+    n = config.actor_rollout_ref.rollout.n
+    right = [np.arange(n) < solved for solved in range(n + 1)]
+    equal = [np.full(n, share) for share in np.linspace(0, 1, 101)]
+    possible = [
+        Outcome(Pick(-1, Prompt("any")), accuracies.astype(np.float64), np.zeros(n))
+        for accuracies in [*right, *equal]
+    ]
+    _require(
+        any(group_filter.keep(outcome) for outcome in possible),
+        f"sparft.group_filter.name={options.group_filter['name']} keeps no group of "
+        f"actor_rollout_ref.rollout.n={n} rollouts; raise n or remove the filter.",
+    )
 
 
 def check_data(config: DictConfig, options: SparftConfig) -> None:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
+from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum.filters import GroupFilter
 from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.groups import FinishedGroup, read_groups
+
+logger = logging.getLogger(__name__)
+
+OWN_METRIC = "sparft.group_filter"
+"""What verl, which refills only where it knows a metric, is told when our filter stands alone."""
+PATIENCE = 10
+"""Batches of rejected groups in one step after which the log says so."""
 
 
 class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     """Tell the curriculum and the memory about every finished group, on the driver.
 
+    Groups that ``sparft.group_filter`` or verl's own ``filter_groups`` rejects are read, cleared
+    and refilled by verl; curriculum and memory are told of them with the step's other groups.
+
     Parameters
     ----------
     sampler_kwargs : mapping
         The settings that verl gives to its own buffer only: ``filter_groups``,
-        ``train_batch_size``, ``gen_batch_size``, ``sync_refill_failed_groups``; and
-        ``poll_interval`` in seconds, default 2.0 as in verl.
+        ``train_batch_size``, ``gen_batch_size``, ``sync_refill_failed_groups``; our
+        ``group_filter``; and ``poll_interval`` in seconds, default 2.0 as in verl.
     **kwargs
         What verl gives to every buffer.
     """
@@ -28,30 +42,81 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         metric = filters.get("metric") if filters.get("enable", False) else None
         refill_failed = bool(sampler_kwargs.get("sync_refill_failed_groups", False))
         batch_size = sampler_kwargs["train_batch_size"]
-        one_by_one = metric is not None or refill_failed
+        section = dict(sampler_kwargs.get("group_filter") or {"name": None})
+        own = SparftConfig.from_mapping({"group_filter": section}).build_group_filter()
+        filtering = metric is not None or own is not None
+        one_by_one = filtering or refill_failed
         super().__init__(
             sampler_kwargs=sampler_kwargs,
             poll_interval=sampler_kwargs.get("poll_interval", 2.0),
-            filter_groups_metric=metric,
+            filter_groups_metric=metric or (OWN_METRIC if own else None),
             train_batch_size=batch_size,
             gen_batch_size=1 if one_by_one else sampler_kwargs["gen_batch_size"] or batch_size,
-            max_inflight_gen_batches=filters.get("max_inflight_gen_batches", 1) if metric else 1,
+            max_inflight_gen_batches=filters.get("max_inflight_gen_batches", 1) if filtering else 1,
             sync_refill_failed_groups=refill_failed,
             **kwargs,
         )
+        self._group_filter = own
+        self._verl_filters = metric is not None
+        self._rejected_pass_rates: dict[str, float | None] = {}
+        """By uid of a finished group: its pass rate if our filter rejects it, else None."""
+        self._rejected = 0
         self._cleared: list[FinishedGroup] = []
+
+    def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
+        """Add to the groups that verl's filter rejects those that ours does.
+
+        This is where verl decides which groups to evict and refill; the counter tells its log
+        which metric value, here pass rate, the rejected groups had.
+        """
+        filtered: set[str] = set()
+        values: Counter[float] = Counter()
+        if self._verl_filters:
+            filtered, values = super()._dapo_filtered_keys(partition_id)
+        if self._group_filter is None or partition_id != "train":
+            return filtered, values
+        rejected = self._judge(partition_id, self._group_filter)
+        rejected = {uid: rate for uid, rate in rejected.items() if uid not in filtered}
+        return filtered | rejected.keys(), values + Counter(rejected.values())
+
+    def _judge(self, partition_id: str, group_filter: GroupFilter) -> dict[str, float]:
+        """Pass rates of the finished groups that our filter rejects; each is judged once."""
+        finished = self.finished_keys[partition_id]
+        judged = {uid: rate for uid, rate in self._rejected_pass_rates.items() if uid in finished}
+        for group in read_groups(partition_id, self._tags(partition_id, finished - judged.keys())):
+            outcome = training.outcome_of(group)
+            judged[group.uid] = None if group_filter.keep(outcome) else outcome.pass_rate
+        self._rejected_pass_rates = judged
+        return {uid: rate for uid, rate in judged.items() if rate is not None}
+
+    def _tags(self, partition_id: str, uids: set[str]) -> dict[str, dict[str, Any]]:
+        """Return verl's tags of all trajectories of some groups."""
+        return {
+            key: tag
+            for key, tag in self.partitions[partition_id].items()
+            if key.split("_")[0] in uids
+        }
 
     def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
         """Read groups that a filter discards before verl clears them: they are observations too."""
         if partition_id == "train" and uids:
-            run = training.current()
-            tags = {
-                key: tag
-                for key, tag in self.partitions[partition_id].items()
-                if key.split("_")[0] in uids
-            }
-            self._cleared += read_groups(partition_id, tags, run.memory is not None)
+            tags = self._tags(partition_id, uids)
+            with_responses = training.current().memory is not None
+            self._cleared += read_groups(partition_id, tags, with_responses)
+            self._count_rejected(uids)
         super()._clear_groups(partition_id, uids)
+
+    def _count_rejected(self, uids: set[str]) -> None:
+        rates = self._rejected_pass_rates
+        before = self._rejected // (PATIENCE * self.train_batch_size)
+        self._rejected += sum(rates.get(uid) is not None for uid in uids)
+        if self._rejected // (PATIENCE * self.train_batch_size) > before:
+            logger.warning(
+                "sparft: the group filter has rejected %d groups in this step, which goes on until "
+                "%d are kept.",
+                self._rejected,
+                self.train_batch_size,
+            )
 
     def sample(
         self, global_steps: int, partition_id: str, batch_size: int
@@ -61,6 +126,9 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         if partition_id != "train":
             return batch, metrics
         cleared, self._cleared = self._cleared, []
+        if self._group_filter is not None:
+            metrics["sparft/group_filter/rejected"] = self._rejected
+            self._rejected = 0
         return batch, metrics | training.current().finish(
             partition_id, dict(zip(batch.keys, batch.tags, strict=True)), cleared
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt
-from sparft_plugin.curriculum.base import check_keys
+from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.reduction.embedders import Embedder
+
+logger = logging.getLogger(__name__)
 
 STATE_VERSION = 1
 _current: TrainingRun | None = None
@@ -92,18 +95,9 @@ class TrainingRun:
     def _observe(self, groups: Sequence[FinishedGroup]) -> None:
         if self.curriculum is None:
             return
-        outcomes = [
-            Outcome(
-                self.curriculum.pick(int(group.tag["pick"])),
-                group.accuracies,
-                group_advantages(group.rewards),
-                group.model_version,
-            )
-            for group in groups
-        ]
-        self.curriculum.observe(outcomes)
+        self.curriculum.observe([outcome_of(group) for group in groups])
         # verl's sync sampling drains what is in flight: a pick that has not come by now never will.
-        self.curriculum.expire(list(self.curriculum.outstanding.values()))
+        self.curriculum.expire(list(self.curriculum.outstanding))
 
     def _remember(
         self, partition: str, trained: Sequence[FinishedGroup], groups: Sequence[FinishedGroup]
@@ -182,7 +176,9 @@ class TrainingRun:
                     f"sparft.{part}, the config differs; resume with the sparft name of that run."
                 )
         if self.curriculum is not None:
-            self.curriculum.load_state_dict(json.loads(state["curriculum"]))
+            changed = self.curriculum.load_state_dict(json.loads(state["curriculum"]))
+            if changed is not None:
+                logger.warning("sparft: %s", changed)
         if self.memory is not None:
             self.memory.loads(state["memory"])
 
@@ -208,6 +204,21 @@ def current() -> TrainingRun:
             "sparft_plugin's CurriculumDataset."
         )
     return _current
+
+
+def outcome_of(group: FinishedGroup) -> Outcome:
+    """What curriculum and group filter are told of a finished group.
+
+    Without a curriculum there are no picks, and the pick id is -1.
+    """
+    tag = group.tag
+    prompt = Prompt(str(tag["id"]), int(tag["arm"]), tag["difficulty"])
+    return Outcome(
+        Pick(-1 if tag["pick"] is None else int(tag["pick"]), prompt),
+        group.accuracies,
+        group_advantages(group.rewards),
+        group.model_version,
+    )
 
 
 def group_advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -50,9 +50,10 @@ class Model2VecEmbedder(Embedder):
         SparftError
             If the weights cannot be reached.
         """
-        vectors = np.asarray(
-            self._load().encode([readable(text) for text in texts]), dtype=np.float32
-        )
+        # model2vec cannot encode nothing.
+        readables = [readable(text) for text in texts] or [""]
+        encoded = self._load().encode(readables)[: len(texts)]
+        vectors = np.asarray(encoded, dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: NDArray[np.float32] = vectors / np.where(norms > 0, norms, 1)
         return unit

@@ -1,0 +1,133 @@
+"""What a curriculum costs on a million prompts, as JSON.
+
+python benchmarks/curriculum.py [--prompts 1000000] [--arms 1000]
+
+Every method runs in a process of its own, so that its memory is its own too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROUNDS, BATCH, ROLLOUTS = 21, 1024, 8
+WIDTH = 32
+RESULT = Path(__file__).with_name("results") / "curriculum.json"
+LIMITS = {"arm": 5.0, "prompt": 60.0}
+"""Milliseconds of a round that a method of each kind should stay below."""
+
+
+def resident() -> int:
+    """Resident memory of this process in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1])
+
+
+def measure(name: str, prompts: int, arms: int, scratch: Path) -> dict[str, Any]:
+    """Time rounds of select and observe, and a save and load of the state."""
+    from sparft_plugin.curriculum import ArmCurriculum, Outcome, PromptPool
+    from sparft_plugin.plugins import build, lookup
+
+    rng = np.random.default_rng(0)
+    ids = np.char.zfill(np.arange(prompts).astype("S32"), 32)
+    cls = lookup("curriculum", name)
+    pool = PromptPool(
+        ids,
+        rng.integers(arms, size=prompts).astype(np.int32),
+        rng.uniform(size=prompts),
+        rng.normal(size=(prompts, WIDTH)).astype(np.float32) if cls.needs_embeddings else None,
+    )
+    curriculum = build("curriculum", name, options(name, ids, scratch))
+    before = resident()
+    start = time.perf_counter()
+    curriculum.start(pool, 0)
+    started = time.perf_counter() - start
+    milliseconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        picks = curriculum.select(BATCH)
+        spent = time.perf_counter() - start
+        accuracies = rng.integers(0, 2, size=(BATCH, ROLLOUTS)).astype(np.float64)
+        outcomes = [
+            Outcome(pick, row, row - row.mean())
+            for pick, row in zip(picks, accuracies, strict=True)
+        ]
+        start = time.perf_counter()
+        curriculum.observe(outcomes)
+        milliseconds.append(1e3 * (spent + time.perf_counter() - start))
+    own = resident() - before + pool.ids.nbytes + pool.arms.nbytes + pool.difficulties.nbytes
+    start = time.perf_counter()
+    text = json.dumps(curriculum.state_dict())
+    saved = time.perf_counter() - start
+    start = time.perf_counter()
+    curriculum.load_state_dict(json.loads(text))
+    loaded = time.perf_counter() - start
+    return {
+        "method": name,
+        "unit": "arm" if issubclass(cls, ArmCurriculum) else "prompt",
+        "round_ms_median": round(float(np.median(milliseconds)), 2),
+        "start_s": round(started, 3),
+        "save_s": round(saved, 3),
+        "load_s": round(loaded, 3),
+        "state_mb": round(len(text) / 1e6, 1),
+        "bytes_a_prompt": round(own / prompts),
+    }
+
+
+def options(name: str, ids: np.ndarray[Any, Any], scratch: Path) -> dict[str, Any]:
+    """What a method must be given."""
+    if name != "gain_rl":
+        return {}
+    path = scratch / "angles.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for i, identity in enumerate(ids.tolist()):
+            file.write(json.dumps({"id": identity.decode(), "angle": (i % 97) / 97}) + "\n")
+    return {"angles": str(path)}
+
+
+def main() -> None:
+    """Parse the command line, measure every registered method and write the JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--prompts", type=int, default=1_000_000)
+    parser.add_argument("--arms", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--method", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.method:
+        with tempfile.TemporaryDirectory() as scratch:
+            found = measure(arguments.method, arguments.prompts, arguments.arms, Path(scratch))
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    from sparft_plugin.plugins import registered
+
+    methods = []
+    for name in sorted(registered("curriculum")):
+        shape = ["--prompts", str(arguments.prompts), "--arms", str(arguments.arms)]
+        command = [sys.executable, __file__, "--method", name, *shape]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        methods.append(json.loads(done.stdout.splitlines()[-1]))
+        sys.stderr.write(done.stdout)
+    result = {
+        "prompts": arguments.prompts,
+        "arms": arguments.arms,
+        "batch": BATCH,
+        "limits_ms": LIMITS,
+        "methods": methods,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"wrote {arguments.out}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""ALP-GMM: more of the difficulties where the pass rate is changing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.alp_model import progress_by_level
+from sparft_plugin.curriculum.arms import ArmCurriculum
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
+from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.state import Remap, dump_arrays, load_arrays
+
+LEVELS = 1001
+LEARNED = ("last", "share")
+
+
+@dataclass(eq=False)
+class AlpGmmCurriculum(ArmCurriculum):
+    """Follow the absolute learning progress (ALP), modelled by a Gaussian mixture.
+
+    A group of difficulty x and pass rate r has ALP = |r - r'|, with r' the last pass rate of the
+    nearest difficulty observed before. Every ``refit_every`` groups a Gaussian mixture is fitted to
+    their points (x, ALP). A slot then draws a component with probability proportional to its mean
+    ALP, and x from that component; a share of ``random_ratio`` is drawn uniformly over the prompts,
+    as is everything before the first fit. Portelas et al. 2019, https://arxiv.org/abs/1910.07224,
+    algorithm 1.
+
+    Difficulties are rounded to 0.001; within one, prompts come in shuffled passes. A component's
+    density is taken over the difficulties that exist. Groups of one observation are compared with
+    what was known before it, so that they are not progress over each other. If a prompt has no
+    difficulty, the arm takes its place; arms have no distances, so each is a component of its own.
+
+    Parameters
+    ----------
+    random_ratio : float in (0, 1], default 0.2
+        Share of slots drawn uniformly over the prompts.
+    refit_every : int >= 2, default 250
+        Groups between two fits, and the latest groups that a fit looks at.
+    max_components : int >= 1, default 10
+        Most Gaussians tried, from 2 on.
+    criterion : {"bic", "aic"}, default "bic"
+        Chooses the number of Gaussians: Bayes' or Akaike's information criterion. The released
+        code's default is "aic".
+    draw : {"slot", "step"}, default "slot"
+        See ``ArmCurriculum``.
+    """
+
+    paper: ClassVar[str] = "ALP-GMM, arXiv:1910.07224"
+    unit: ClassVar[str] = "difficulty, or arm"
+    signal: ClassVar[str] = "change of the pass rate"
+    use: ClassVar[str] = "progress moves along the scale of difficulty"
+
+    random_ratio: float = 0.2
+    refit_every: int = 250
+    max_components: int = 10
+    criterion: str = "bic"
+    by_difficulty: bool = field(init=False, repr=False)
+    levels: NDArray[np.int32] = field(init=False, repr=False)
+    """Difficulty of each prompt in thousandths, or its arm, shape (n,)."""
+    last: NDArray[np.float64] = field(init=False, repr=False)
+    """Last pass rate of every level, shape (levels,); NaN before its first."""
+    share: NDArray[np.float64] = field(init=False, repr=False)
+    """What the mixture gives every level, shape (levels,), summing to 1; 0 before the first fit."""
+    points: NDArray[np.float64] = field(init=False, repr=False)
+    """(level, ALP) of the groups since the last fit, shape (m, 2)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("random_ratio", self.random_ratio, 0, 1, open_low=True)
+        check_whole("refit_every", self.refit_every, 2)
+        check_whole("max_components", self.max_components, 1)
+        check_choice("criterion", self.criterion, ("bic", "aic"))
+
+    def begin(self) -> None:
+        """Start without a history."""
+        self.by_difficulty = not np.isnan(self.pool.difficulties).any()
+        if self.by_difficulty:
+            rounded = np.rint(self.pool.difficulties * (LEVELS - 1)).clip(0, LEVELS - 1)
+            self.levels = rounded.astype(np.int32)
+        else:
+            self.levels = self.pool.arms
+        self.passes = Passes(self.levels)
+        count = LEVELS if self.by_difficulty else self.n_arms
+        self.last = np.full(count, np.nan)
+        self.share = np.zeros(count)
+        self.points = np.empty((0, 2))
+
+    def score_arms(self) -> NDArray[np.float64]:
+        """Log-probability of every level that a prompt may have, shape (largest level + 1,)."""
+        sizes = self.passes.sizes
+        uniform = sizes / sizes.sum()
+        share = np.where(sizes > 0, self.share[: len(sizes)], 0.0)
+        total = share.sum()
+        mixed = share / total if total > 0 else uniform
+        weights = self.random_ratio * uniform + (1 - self.random_ratio) * mixed
+        logs: NDArray[np.float64] = np.log(np.where(sizes > 0, weights, 1.0))
+        return logs
+
+    def update_arms(self, groups: Groups) -> None:
+        """Compare the groups with the history, then add them to it; refit when it is time."""
+        levels = self.levels[groups.prompts].astype(np.int64)
+        known = np.flatnonzero(~np.isnan(self.last))
+        near = _nearest(known, levels) if self.by_difficulty and len(known) else levels
+        progress = np.abs(groups.pass_rates - self.last[near])
+        new = np.stack([levels, progress], axis=1)[~np.isnan(progress)]
+        self.points = np.concatenate([self.points, new])
+        total = np.bincount(levels, groups.pass_rates, len(self.last))
+        count = np.bincount(levels, minlength=len(self.last))
+        self.last[count > 0] = total[count > 0] / count[count > 0]
+        if len(self.points) >= self.refit_every:
+            self._refit(self.points[-self.refit_every :])
+            self.points = np.empty((0, 2))
+
+    def _refit(self, points: NDArray[np.float64]) -> None:
+        levels, progress = points[:, 0].astype(np.int64), points[:, 1]
+        share = np.zeros(len(self.share))
+        if self.by_difficulty:
+            exist = np.flatnonzero(self.passes.sizes)
+            share[exist] = progress_by_level(
+                levels / (LEVELS - 1),
+                progress,
+                exist / (LEVELS - 1),
+                self.max_components,
+                self.criterion,
+                seed=int(self.rng.integers(2**31)),
+            )
+        else:
+            seen = np.bincount(levels, minlength=len(share))
+            share = np.bincount(levels, progress, len(share)) / np.maximum(seen, 1)
+        self.share = share / share.sum() if share.any() else share
+
+    def rule_state(self) -> dict[str, Any]:
+        """The passes in progress, and what was learned of the levels."""
+        learned = dump_arrays(self, (*LEARNED, "points"))
+        return super().rule_state() | learned | {"by_difficulty": self.by_difficulty}
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore it, unless difficulties came or went."""
+        if state["by_difficulty"] != self.by_difficulty:
+            return
+        # The same prompts may have other difficulties now, and then these are no passes of theirs.
+        if remap.same_pool and (np.diff(self.levels[state["order"]]) >= 0).all():
+            super().load_rule_state(state, remap)
+        load_arrays(self, LEARNED, state, None)
+        points = np.array(state["points"], dtype=np.float64).reshape(-1, 2)
+        self.points = points[points[:, 0] < len(self.last)]
+
+    def metrics(self) -> dict[str, float]:
+        """Add the points since the last fit, and the mean difficulty or the arms it asks for."""
+        metrics = super().metrics() | {"points": float(len(self.points))}
+        if self.by_difficulty and self.share.any():
+            mean = float(self.share @ np.arange(LEVELS)) / (LEVELS - 1)
+            metrics["mixture_difficulty"] = mean
+        if not self.by_difficulty:
+            metrics |= self.arm_metrics("mixture_share", self.share)
+        return metrics
+
+
+def _nearest(known: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The member of `known`, which increases, that is nearest to each level; of two, the lower."""
+    after = np.searchsorted(known, levels)
+    low, high = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
+    nearest: NDArray[np.int64] = np.where(np.abs(levels - low) <= np.abs(high - levels), low, high)
+    return nearest

@@ -1,0 +1,90 @@
+"""Dads: domain-aware dynamic sampling, more of what is still far from its target reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.arms import ArmCurriculum
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_number
+
+
+@dataclass(eq=False)
+class DadsCurriculum(ArmCurriculum):
+    """Prefer the arms whose pass rate is furthest below a target.
+
+    After every observation, for each arm i with rollouts in it:
+
+        r_i <- s r_i + (1 - s) (pass rate of its rollouts)
+        v_i  = max(0, target - r_i)
+
+    and arms ~ softmax(v / T). RuleReasoner, https://arxiv.org/abs/2506.08672, section on
+    domain-aware dynamic sampling. The paper's constant epsilon, added to every v, cancels in the
+    softmax. The first pass rate of an arm is taken as it is; until then r = 0, so an arm that was
+    never seen is as urgent as one that is never solved. The released code forgets arms that are
+    missing from a batch and takes a mean of exactly 0 for "never seen"; this one does neither.
+
+    Like SPaRFT, it goes on asking for an arm that cannot be learned, but never for it alone.
+
+    Parameters
+    ----------
+    smoothing : float in [0, 1], default 0.5
+        Weight s of the old value.
+    target : float in (0, 1], default 1.0
+        Pass rate at which an arm needs no more than its share.
+    temperature : float > 0, default 0.3
+        Temperature T; lower is greedier.
+    draw : {"slot", "step"}, default "slot"
+        See ``ArmCurriculum``.
+    """
+
+    paper: ClassVar[str] = "RuleReasoner, arXiv:2506.08672"
+    unit: ClassVar[str] = "arm"
+    signal: ClassVar[str] = "pass rate below a target"
+    use: ClassVar[str] = "every domain is to reach the same target"
+
+    smoothing: float = 0.5
+    target: float = 1.0
+    temperature: float = 0.3
+    reward: NDArray[np.float64] = field(init=False, repr=False)
+    """Smoothed pass rate r of every arm, shape (arms,), in [0, 1]; NaN before its first."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("smoothing", self.smoothing, 0, 1)
+        check_number("target", self.target, 0, 1, open_low=True)
+        check_number("temperature", self.temperature, 0, open_low=True)
+
+    def begin(self) -> None:
+        """Start from arms that were never seen."""
+        super().begin()
+        self.reward = np.full(self.n_arms, np.nan)
+
+    def gaps(self) -> NDArray[np.float64]:
+        """How far every arm is below the target, v, shape (arms,), >= 0."""
+        return np.maximum(0, self.target - np.nan_to_num(self.reward))
+
+    def score_arms(self) -> NDArray[np.float64]:
+        """Gaps over T, shape (arms,)."""
+        return self.gaps() / self.temperature
+
+    def update_arms(self, groups: Groups) -> None:
+        """Smooth the pass rate of the arms observed."""
+        rollouts = np.bincount(groups.arms, groups.rollouts, self.n_arms)
+        arms = np.flatnonzero(rollouts)
+        rates = np.bincount(groups.arms, groups.solved, self.n_arms)[arms] / rollouts[arms]
+        old = np.where(np.isnan(self.reward[arms]), rates, self.reward[arms])
+        self.reward[arms] = self.smoothing * old + (1 - self.smoothing) * rates
+
+    def arm_arrays(self) -> Sequence[str]:
+        """The smoothed pass rates."""
+        return ("reward",)
+
+    def metrics(self) -> dict[str, float]:
+        """Add the gap to the target per arm."""
+        return super().metrics() | self.arm_metrics("gap", self.gaps())

@@ -1,0 +1,44 @@
+"""Groups inside a band of pass rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparft_plugin.curriculum.filters.base import GroupFilter
+from sparft_plugin.curriculum.records import Outcome
+from sparft_plugin.errors import SparftError
+
+
+@dataclass
+class Band(GroupFilter):
+    """Keep groups that are neither too hard nor too easy for the present policy.
+
+    keep iff lo <= pass rate <= hi; both ends belong to the band.
+
+    Parameters
+    ----------
+    lo, hi : float in [0, 1], lo <= hi, defaults 0.2 and 0.8
+        The band; ours.
+    """
+
+    lo: float = 0.2
+    hi: float = 0.8
+
+    def __post_init__(self) -> None:
+        for option in ("lo", "hi"):
+            value = getattr(self, option)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not 0 <= value <= 1:
+                raise SparftError(
+                    f"sparft.group_filter.{option}={value!r} must be a number in [0, 1]."
+                )
+        if self.lo > self.hi:
+            raise SparftError(
+                f"sparft.group_filter.lo={self.lo} must not be above "
+                f"sparft.group_filter.hi={self.hi}."
+            )
+
+    def keep(self, outcome: Outcome) -> bool:
+        """Whether the pass rate lies in the band."""
+        # Sums of thirds and tenths miss the ends of a band by a rounding error.
+        return self.lo - 1e-9 <= outcome.pass_rate <= self.hi + 1e-9

@@ -1,0 +1,136 @@
+"""GAIN-RL: a Gaussian that moves over prompts ranked by their angle concentration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.pool import PromptPool
+from sparft_plugin.curriculum.prompt_file import check_file, read_numbers
+from sparft_plugin.curriculum.prompts import PromptCurriculum
+from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.errors import SparftError
+
+MEND = "write it with `sparft angles IN... -o ANGLES.jsonl --model FOLDER`."
+
+
+@dataclass(eq=False)
+class GainRLCurriculum(PromptCurriculum):
+    """Train on prompts whose hidden states point one way first, and move on as they are solved.
+
+    Prompts are ranked by angle, highest first, and drawn without replacement with probability
+    proportional to exp(-(rank - mu)^2 / (2 sigma^2)). mu starts at 0; at an observation
+
+        mu <- mu + max(0, n tanh(a (accuracy - b)) + n tanh(a angle))
+
+    with the means over its rollouts and its prompts. Angles Don't Lie, Wang et al. 2025,
+    https://arxiv.org/abs/2506.02281: angle-based reordering, Gaussian sampling, dynamic update.
+    Default values are the release's; it keeps the move in [0, 1000], which is [0, 2n].
+
+    Angles are those before training (``sparft angles``); the paper measures those of a batch
+    anew. The release draws around the mean of the step before, and its mean leaves the ranks; here
+    the new mean counts, and it stays at the last rank once it is there.
+
+    Parameters
+    ----------
+    angles : path
+        JSON lines ``{"id", "angle"}`` for every prompt of the pool.
+    n : float > 0, default 500
+        Ranks that each of the two terms can move the mean by.
+    sigma : float > 0, default 1000
+        Standard deviation in ranks.
+    corpus : int >= 1 or None, default 7500
+        Prompts that n and sigma are meant for, which is the size of GSM8K and MATH in the paper: in
+        a pool of another size both are multiplied by size / corpus. None takes them as they are.
+    a : float > 0, default 2.0
+        How sharply the mean follows accuracy and angle.
+    b : float in [0, 1], default 0.5
+        Accuracy above which the mean moves faster than by the angle alone.
+    candidates : int >= 1 or None, default None
+        See ``PromptCurriculum``.
+    """
+
+    paper: ClassVar[str] = "GAIN-RL, arXiv:2506.02281"
+    unit: ClassVar[str] = "prompt"
+    signal: ClassVar[str] = "pass rate, and angles from `sparft angles`"
+    use: ClassVar[str] = "no labels, but one forward pass over the prompts"
+
+    angles: str = field(kw_only=True)
+    n: float = 500
+    sigma: float = 1000
+    corpus: int | None = 7500
+    a: float = 2.0
+    b: float = 0.5
+    angle: NDArray[np.float32] = field(init=False, repr=False)
+    rank: NDArray[np.int32] = field(init=False, repr=False)
+    """Place of each prompt when sorted by angle, 0 = highest."""
+    mean: float = field(init=False, repr=False)
+    ranked: PromptPool | None = field(init=False, repr=False, default=None)
+    """Pool that ``angle`` and ``rank`` are of; the file is read once for each."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_file("angles", self.angles, MEND)
+        for name in ("n", "sigma", "a"):
+            check_number(name, getattr(self, name), 0, open_low=True)
+        check_number("b", self.b, 0, 1)
+        if self.corpus is not None:
+            check_whole("corpus", self.corpus, 1)
+
+    def begin(self) -> None:
+        """Rank the prompts; the mean is at the highest angle."""
+        self.mean = 0.0
+        if self.ranked is not self.pool:
+            self.angle = self._read_angles()
+            self.rank = np.empty(len(self.pool), dtype=np.int32)
+            self.rank[np.argsort(-self.angle, kind="stable")] = np.arange(len(self.pool))
+            self.ranked = self.pool
+
+    def _read_angles(self) -> NDArray[np.float32]:
+        angles = read_numbers(self.angles, ("angle",), self.pool.ids)[:, 0]
+        missing = np.flatnonzero(np.isnan(angles))
+        if len(missing):
+            raise SparftError(
+                f"{self.angles} lacks {len(missing)} of {len(self.pool)} prompts, such as "
+                f"{self.pool.ids[missing[0]].decode()}; {MEND}"
+            )
+        return angles.astype(np.float32)
+
+    @property
+    def scale(self) -> float:
+        """Ranks of this pool for one of the ranks that n and sigma count."""
+        return 1.0 if self.corpus is None else len(self.pool) / self.corpus
+
+    def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Log-weight plus Gumbel noise, whose largest are a weighted draw without replacement."""
+        z = (self.rank[positions] - self.mean) / (self.sigma * self.scale)
+        noise = -np.log(self.rng.standard_exponential(len(positions)))
+        scores: NDArray[np.float64] = noise - 0.5 * z * z
+        return scores
+
+    def update_prompts(self, groups: Groups) -> None:
+        """Move the mean by accuracy and angle."""
+        accuracy = groups.solved.sum() / groups.rollouts.sum()
+        angle = self.angle[groups.prompts].mean(dtype=np.float64)
+        move = np.tanh(self.a * (accuracy - self.b)) + np.tanh(self.a * angle)
+        moved = self.mean + self.n * self.scale * max(0.0, float(move))
+        self.mean = min(moved, len(self.pool) - 1.0)
+
+    def rule_state(self) -> dict[str, Any]:
+        """The mean in ranks."""
+        return {"mean": self.mean}
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore the mean, inside the ranks of this pool."""
+        self.mean = min(float(state["mean"]), len(self.pool) - 1.0)
+
+    def metrics(self) -> dict[str, float]:
+        """Add the mean rank, as it is and as a share of the pool."""
+        share = self.mean / max(1, len(self.pool) - 1)
+        return super().metrics() | {"mean_rank": self.mean, "mean_rank_share": share}

@@ -1,0 +1,204 @@
+"""Learnability: pick the prompts whose next group is most likely to be mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.mixed import (
+    correlation,
+    expected_mixed,
+    mixed,
+    within_spread,
+)
+from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.prompts import PromptCurriculum
+from sparft_plugin.curriculum.state import Remap
+
+FIRST_GROUP_SIZE = 8
+RETIRED_BELOW = 0.25
+
+
+@dataclass(eq=False)
+class LearnabilityCurriculum(PromptCurriculum):
+    """Prefer prompts that some rollouts solve and others do not: only those move the policy.
+
+    GRPO learns nothing from a group that is all right or all wrong. With pass rate p, a group of G
+    rollouts is mixed with probability u(p) = 1 - p^G - (1 - p)^G. Here p has a posterior in two
+    levels, and u is taken of a draw from it (Thompson sampling):
+
+        m_k ~ Beta(1 + R_k, 1 + W_k)                   mean pass rate of arm k, once per batch
+        p_i ~ Beta(s m_k + r_i, s (1 - m_k) + w_i)     pass rate of prompt i of arm k
+        the prompts with the highest u(p_i) are picked
+
+    r_i and w_i count the right and wrong rollouts of the prompt, R_k and W_k those of the arm, a
+    group of n rollouts divided by 1 + (n - 1) rho, since rollouts of one prompt say less about
+    the arm than those of many. All counts are multiplied by ``discount`` at every observation,
+    because the learner changes. s = (1 - rho) / rho is the strength of the arm as a prior; rho,
+    the share of the spread of pass rates that lies between prompts of an arm, is estimated by
+    moments from c right of n in each group, the sums discounted too (empirical Bayes):
+
+        1 - rho = sum c (n - c) / (n (n - 1))  /  sum m_k (1 - m_k)
+
+    A prompt is retired while its expected u is below 0.25. It comes back by itself: its counts
+    fade, so that its draws widen to those of its arm, and every slot goes with probability
+    ``floor`` to any prompt of an arm drawn evenly, so that no arm starves. Ours; the utility is
+    that of DAPO's filter, https://arxiv.org/abs/2503.14476, section 3.2, before the rollouts.
+
+    Parameters
+    ----------
+    group_size : int >= 2 or None, default None
+        G; None takes the median of the last groups observed, 8 before the first.
+    discount : float in (0, 1], default 0.97
+        Weight of a count after one more observation (a training step); 0.97 halves it in 23.
+    floor : float in [0, 1], default 0.1
+        Share of the slots that is spread evenly over the arms, whatever their utility.
+    prior_strength : float > 0 or None, default None
+        s, in rollouts; None estimates it.
+    candidates : int >= 1 or None, default 32
+        See ``PromptCurriculum``.
+    """
+
+    paper: ClassVar[str] = "ours"
+    unit: ClassVar[str] = "prompt and arm"
+    signal: ClassVar[str] = "right and wrong rollouts"
+    use: ClassVar[str] = "some prompts or arms may be hopeless, or solved already"
+
+    candidates: int | None = 32
+    group_size: int | None = None
+    discount: float = 0.97
+    floor: float = 0.1
+    prior_strength: float | None = None
+    arm_right: NDArray[np.float64] = field(init=False, repr=False)
+    arm_wrong: NDArray[np.float64] = field(init=False, repr=False)
+    right: NDArray[np.float32] = field(init=False, repr=False)
+    wrong: NDArray[np.float32] = field(init=False, repr=False)
+    when: NDArray[np.int32] = field(init=False, repr=False)
+    """Observation at which the counts of each prompt were last brought up to date."""
+    retired: NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group_size is not None:
+            check_whole("group_size", self.group_size, 2)
+        check_number("discount", self.discount, 0, 1, open_low=True)
+        check_number("floor", self.floor, 0, 1)
+        if self.prior_strength is not None:
+            check_number("prior_strength", self.prior_strength, 0, open_low=True)
+
+    def begin(self) -> None:
+        """Start without counts; every pass rate is as likely as any other."""
+        self.arm_right, self.arm_wrong = np.zeros(self.n_arms), np.zeros(self.n_arms)
+        self.right = np.zeros(len(self.pool), dtype=np.float32)
+        self.wrong = np.zeros(len(self.pool), dtype=np.float32)
+        self.when = np.zeros(len(self.pool), dtype=np.int32)
+        self.retired = np.zeros(len(self.pool), dtype=np.bool_)
+        self.within = self.whole = 0.0
+        self.retests = 0
+        self.group = FIRST_GROUP_SIZE if self.group_size is None else self.group_size
+        sizes = np.bincount(self.pool.arms, minlength=self.n_arms)
+        self._arms = np.flatnonzero(sizes)
+        self._sizes, self._starts = sizes[self._arms], (np.cumsum(sizes) - sizes)[self._arms]
+        self._by_arm = np.argsort(self.pool.arms, kind="stable").astype(np.int32)
+
+    @property
+    def rho(self) -> float:
+        """Share of the spread of pass rates that lies between the prompts of an arm."""
+        if self.prior_strength is not None:
+            return 1 / (1 + self.prior_strength)
+        return correlation(self.within, self.whole)
+
+    @property
+    def arm_mean(self) -> NDArray[np.float64]:
+        """Posterior mean pass rate of every arm, shape (arms,)."""
+        return (1 + self.arm_right) / (2 + self.arm_right + self.arm_wrong)
+
+    def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Utility of a pass rate drawn for each prompt, in [0, 1]."""
+        means = self.rng.beta(1 + self.arm_right, 1 + self.arm_wrong)
+        drawn = self.rng.beta(*self._posterior(positions, means))
+        return mixed(drawn, self.group)
+
+    def _posterior(
+        self, positions: NDArray[np.int64], arm_means: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both parameters of the Beta of some prompts, given the mean of every arm."""
+        strength = 1 / self.rho - 1
+        faded = self.discount ** (self.when.max() - self.when[positions])
+        # Away from 0 and 1, where a Beta has no density to draw from.
+        prior = np.clip(arm_means[self.pool.arms[positions]], 1e-6, 1 - 1e-6)
+        return (
+            strength * prior + faded * self.right[positions],
+            strength * (1 - prior) + faded * self.wrong[positions],
+        )
+
+    def _best(self, n: int) -> NDArray[np.int64]:
+        """Some prompts of arms drawn evenly, and for the rest the best candidates."""
+        arms = self.rng.integers(len(self._arms), size=self.rng.binomial(n, self.floor))
+        places = self._starts[arms] + self.rng.integers(self._sizes[arms])
+        given = np.unique(self._by_arm[places])
+        positions = np.union1d(given, self._candidates(n))
+        scores = self.score_prompts(positions)
+        scores[np.searchsorted(positions, given)] = np.inf
+        chosen = self._keep(positions, scores, n)
+        self.retests += int(self.retired[chosen].sum())
+        return chosen
+
+    def update_prompts(self, groups: Groups) -> None:
+        """Fade all counts by one observation, then add the groups."""
+        if self.group_size is None:
+            self.group = max(2, int(np.median(groups.rollouts)))
+        now = int(self.when.max()) + 1
+        wrong = groups.rollouts - groups.solved
+        weights = 1 / (1 + (groups.rollouts - 1) * self.rho)
+        self.arm_right *= self.discount
+        self.arm_wrong *= self.discount
+        self.arm_right += np.bincount(groups.arms, weights * groups.solved, self.n_arms)
+        self.arm_wrong += np.bincount(groups.arms, weights * wrong, self.n_arms)
+        means, several = self.arm_mean[groups.arms], groups.rollouts > 1
+        self.within = self.discount * self.within + float(within_spread(groups.solved, wrong).sum())
+        self.whole = self.discount * self.whole + float((means * (1 - means))[several].sum())
+        seen, inverse = np.unique(groups.prompts, return_inverse=True)
+        faded = self.discount ** (now - self.when[seen])
+        self.right[seen] = faded * self.right[seen] + np.bincount(inverse, groups.solved)
+        self.wrong[seen] = faded * self.wrong[seen] + np.bincount(inverse, wrong)
+        self.when[seen] = now
+        utility = expected_mixed(*self._posterior(seen, self.arm_mean), self.group)
+        self.retired[seen] = utility < RETIRED_BELOW
+
+    def arm_arrays(self) -> Sequence[str]:
+        """Discounted counts of the arms."""
+        return ("arm_right", "arm_wrong")
+
+    def prompt_arrays(self) -> Sequence[str]:
+        """Discounted counts of the prompts, and who is retired."""
+        return ("right", "wrong", "when", "retired")
+
+    def rule_state(self) -> dict[str, Any]:
+        """The sums behind rho, the group size and the number of re-tests."""
+        return {name: getattr(self, name) for name in ("within", "whole", "group", "retests")}
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore what ``rule_state`` gave."""
+        self.within, self.whole = float(state["within"]), float(state["whole"])
+        self.group, self.retests = int(state["group"]), int(state["retests"])
+
+    def metrics(self) -> dict[str, float]:
+        """Add posterior mean and expected utility per arm, prior strength and who is retired."""
+        utility = expected_mixed(1 + self.arm_right, 1 + self.arm_wrong, self.group)
+        return (
+            super().metrics()
+            | {f"arm_{arm}/posterior_mean": float(m) for arm, m in enumerate(self.arm_mean)}
+            | {f"arm_{arm}/expected_utility": float(u) for arm, u in enumerate(utility)}
+            | {
+                "prior_strength": 1 / self.rho - 1,
+                "group_size": float(self.group),
+                "retired": float(self.retired.sum()),
+                "retests": float(self.retests),
+            }
+        )

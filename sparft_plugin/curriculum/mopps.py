@@ -1,0 +1,95 @@
+"""MoPPS: Thompson sampling on the pass rate of each prompt, near one half."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_number
+from sparft_plugin.curriculum.prompts import PromptCurriculum
+
+
+@dataclass(eq=False)
+class MoppsCurriculum(PromptCurriculum):
+    """Predict each prompt's pass rate by a fading Beta posterior, and keep those near a target.
+
+    p_i ~ Beta(a_i, b_i) for every candidate; the prompts with the least (p_i - target)^2 are
+    picked. For every prompt i of an observation, with s_i right of k_i rollouts:
+
+        a_i <- decay a_i + (1 - decay) a_0 + s_i
+        b_i <- decay b_i + (1 - decay) b_0 + k_i - s_i
+
+    Model Predictive Prompt Selection, Qu et al. 2025, https://arxiv.org/abs/2507.04632, recursive
+    update with temporal discounting and top-B selection. A prompt that was not observed does not
+    fade. The release counts 8 successes and 8 failures, whatever came, for a group of one rollout;
+    here a group counts its own rollouts.
+
+    Parameters
+    ----------
+    candidates : int >= 1 or None, default 16
+        See ``PromptCurriculum``; 16 is the release's.
+    target : float in [0, 1], default 0.5
+        Pass rate to be near to.
+    decay : float in [0, 1], default 1.0
+        Weight of what was known of a prompt when it is observed again. 1 is the release's, for a
+        learner that changes slowly; below 1, old rollouts fade.
+    prior_right, prior_wrong : float > 0, default 1.0
+        a_0 and b_0.
+    """
+
+    paper: ClassVar[str] = "MoPPS, arXiv:2507.04632"
+    unit: ClassVar[str] = "prompt"
+    signal: ClassVar[str] = "right and wrong rollouts"
+    use: ClassVar[str] = "prompts come round often enough to know each of them"
+
+    candidates: int | None = 16
+    target: float = 0.5
+    decay: float = 1.0
+    prior_right: float = 1.0
+    prior_wrong: float = 1.0
+    right: NDArray[np.float64] = field(init=False, repr=False)
+    wrong: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("target", self.target, 0, 1)
+        check_number("decay", self.decay, 0, 1)
+        check_number("prior_right", self.prior_right, 0, open_low=True)
+        check_number("prior_wrong", self.prior_wrong, 0, open_low=True)
+
+    def begin(self) -> None:
+        """Start every prompt at the prior."""
+        self.right = np.full(len(self.pool), float(self.prior_right))
+        self.wrong = np.full(len(self.pool), float(self.prior_wrong))
+
+    def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Negated squared distance of a drawn pass rate to the target."""
+        drawn = self.rng.beta(self.right[positions], self.wrong[positions])
+        scores: NDArray[np.float64] = -((drawn - self.target) ** 2)
+        return scores
+
+    def update_prompts(self, groups: Groups) -> None:
+        """Fade the prompts observed, then add their rollouts."""
+        seen, inverse = np.unique(groups.prompts, return_inverse=True)
+        solved = np.bincount(inverse, groups.solved)
+        failed = np.bincount(inverse, groups.rollouts - groups.solved)
+        kept, back = self.decay, 1 - self.decay
+        self.right[seen] = kept * self.right[seen] + back * self.prior_right + solved
+        self.wrong[seen] = kept * self.wrong[seen] + back * self.prior_wrong + failed
+
+    def prompt_arrays(self) -> Sequence[str]:
+        """Both parameters of every posterior."""
+        return ("right", "wrong")
+
+    def metrics(self) -> dict[str, float]:
+        """Add the mean posterior pass rate, and the share of prompts near the target."""
+        means = self.right / (self.right + self.wrong)
+        return super().metrics() | {
+            "posterior_mean": float(means.mean()),
+            "near_target": float((np.abs(means - self.target) < 0.25).mean()),
+        }

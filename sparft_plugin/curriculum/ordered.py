@@ -1,0 +1,129 @@
+"""Ordered: stages from easy to hard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
+from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.state import Remap
+
+
+@dataclass(eq=False)
+class OrderedCurriculum(Curriculum):
+    """Train on one stage of difficulty after the other, and stay at the hardest.
+
+    Stage j of S holds the prompts between the quantiles j / S and (j + 1) / S of difficulty, as
+    many in each; prompts of equal difficulty are told apart by id. Inside a stage: shuffled passes
+    without replacement. A batch larger than its stage is filled from the harder stages, nearest
+    first, then from the easier ones. As in SARI, https://arxiv.org/abs/2504.15900, Curr-ReFT,
+    https://arxiv.org/abs/2503.07065, and VL-Cogito, https://arxiv.org/abs/2507.22607.
+
+    Parameters
+    ----------
+    stages : int >= 1, default 3
+        S; a pool of fewer prompts has one stage for each.
+    advance : {"steps", "pass_rate"}, default "steps"
+        Go on after some observations, or when the stage is solved well enough.
+    stage_steps : int >= 1, default 100
+        Observations (training steps) of a stage, for ``steps``.
+    threshold : float in [0, 1], default 0.7
+        Mean pass rate of the last groups of the stage to go on at, for ``pass_rate``.
+    window : int >= 1, default 128
+        Groups of the stage that the mean is taken over; with fewer the stage goes on.
+    """
+
+    paper: ClassVar[str] = (
+        "SARI, arXiv:2504.15900; Curr-ReFT, arXiv:2503.07065; VL-Cogito, arXiv:2507.22607"
+    )
+    unit: ClassVar[str] = "stage of difficulty"
+    signal: ClassVar[str] = "steps, or pass rate"
+    use: ClassVar[str] = "the staged baseline, from easy to hard"
+    needs_difficulty: ClassVar[bool] = True
+
+    stages: int = 3
+    advance: str = "steps"
+    stage_steps: int = 100
+    threshold: float = 0.7
+    window: int = 128
+    stage: int = field(init=False, repr=False)
+    steps: int = field(init=False, repr=False)
+    """Observations since the stage began."""
+    recent: NDArray[np.float64] = field(init=False, repr=False)
+    """Pass rates of the stage's last groups, at most ``window``."""
+    stage_of: NDArray[np.int32] = field(init=False, repr=False)
+    passes: Passes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_whole("stages", self.stages, 1)
+        check_choice("advance", self.advance, ("steps", "pass_rate"))
+        check_whole("stage_steps", self.stage_steps, 1)
+        check_number("threshold", self.threshold, 0, 1)
+        check_whole("window", self.window, 1)
+
+    def begin(self) -> None:
+        """Sort the prompts into stages and stand in the easiest."""
+        size = len(self.pool)
+        rank = np.empty(size, dtype=np.int64)
+        rank[np.argsort(self.pool.difficulties, kind="stable")] = np.arange(size)
+        self.stage_of = (rank * min(self.stages, size) // size).astype(np.int32)
+        self.passes = Passes(self.stage_of)
+        self._enter(0)
+
+    def _enter(self, stage: int) -> None:
+        self.stage, self.steps, self.recent = stage, 0, np.empty(0)
+
+    @property
+    def last_stage(self) -> int:
+        """Number of the hardest stage."""
+        return len(self.passes.sizes) - 1
+
+    def choose(self, n: int) -> NDArray[np.int64]:
+        """Take the stage's next prompts, and its neighbours' if it has too few."""
+        nearest = [*range(self.stage, self.last_stage + 1), *range(self.stage - 1, -1, -1)]
+        rounds = -(-n // len(self.pool))
+        numbers = np.repeat(nearest, self.passes.sizes[nearest] * rounds)[:n]
+        return self.passes.batch(numbers, self.rng)
+
+    def learn(self, groups: Groups) -> None:
+        """Count the observation and go on if the stage is done."""
+        of_stage = self.stage_of[groups.prompts] == self.stage
+        self.recent = np.concatenate([self.recent, groups.pass_rates[of_stage]])[-self.window :]
+        self.steps += 1
+        if self.advance == "steps":
+            done = self.steps >= self.stage_steps
+        else:
+            done = len(self.recent) == self.window and self.recent.mean() >= self.threshold
+        if done and self.stage < self.last_stage:
+            self._enter(self.stage + 1)
+
+    def rule_state(self) -> dict[str, Any]:
+        """The stage, what it has seen, and the passes in progress."""
+        return {
+            "stage": self.stage,
+            "steps": self.steps,
+            "recent": self.recent.tolist(),
+            "passes": self.passes.state(),
+        }
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore the stage; over a changed pool its passes begin anew."""
+        self._enter(min(int(state["stage"]), self.last_stage))
+        self.steps = int(state["steps"])
+        self.recent = np.array(state["recent"], dtype=np.float64)
+        if remap.same_pool:
+            self.passes.load(state["passes"])
+
+    def metrics(self) -> dict[str, float]:
+        """Add the stage, its steps and the pass rate of its last groups."""
+        metrics = super().metrics() | {"stage": float(self.stage), "stage_steps": float(self.steps)}
+        if len(self.recent):
+            metrics["stage_pass_rate"] = float(self.recent.mean())
+        return metrics

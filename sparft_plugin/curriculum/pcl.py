@@ -1,0 +1,158 @@
+"""Prompt Curriculum Learning: a value model that predicts pass rates from embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.prompts import PromptCurriculum
+from sparft_plugin.curriculum.state import Remap
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+BLOCK = 65_536
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    # It knows only libraries that are loaded, hence scikit-learn first; looking for them is slow.
+    import sklearn.linear_model  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """No last bit depends on the number of threads, and a busy machine costs little."""
+    limited: AbstractContextManager[Any] = _threads().limit(limits=1)
+    return limited
+
+
+@dataclass(eq=False)
+class PclCurriculum(PromptCurriculum):
+    """Of k m candidates, keep the m whose predicted pass rate is nearest to tau.
+
+    min over m of |V(x) - tau|, with V fitted to the pass rates of past groups. Prompt Curriculum
+    Learning, Gao et al. 2025, https://arxiv.org/abs/2510.01135, Algorithm 1. There V is a language
+    model that takes a gradient step on every batch; here it is a ridge regression (scikit-learn)
+    on the prompts' embeddings, fitted anew at every observation to the newest groups, its
+    predictions clipped to [0, 1]. Before the first observation all prompts are alike.
+
+    Parameters
+    ----------
+    candidates : int >= 1 or None, default 4
+        k; None predicts for every prompt. The default is ours.
+    tau : float in [0, 1], default 0.5
+        Pass rate to be near to.
+    buffer : int >= 1, default 2048
+        Newest groups that V is fitted to; fewer follow the learner faster.
+    ridge : float > 0, default 1.0
+        Penalty on the squared weights; larger keeps predictions nearer to the mean.
+    """
+
+    paper: ClassVar[str] = "Prompt Curriculum Learning, arXiv:2510.01135"
+    unit: ClassVar[str] = "prompt"
+    signal: ClassVar[str] = "pass rate by embedding"
+    use: ClassVar[str] = "a large corpus, of which few prompts are met twice"
+    needs_embeddings: ClassVar[bool] = True
+
+    candidates: int | None = 4
+    tau: float = 0.5
+    buffer: int = 2048
+    ridge: float = 1.0
+    weights: NDArray[np.float64] = field(init=False, repr=False)
+    """Of V, shape (d,)."""
+    intercept: float = field(init=False, repr=False)
+    recent: NDArray[np.int64] = field(init=False, repr=False)
+    """Positions of the prompts of the newest groups, oldest first."""
+    rates: NDArray[np.float64] = field(init=False, repr=False)
+    """Pass rates of those groups."""
+    error: float = field(init=False, repr=False)
+    """Mean absolute error on the last observation, before it was learned."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("tau", self.tau, 0, 1)
+        check_whole("buffer", self.buffer, 1)
+        check_number("ridge", self.ridge, 0, open_low=True)
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """Those of the pool, shape (n, d)."""
+        assert self.pool.embeddings is not None
+        return self.pool.embeddings
+
+    def begin(self) -> None:
+        """Predict tau for every prompt."""
+        self.weights, self.intercept = np.zeros(self.embeddings.shape[1]), float(self.tau)
+        self.recent, self.rates = np.empty(0, dtype=np.int64), np.empty(0)
+        self.error = 0.0
+
+    def predict(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predicted pass rate of some prompts, in [0, 1]."""
+        weights = self.weights.astype(np.float32)
+        # In blocks, so that a million prompts need no second copy of their embeddings.
+        blocks = [positions[i : i + BLOCK] for i in range(0, len(positions), BLOCK)]
+        with one_thread():
+            values = [(self.embeddings[block] @ weights).astype(np.float64) for block in blocks]
+        return np.clip(np.concatenate(values) + self.intercept, 0, 1)
+
+    def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Negated distance of the predicted pass rate to tau."""
+        scores: NDArray[np.float64] = -np.abs(self.predict(positions) - self.tau)
+        return scores
+
+    def update_prompts(self, groups: Groups) -> None:
+        """Put the groups into the buffer and fit V to it."""
+        self.error = float(np.abs(self.predict(groups.prompts) - groups.pass_rates).mean())
+        self.recent = np.concatenate([self.recent, groups.prompts])[-self.buffer :]
+        self.rates = np.concatenate([self.rates, groups.pass_rates])[-self.buffer :]
+        self._fit()
+
+    def _fit(self) -> None:
+        from sklearn.linear_model import Ridge
+
+        features = self.embeddings[self.recent].astype(np.float64)
+        with one_thread():
+            model = Ridge(alpha=self.ridge, solver="cholesky").fit(features, self.rates)
+        self.weights, self.intercept = np.asarray(model.coef_), float(model.intercept_)
+
+    def rule_state(self) -> dict[str, Any]:
+        """The value model and its buffer."""
+        return {
+            "weights": self.weights.tolist(),
+            "intercept": self.intercept,
+            "recent": self.recent.tolist(),
+            "rates": self.rates.tolist(),
+            "error": self.error,
+        }
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore both; groups of prompts that are gone leave the buffer.
+
+        If the embeddings have another width now, the model is fitted to the buffer.
+        """
+        moved = remap.to[np.array(state["recent"], dtype=np.int64)]
+        self.recent = moved[moved >= 0]
+        self.rates = np.array(state["rates"], dtype=np.float64)[moved >= 0]
+        self.error = float(state["error"])
+        if len(state["weights"]) == len(self.weights):
+            self.weights, self.intercept = np.array(state["weights"]), float(state["intercept"])
+        elif len(self.recent):
+            self._fit()
+
+    def metrics(self) -> dict[str, float]:
+        """Add the model's error on the last observation and the size of its buffer."""
+        return super().metrics() | {
+            "value_error": self.error,
+            "value_buffer": float(len(self.recent)),
+        }

@@ -1,0 +1,163 @@
+"""Prompts that are always right or always wrong are withheld, and tried again now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.wrappers.base import Members, Wrapper
+
+MOST = 127
+"""Longest streak that is counted; one byte a prompt."""
+
+
+@dataclass(eq=False)
+class Retest(Wrapper):
+    """Retire a prompt after some unanimous groups in a row, and keep testing the retired; ours.
+
+    A prompt is retired while its last ``after`` groups or more were all right, or all wrong:
+    GRPO has no gradient there. A pick of a retired prompt is replaced by a random prompt of the
+    same arm, or of any arm if that one is retired throughout, so that an arm method keeps its
+    shares. While prompts are retired, ``share`` of all slots goes to those that have waited
+    longest since they were last chosen. One mixed group brings a prompt back; so does one that is
+    unanimous the other way, if ``after`` is above 1. If too few prompts are left for a batch,
+    retired ones fill it.
+
+    Parameters
+    ----------
+    inner : Curriculum
+        What is wrapped; it is told of every group, re-tests included.
+    after : int in [1, 127], default 3
+        Unanimous groups in a row after which a prompt is retired.
+    share : float in [0, 1], default 0.05
+        Share of all slots for re-tests; 0 never tests again.
+    """
+
+    after: int = 3
+    share: float = 0.05
+    streak: NDArray[np.int8] = field(init=False, repr=False)
+    chosen_at: NDArray[np.int64] = field(init=False, repr=False)
+    credit: float = field(init=False, repr=False, default=0.0)
+    withheld: int = field(init=False, repr=False, default=0)
+    retests: int = field(init=False, repr=False, default=0)
+    returned: int = field(init=False, repr=False, default=0)
+    members: Members = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_whole("retest.after", self.after, 1)
+        check_number("retest.after", self.after, 1, MOST)
+        check_number("retest.share", self.share, 0, 1)
+
+    @property
+    def retired(self) -> NDArray[np.bool_]:
+        """Whether each prompt is retired now, shape (n,)."""
+        return np.abs(self.streak) >= self.after
+
+    def begin(self) -> None:
+        """Nothing is retired."""
+        self.streak = np.zeros(len(self.pool), dtype=np.int8)
+        self.chosen_at = np.full(len(self.pool), -1, dtype=np.int64)
+        self.credit = 0.0
+        self.withheld = self.retests = self.returned = 0
+        self.members = Members(self.pool)
+
+    def choose(self, n: int) -> NDArray[np.int64]:
+        """Choose as the inner curriculum does, and replace what is retired."""
+        chosen = np.array(self.inner.choose(n), dtype=np.int64)
+        retired = self.retired
+        # Beyond the pool every prompt comes anyway.
+        if n <= len(self.pool) and retired.any():
+            self._replace(chosen, retired)
+        self.chosen_at[chosen] = self.next_pick_id + np.arange(n)
+        return chosen
+
+    def _replace(self, chosen: NDArray[np.int64], retired: NDArray[np.bool_]) -> None:
+        """Replace the retired picks of a batch, in place, but for those that are tested again."""
+        tests = self._due(len(chosen), np.flatnonzero(retired))
+        self.retests += len(tests)
+        out = retired[chosen] & ~np.isin(chosen, tests)
+        taken = retired.copy()
+        taken[chosen] = True
+        new = [tests[~np.isin(tests, chosen)]]
+        slots = np.flatnonzero(out)
+        if len(slots) < len(new[0]):
+            others = np.flatnonzero(~retired[chosen])
+            slots = np.concatenate(
+                [slots, self.rng.permutation(others)[: len(new[0]) - len(slots)]]
+            )
+        wanted = np.bincount(self.pool.arms[chosen[slots[len(new[0]) :]]], minlength=self.n_arms)
+        for arm in np.flatnonzero(wanted):
+            new.append(self.members.draw(int(arm), int(wanted[arm]), taken, self.rng))
+        new.append(self._any(len(slots) - sum(map(len, new)), np.flatnonzero(~taken)))
+        found = np.concatenate(new)
+        # Where nothing else is left, the retired prompt stays.
+        chosen[slots[: len(found)]] = found
+        self.withheld += len(found) - len(new[0])
+
+    def _due(self, n: int, retired: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The retired prompts that a batch of n tests again: the longest waiting."""
+        self.credit += self.share * n
+        count = min(int(self.credit), n, len(retired))
+        # Credit for tests that there was nothing to do with is not saved up.
+        self.credit = min(self.credit - count, 1.0)
+        if not count:
+            return retired[:0]
+        waiting = np.argpartition(self.chosen_at[retired], count - 1)[:count]
+        return np.sort(retired[waiting])
+
+    def _any(self, n: int, free: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Up to n of the free prompts, whatever their arm."""
+        drawn: NDArray[np.int64] = self.rng.choice(free, min(n, len(free)), replace=False)
+        return drawn
+
+    def learn(self, groups: Groups) -> None:
+        """Count unanimous groups in a row, and pass all on."""
+        met = np.unique(groups.prompts)
+        before = np.abs(self.streak[met]) >= self.after
+        verdict = (groups.solved == groups.rollouts).astype(np.int8) - (groups.solved == 0)
+        rest = np.arange(len(groups))
+        while len(rest):
+            # The first group of each prompt, then the second, so that a row of them is a row.
+            prompts, first = np.unique(groups.prompts[rest], return_index=True)
+            signs, streak = verdict[rest[first]], self.streak[prompts].astype(np.int64)
+            longer = np.where(streak * signs > 0, streak, 0) + signs
+            self.streak[prompts] = np.clip(np.where(signs == 0, 0, longer), -MOST, MOST)
+            rest = np.delete(rest, first)
+        self.returned += int((before & (np.abs(self.streak[met]) < self.after)).sum())
+        super().learn(groups)
+
+    def prompt_arrays(self) -> Sequence[str]:
+        """Groups in a row that were all right (positive) or all wrong; the last pick."""
+        return ("streak", "chosen_at")
+
+    def rule_state(self) -> dict[str, Any]:
+        """The counters."""
+        return {
+            "credit": self.credit,
+            "withheld": self.withheld,
+            "retests": self.retests,
+            "returned": self.returned,
+        }
+
+    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
+        """Restore the counters."""
+        self.credit = float(state["credit"])
+        self.withheld = int(state["withheld"])
+        self.retests = int(state["retests"])
+        self.returned = int(state["returned"])
+
+    def metrics(self) -> dict[str, float]:
+        """Add the prompts retired now, and picks withheld, re-tests and returns so far."""
+        return super().metrics() | {
+            "retest/retired": float(self.retired.sum()),
+            "retest/withheld": float(self.withheld),
+            "retest/retests": float(self.retests),
+            "retest/returned": float(self.returned),
+        }

@@ -1,0 +1,269 @@
+"""Several curricula on one world, several seeds: figures with confidence bands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.curriculum import Curriculum
+from sparft_plugin.curriculum.wrappers.wrap import split, wrap
+from sparft_plugin.errors import SparftError
+from sparft_plugin.plugins import build, lookup
+from sparft_plugin.simulate.run import Trace, World, simulate
+from sparft_plugin.simulate.scenarios import Scenario
+
+NORMAL_95 = 1.96
+BASELINE = "uniform"
+GOAL = 0.9
+"""Share of the baseline's rise in pass rate that the others must reach."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered curriculum with its options, those of wrappers among them."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Method:
+        """Read ``NAME`` or ``NAME:OPTION=VALUE:OPTION=VALUE``, values as JSON or else as text.
+
+        Raises
+        ------
+        SparftError
+            If the name is unknown or an option has no value.
+        """
+        name, *pairs = text.split(":")
+        lookup("curriculum", name)
+        options = {}
+        for pair in pairs:
+            option, equals, value = pair.partition("=")
+            if not option or not equals:
+                raise SparftError(f"--methods {text}: '{pair}' must be OPTION=VALUE.")
+            try:
+                options[option] = json.loads(value)
+            except ValueError:
+                options[option] = value
+        return cls(name, options)
+
+    def build(self) -> Curriculum:
+        """Construct the curriculum in its wrappers, not yet bound to a pool.
+
+        Raises
+        ------
+        SparftError
+            If an option is unknown, missing or out of its range.
+        """
+        options, wrappers = split(self.options)
+        return wrap(build("curriculum", self.name, options), wrappers)
+
+    @property
+    def label(self) -> str:
+        """How the method is named on the command line."""
+        return ":".join([self.name, *(f"{k}={json.dumps(v)}" for k, v in self.options.items())])
+
+
+class Figure(NamedTuple):
+    """A mean over seeds and half the width of its 95 % normal interval."""
+
+    mean: float
+    half: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Figure:
+        """From one value per seed; a single seed has no interval, half 0."""
+        return cls(float(values.mean()), float(band(values)))
+
+
+def band(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half the width of the 95 % normal interval of means over the first axis."""
+    seeds = len(values)
+    if seeds == 1:
+        return np.zeros(values.shape[1:])
+    half: NDArray[np.float64] = NORMAL_95 * values.std(axis=0, ddof=1) / np.sqrt(seeds)
+    return half
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """One method's runs, one row for each of s seeds."""
+
+    pass_rates: NDArray[np.float64]
+    """On the target distribution, shape (s, steps + 1)."""
+    wasted: NDArray[np.float64]
+    """Share of wasted groups, shape (s, steps)."""
+    picks: NDArray[np.int64]
+    """Picks of each arm, shape (s, steps, arms)."""
+
+    @classmethod
+    def of(cls, traces: Sequence[Trace]) -> Runs:
+        """Stack traces of equal length."""
+        return cls(
+            np.stack([trace.pass_rates for trace in traces]),
+            np.stack([trace.wasted for trace in traces]),
+            np.stack([trace.picks for trace in traces]),
+        )
+
+    @property
+    def arm_shares(self) -> NDArray[np.float64]:
+        """Share of each arm among all picks of each seed, shape (s, arms)."""
+        totals = self.picks.sum(axis=1)
+        shares: NDArray[np.float64] = totals / totals.sum(axis=1, keepdims=True)
+        return shares
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods on one scenario; every method met the same worlds."""
+
+    scenario: str
+    about: str
+    batch_size: int
+    learned: NDArray[np.bool_]
+    """Arms that training can change, shape (arms,)."""
+    runs: Mapping[str, Runs]
+    """By label of the method; the baseline is among them."""
+    skipped: Mapping[str, str]
+    """Why a method was left out, by its label."""
+
+    @cached_property
+    def goal(self) -> float:
+        """Pass rate to be reached: the baseline's start and 90 % of its rise, means over seeds."""
+        curve = self.runs[BASELINE].pass_rates.mean(axis=0)
+        return float(curve[0] + GOAL * (curve[-1] - curve[0]))
+
+    def prompts_to_goal(self, label: str) -> tuple[NDArray[np.float64], int]:
+        """Prompts used until the goal, by seed, and how many seeds reached it.
+
+        A seed that did not counts with all its prompts, which is a lower bound.
+        """
+        reached = self.runs[label].pass_rates >= self.goal
+        steps = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1] - 1)
+        return steps.astype(np.float64) * self.batch_size, int(reached.any(axis=1).sum())
+
+    def ranking(self) -> list[str]:
+        """Labels, fewest prompts to the goal first, then highest final pass rate."""
+        return sorted(
+            self.runs,
+            key=lambda label: (
+                self.prompts_to_goal(label)[0].mean(),
+                -self.runs[label].pass_rates[:, -1].mean(),
+            ),
+        )
+
+    def against(self, label: str, other: str) -> Figure:
+        """Prompts to the goal that a method needs more than another, paired by seed."""
+        return Figure.of(self.prompts_to_goal(label)[0] - self.prompts_to_goal(other)[0])
+
+    def better_than(self, label: str) -> list[str]:
+        """Methods that need fewer prompts, by more than the 95 % interval of the difference."""
+        gaps = {other: self.against(label, other) for other in self.ranking() if other != label}
+        return [other for other, gap in gaps.items() if gap.mean - gap.half > 0]
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures, JSON-able; curves are means over seeds with half widths."""
+        return {
+            "about": self.about,
+            "goal": self.goal,
+            "batch_size": self.batch_size,
+            "ranking": self.ranking(),
+            "better_than": {label: self.better_than(label) for label in self.runs},
+            "skipped": dict(self.skipped),
+            "methods": {label: self._method(label) for label in self.runs},
+        }
+
+    def _method(self, label: str) -> dict[str, Any]:
+        runs, (prompts, reached) = self.runs[label], self.prompts_to_goal(label)
+        shares = runs.arm_shares
+        return {
+            "prompts_to_goal": Figure.of(prompts)._asdict() | {"seeds_that_reached_it": reached},
+            "final_pass_rate": Figure.of(runs.pass_rates[:, -1])._asdict(),
+            "mean_pass_rate": Figure.of(runs.pass_rates.mean(axis=1))._asdict(),
+            "wasted_groups": Figure.of(runs.wasted.mean(axis=1))._asdict(),
+            "picks_of_arms_that_teach_nothing": Figure.of(
+                shares[:, ~self.learned].sum(axis=1)
+            )._asdict(),
+            "arm_shares": shares.mean(axis=0).tolist(),
+            "pass_rate": _curve(runs.pass_rates),
+            "wasted": _curve(runs.wasted),
+        }
+
+
+def _curve(values: NDArray[np.float64]) -> dict[str, list[float]]:
+    return {"mean": values.mean(axis=0).tolist(), "half": band(values).tolist()}
+
+
+class Setting(NamedTuple):
+    """A world to be made for each seed, and how it is trained."""
+
+    name: str
+    scenario: Scenario
+    world: Callable[[int], World]
+
+
+def compare(
+    methods: Sequence[Method],
+    setting: Setting,
+    seeds: int,
+    *,
+    lenient: bool = False,
+    progress: Callable[[str], None] = lambda label: None,
+) -> Comparison:
+    """Run every method, and the baseline, with seeds 0, 1, ... of a setting.
+
+    Parameters
+    ----------
+    methods : sequence of Method
+        At least one.
+    setting : Setting
+        Makes the worlds: the same for every method.
+    seeds : int >= 1
+        Runs of each method.
+    lenient : bool, default False
+        Leave a method out that cannot start, because it lacks an option, and say why.
+    progress : callable, optional
+        Told the label of each method before its runs.
+
+    Raises
+    ------
+    SparftError
+        If a method cannot start, or there are no seeds.
+    """
+    if seeds < 1:
+        raise SparftError(f"--seeds={seeds} must be at least 1.")
+    labelled = {method.label: method for method in methods}
+    labelled.setdefault(BASELINE, Method(BASELINE))
+    runs: dict[str, Runs] = {}
+    skipped: dict[str, str] = {}
+    for label, method in labelled.items():
+        progress(label)
+        try:
+            runs[label] = Runs.of([_run(method, setting, seed) for seed in range(seeds)])
+        except SparftError as error:
+            if not lenient:
+                raise
+            skipped[label] = str(error)
+    learned = setting.world(0).learned
+    scenario = setting.scenario
+    return Comparison(setting.name, scenario.about, scenario.batch_size, learned, runs, skipped)
+
+
+def _run(method: Method, setting: Setting, seed: int) -> Trace:
+    world = setting.world(seed)
+    curriculum = method.build().start(world.pool, seed)
+    return simulate(
+        curriculum,
+        world,
+        steps=setting.scenario.steps,
+        batch_size=setting.scenario.batch_size,
+        group_size=setting.scenario.group_size,
+        delay=setting.scenario.delay,
+        seed=seed,
+    )

@@ -1,0 +1,222 @@
+"""The checks for strangers find what is broken, and say it in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from sparft_plugin.curriculum import Curriculum, Passes
+from sparft_plugin.curriculum.filters import Band, GroupFilter
+from sparft_plugin.curriculum.sparft import SparftCurriculum
+from sparft_plugin.curriculum.uniform import UniformCurriculum
+from sparft_plugin.memory.memory_r import MemoryR
+from sparft_plugin.reduction.embedders import Embedder
+from sparft_plugin.reduction.selectors.farthest_point import FarthestPoint
+from sparft_plugin.testing import (
+    check_curriculum,
+    check_embedder,
+    check_group_filter,
+    check_intrinsic_reward,
+    check_selector,
+)
+
+
+def broken(base, **methods):
+    """A subclass of a good method with one thing wrong."""
+    return dataclass(eq=False)(type("Broken", (base,), methods))
+
+
+def repeats(self, n):
+    return np.zeros(n, dtype=np.int64)
+
+
+def too_few(self, n):
+    return UniformCurriculum.choose(self, n)[1:]
+
+
+def from_global_chance(self, n):
+    return np.random.permutation(len(self.pool))[np.arange(n) % len(self.pool)]  # noqa: NPY002
+
+
+def forgets_its_passes(self):
+    return {}
+
+
+def draws_when_read(self):
+    self.rng.random()
+    return SparftCurriculum.metrics(self)
+
+
+CURRICULA = {
+    "gave \\['prompt-0-0'\\] twice in a batch": broken(UniformCurriculum, choose=repeats),
+    "gave picks \\[\\] where 1 were asked for": broken(UniformCurriculum, choose=too_few),
+    "drew from numpy's global generator|did not repeat itself": broken(
+        UniformCurriculum, choose=from_global_chance
+    ),
+    "goes on differently after its state was saved": broken(
+        UniformCurriculum,
+        rule_state=forgets_its_passes,
+        load_rule_state=lambda self, state, remap: None,
+    ),
+    "is changed by metrics\\(\\) or state_dict\\(\\)": broken(
+        SparftCurriculum, metrics=draws_when_read
+    ),
+    "the metric 'sparft/x' of Broken must be a relative name": broken(
+        SparftCurriculum, metrics=lambda self: {"sparft/x": 1.0}
+    ),
+    "the metric 'x' of Broken must be a finite float, not nan": broken(
+        SparftCurriculum, metrics=lambda self: {"x": float("nan")}
+    ),
+    "where .* was picked": broken(SparftCurriculum, metrics=lambda self: {}),
+    "must be JSON without NaN": broken(
+        UniformCurriculum, rule_state=lambda self: {"x": float("nan")}
+    ),
+    "does not restore its whole state|keeps something|goes on differently": broken(
+        SparftCurriculum, load_rule=lambda self, state, remap: None
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", CURRICULA)
+def test_a_broken_curriculum_is_found(sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_curriculum(CURRICULA[sentence])
+
+
+@dataclass(eq=False)
+class Nothing(Curriculum):
+    """A curriculum that keeps a reference to an array in its state."""
+
+    sizes: list[int] = field(init=False, default_factory=list)
+
+    def begin(self):
+        self.passes = Passes(np.zeros(len(self.pool), dtype=np.int64))
+        self.sizes = []
+
+    def choose(self, n):
+        self.sizes.append(n)
+        return self.passes.batch(np.zeros(n, dtype=np.int64), self.rng)
+
+    def learn(self, groups):
+        pass
+
+    def rule_state(self):
+        return {**self.passes.state(), "sizes": self.sizes}
+
+    def load_rule_state(self, state, remap):
+        self.sizes = list(state["sizes"])
+        if remap.same_pool:
+            self.passes.load(state)
+
+
+def test_a_state_that_shares_its_lists_with_the_run_is_found():
+    with pytest.raises(AssertionError, match="changed after it was saved; copy arrays"):
+        check_curriculum(Nothing)
+
+
+def test_a_class_that_is_no_dataclass_is_found():
+    plain = type("Plain", (UniformCurriculum,), {})
+    with pytest.raises(AssertionError, match="Plain must be a dataclass"):
+        check_curriculum(plain)
+
+
+SELECTORS = {
+    "gave a row twice": {"select": lambda self, members, k, rng: np.zeros(k, dtype=np.int64)},
+    "where int64 is due": {"select": lambda self, members, k, rng: np.arange(float(k))},
+    "gave an array of shape": {"select": lambda self, members, k, rng: np.arange(k)},
+    "says it is nested": {
+        "select": lambda self, members, k, rng: np.arange(min(k, len(members)))[::-1],
+        "nested": True,
+    },
+    "did not repeat its choice|remembers a cluster": {
+        "select": lambda self, members, k, rng: np.roll(
+            np.arange(len(members)), id(members) // 16 % 97
+        )[:k]
+    },
+    "reads difficulties and does not say so": {
+        "select": lambda self, members, k, rng: np.argsort(
+            np.zeros(len(members)) if members.difficulties is None else members.difficulties,
+            kind="stable",
+        )[:k],
+        "nested": True,
+    },
+    "shifted and scaled": {
+        "select": lambda self, members, k, rng: np.argsort(
+            np.abs(members.features).sum(axis=1), kind="stable"
+        )[:k]
+    },
+}
+
+
+@pytest.mark.parametrize("sentence", SELECTORS)
+def test_a_broken_selector_is_found(sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_selector(broken(FarthestPoint, **SELECTORS[sentence]))
+
+
+@dataclass
+class Lengths(Embedder):
+    """A lawful embedder: a text's length and its first letter, on the circle."""
+
+    model: str = "lengths"
+    company: ClassVar[bool] = False
+
+    @property
+    def identity(self):
+        return f"{self.model}@1"
+
+    def encode(self, texts):
+        angles = [len(text) + ord(text[0]) if text else 0.0 for text in texts]
+        if self.company:
+            angles = [angle + len(texts) for angle in angles]
+        return np.array([[np.cos(a), np.sin(a)] for a in angles], np.float32).reshape(-1, 2)
+
+
+def test_a_lawful_embedder_passes():
+    check_embedder(Lengths)
+    check_embedder(Lengths, model="other")
+
+
+@pytest.mark.parametrize(
+    ("methods", "sentence"),
+    [
+        ({"company": True}, "other bits when texts are encoded alone"),
+        ({"identity": property(lambda self: f"{id(self)}")}, "same text for two instances"),
+        ({"identity": ""}, "identity of Broken must not be empty"),
+        ({"encode": lambda self, texts: np.ones((len(texts), 2), np.float32)}, "norm 1.4142, not"),
+        ({"encode": lambda self, texts: np.ones((len(texts), 1))}, "gave float64"),
+    ],
+)
+def test_a_broken_embedder_is_found(methods, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_embedder(broken(Lengths, **methods))
+
+
+@pytest.mark.parametrize(
+    ("keep", "sentence"),
+    [
+        (lambda self, outcome: False, "would refill for ever"),
+        (lambda self, outcome: outcome.accuracies.any(), "must answer True or False"),
+        (lambda self, outcome: bool(outcome.accuracies[0]), "minds the order of the rollouts"),
+    ],
+)
+def test_a_broken_group_filter_is_found(keep, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_group_filter(broken(GroupFilter, keep=keep))
+
+
+def test_a_filter_may_be_given_options():
+    check_group_filter(Band, lo=0.0, hi=0.5)
+
+
+def test_a_broken_intrinsic_reward_is_found():
+    def forgets(self, groups):
+        pass
+
+    with pytest.raises(AssertionError, match="gives all rollouts the same"):
+        check_intrinsic_reward(broken(MemoryR, remember=forgets))
+    with pytest.raises(AssertionError, match="lacks the metrics"):
+        check_intrinsic_reward(broken(MemoryR, metrics=lambda self: {}))

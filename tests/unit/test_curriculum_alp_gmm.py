@@ -1,0 +1,224 @@
+"""ALP-GMM: progress worked by hand, a naive oracle of it, and where the mixture leads."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparft_plugin.curriculum import Prompt
+from sparft_plugin.curriculum.alp_gmm import LEVELS, AlpGmmCurriculum
+from sparft_plugin.curriculum.alp_model import fit, progress_by_level
+from sparft_plugin.errors import SparftError
+
+from .arm_data import group, pool, shares, tell
+
+
+def graded(*difficulties):
+    """One prompt of each difficulty."""
+    return [Prompt(f"p{i:04}", 0, difficulty) for i, difficulty in enumerate(difficulties)]
+
+
+def observe(curriculum, rates):
+    """One observation: a group of ten rollouts for each prompt position, solved as often as said.
+
+    Every prompt of the pool is picked; the picks that are not named expire.
+    """
+    picks = curriculum.select(len(curriculum.pool))
+    at = {pick.prompt.id: pick for pick in picks}
+    named = {f"p{i:04}": rate for i, rate in rates.items()}
+    curriculum.observe(
+        [
+            group(at[name], [1] * round(10 * rate) + [0] * (10 - round(10 * rate)))
+            for name, rate in named.items()
+        ]
+    )
+    curriculum.expire(list(curriculum.outstanding))
+
+
+def by_level(points):
+    """Points in the order of their levels; they come in the order of the picks."""
+    return sorted(map(tuple, points.tolist()))
+
+
+def probabilities(curriculum):
+    scores = np.exp(curriculum.score_arms())
+    return scores * (curriculum.passes.sizes > 0)
+
+
+def test_three_steps_of_progress_worked_by_hand():
+    curriculum = AlpGmmCurriculum().start(graded(0.1, 0.2, 0.5, 0.9))
+
+    # Step 1: nothing to compare with.
+    observe(curriculum, {0: 0.8, 3: 0.1})
+    assert len(curriculum.points) == 0
+
+    # Step 2: 0.2 is nearest to 0.1, 0.5 too (0.4 each way to 0.1 and 0.9: the lower). Both are
+    # compared with what was known before the step, not with each other.
+    observe(curriculum, {1: 0.6, 2: 0.5})
+    assert by_level(curriculum.points) == [(200, pytest.approx(0.2)), (500, pytest.approx(0.3))]
+
+    # Step 3: 0.9 was seen at 0.1, 0.5 at 0.5.
+    observe(curriculum, {3: 0.4, 2: 0.5})
+    assert by_level(curriculum.points[2:]) == [(500, 0), (900, pytest.approx(0.3))]
+    assert curriculum.last[[100, 200, 500, 900]] == pytest.approx([0.8, 0.6, 0.5, 0.4])
+    assert curriculum.metrics()["points"] == 4
+
+
+@given(
+    steps=st.lists(
+        st.dictionaries(st.integers(0, 7), st.integers(0, 10), min_size=1, max_size=5), max_size=6
+    ),
+    values=st.lists(st.integers(0, 20), min_size=8, max_size=8),
+)
+@settings(deadline=None, max_examples=40)
+def test_progress_equals_a_naive_implementation(steps, values):
+    curriculum = AlpGmmCurriculum().start(graded(*[value / 20 for value in values]))
+    history, expected = {}, []
+    for step in steps:
+        observe(curriculum, {i: solved / 10 for i, solved in step.items()})
+        now = {}
+        for i, solved in step.items():
+            if history:
+                near = min(history, key=lambda other: (abs(other - values[i]), other))
+                expected.append((values[i] * 50, abs(solved / 10 - history[near])))
+            now.setdefault(values[i], []).append(solved / 10)
+        history |= {value: sum(rates) / len(rates) for value, rates in now.items()}
+    got = sorted((level, round(progress, 9)) for level, progress in curriculum.points.tolist())
+    assert got == sorted((level, round(progress, 9)) for level, progress in expected)
+
+
+def test_before_the_first_fit_prompts_are_drawn_uniformly():
+    curriculum = AlpGmmCurriculum().start(graded(0.1, 0.1, 0.1, 0.9))
+    expected = np.zeros(901)
+    expected[[100, 900]] = 0.75, 0.25
+    assert probabilities(curriculum) == pytest.approx(expected)
+
+
+def learn_the_middle(curriculum, steps=6):
+    """The pass rate between 0.4 and 0.6 swings, elsewhere it stands still."""
+    difficulties = curriculum.pool.difficulties
+    middle = (difficulties > 0.4) & (difficulties < 0.6)
+    for step in range(steps):
+        rates = np.where(middle, step % 2, np.where(difficulties < 0.5, 1.0, 0.0))
+        observe(curriculum, dict(enumerate(rates)))
+
+
+def test_the_mixture_leads_to_where_the_pass_rate_changes():
+    curriculum = AlpGmmCurriculum(refit_every=100).start(graded(*np.arange(100) / 100))
+    learn_the_middle(curriculum)
+    chances = probabilities(curriculum)
+    assert chances.sum() == pytest.approx(1)
+    # 0.2 uniformly over 100 prompts, of which 19 are in the middle; nearly all the rest there.
+    assert chances[401:600].sum() > 0.7
+    assert chances[:400].sum() + chances[600:].sum() > 0.15
+    assert curriculum.metrics()["mixture_difficulty"] == pytest.approx(0.5, abs=0.05)
+    picks = [pick for _ in range(50) for pick in curriculum.select(5)]
+    inside = sum(0.4 < pick.prompt.difficulty < 0.6 for pick in picks)
+    assert inside / len(picks) > 0.6
+
+
+def test_the_mixture_is_drawn_by_mean_progress_and_density():
+    # Two far groups of points: at 0.2 with progress 0.1, at 0.8 with progress 0.3. Each Gaussian is
+    # as narrow as can be, so the shares of 0.2 and 0.8 are 0.1 and 0.3.
+    difficulties = np.repeat([0.2, 0.8], 50)
+    progress = np.repeat([0.1, 0.3], 50)
+    levels = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
+    share = progress_by_level(difficulties, progress, levels, 10, "bic", seed=0)
+    assert share == pytest.approx([0, 0.1, 0, 0.3, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic"])
+def test_the_criterion_finds_the_number_of_gaussians(criterion):
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.1, 0.1], [0.5, 0.6], [0.9, 0.2]])
+    points = np.concatenate([c + 0.02 * rng.standard_normal((80, 2)) for c in centres])
+    model = fit(points, 10, criterion, seed=0)
+    assert model.n_components == 3
+    assert np.sort(model.means_[:, 0]) == pytest.approx([0.1, 0.5, 0.9], abs=0.02)
+
+
+def test_no_progress_at_all_is_drawn_uniformly():
+    curriculum = AlpGmmCurriculum(refit_every=20).start(graded(*np.arange(20) / 20))
+    for _ in range(4):
+        observe(curriculum, dict.fromkeys(range(20), 0.5))
+    assert len(curriculum.points) == 0
+    sizes = curriculum.passes.sizes
+    assert probabilities(curriculum) == pytest.approx(sizes / sizes.sum())
+
+
+def test_one_difficulty_for_all_is_no_obstacle():
+    curriculum = AlpGmmCurriculum(refit_every=5).start(graded(*[0.3] * 6))
+    for rate in (0, 1, 0, 1):
+        observe(curriculum, dict.fromkeys(range(6), rate))
+    assert len(curriculum.select(20)) == 20
+
+
+def test_without_a_difficulty_for_every_prompt_arms_are_drawn_by_their_mean_progress():
+    curriculum = AlpGmmCurriculum(refit_every=4, random_ratio=0.1).start(pool(4, 4, 8))
+    tell(curriculum, (0, [1, 0]), (1, [0, 0]), (2, [1, 1]))
+    # |1 - 1/2| = 0.5, |1/4 - 0| and 0.25 - 0 again: 0.25, and 0 for arm 2: shares 2/3, 1/3, 0.
+    tell(curriculum, (0, [1, 1]), (1, [1, 0, 0, 0]), (1, [1, 0, 0, 0]), (2, [1, 1]))
+    expected = 0.1 * np.array([1, 1, 2]) / 4 + 0.9 * np.array([2, 1, 0]) / 3
+    assert probabilities(curriculum) == pytest.approx(expected)
+    assert shares(curriculum) == pytest.approx(expected, abs=0.015)
+    assert curriculum.metrics()["arm_0/mixture_share"] == pytest.approx(2 / 3)
+
+
+def test_a_state_restores_the_fit_exactly():
+    def make():
+        return AlpGmmCurriculum(refit_every=100).start(graded(*np.arange(100) / 100))
+
+    straight, resumed = make(), make()
+    learn_the_middle(straight, 3)
+    resumed.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
+    for curriculum in (straight, resumed):
+        learn_the_middle(curriculum, 3)
+    assert straight.share.any()
+    assert resumed.state_dict() == straight.state_dict()
+    assert resumed.select(50) == straight.select(50)
+
+
+def test_prompts_whose_difficulties_changed_start_new_passes():
+    old = AlpGmmCurriculum().start(graded(0.1, 0.2, 0.3, 0.4))
+    observe(old, {0: 0.5, 1: 0.5})
+    old.select(2)
+    new = AlpGmmCurriculum().start(graded(0.4, 0.1, 0.3, 0.1))
+    new.load_state_dict(old.state_dict())
+    assert len({pick.prompt.id for pick in new.select(4)}) == 4
+    assert new.last[100] == 0.5
+
+
+def test_a_state_of_difficulties_says_nothing_of_arms():
+    old = AlpGmmCurriculum().start(graded(0.1, 0.2, 0.3, 0.4))
+    observe(old, {0: 0.5, 1: 0.5})
+    new = AlpGmmCurriculum().start(
+        [prompt._replace(difficulty=None) for prompt in graded(*[0] * 4)]
+    )
+    new.load_state_dict(old.state_dict())
+    assert np.isnan(new.last).tolist() == [True]
+    assert len(new.select(4)) == 4
+
+
+def test_difficulties_are_rounded_to_a_thousandth():
+    curriculum = AlpGmmCurriculum().start(graded(0, 0.12345, 0.1231, 1))
+    assert curriculum.levels.tolist() == [0, 123, 123, LEVELS - 1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("random_ratio", 0),
+        ("random_ratio", 1.5),
+        ("refit_every", 1),
+        ("refit_every", 2.5),
+        ("max_components", 0),
+        ("criterion", "AIC"),
+    ],
+)
+def test_a_refused_option_is_named_as_the_user_writes_it(option, value):
+    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}="):
+        AlpGmmCurriculum(**{option: value})

@@ -1,0 +1,294 @@
+"""Learnability against worked numbers, a naive re-implementation and its closed forms."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import beta
+
+from sparft_plugin.curriculum import Outcome, Prompt
+from sparft_plugin.curriculum.learnability import LearnabilityCurriculum
+from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
+from sparft_plugin.errors import SparftError
+
+
+def pool(*sizes):
+    """Prompts of arms 0, 1, ...; an arm of size 0 is a gap in the numbers."""
+    return [Prompt(f"{arm}-{i}", arm) for arm, size in enumerate(sizes) for i in range(size)]
+
+
+def started(*sizes, seed=0, **options):
+    return LearnabilityCurriculum(**options).start(pool(*sizes), seed)
+
+
+def outcome(pick, right, n=8):
+    accuracies = np.array([1.0] * right + [0.0] * (n - right))
+    return Outcome(pick, accuracies, accuracies - accuracies.mean())
+
+
+def teach(curriculum, **groups):
+    """Observe, in one call, a group (right, n) of each prompt named, such as a0_1=(3, 4)."""
+    names = {name[1:].replace("_", "-"): group for name, group in groups.items()}
+    found = {}
+    while set(found) != set(names):
+        found |= {pick.prompt.id: pick for pick in curriculum.select(1) if pick.prompt.id in names}
+    curriculum.observe([outcome(pick, *names[name]) for name, pick in found.items()])
+
+
+def test_three_steps_worked_by_hand():
+    curriculum = started(2, 1, discount=0.5, prior_strength=3.0)
+    # s = 3 gives rho = 1 / (1 + s) = 1/4, so a group of 4 weighs 1 / (1 + 3/4) = 4/7 for its arm.
+
+    # Step 1: prompt 0-0 has 3 of 4 right, prompt 1-0 none of 4.
+    # R_0 = 3 * 4/7 = 12/7, W_0 = 1 * 4/7; W_1 = 16/7.
+    teach(curriculum, a0_0=(3, 4), a1_0=(0, 4))
+    assert curriculum.arm_right == pytest.approx([12 / 7, 0])
+    assert curriculum.arm_wrong == pytest.approx([4 / 7, 16 / 7])
+    assert curriculum.right.tolist() == [3, 0, 0]
+    assert curriculum.wrong.tolist() == [1, 0, 4]
+    # m_0 = (1 + 12/7) / (2 + 16/7) = 19/30, m_1 = 1 / (2 + 16/7) = 7/30.
+    assert curriculum.arm_mean == pytest.approx([19 / 30, 7 / 30])
+
+    # Step 2: prompt 0-1 has 1 of 2 right; a group of 2 weighs 1 / (1 + 1/4) = 4/5.
+    # R_0 = 6/7 + 4/5, W_0 = 2/7 + 4/5, W_1 = 8/7.
+    teach(curriculum, a0_1=(1, 2))
+    assert curriculum.arm_right == pytest.approx([6 / 7 + 4 / 5, 0])
+    assert curriculum.arm_wrong == pytest.approx([2 / 7 + 4 / 5, 8 / 7])
+    # What the others have counts half by now: given an arm mean of 1/2, prompt 0-0 has
+    # Beta(3/2 + 3/2, 3/2 + 1/2), and prompt 1-0 Beta(3/2, 3/2 + 2).
+    right, wrong = curriculum._posterior(np.array([0, 2]), np.array([0.5, 0.5]))
+    assert right == pytest.approx([3, 1.5])
+    assert wrong == pytest.approx([2, 3.5])
+
+    # Step 3: prompt 0-0 again, 4 of 4: r = 3/4 + 4, w = 1/4, as its counts are two steps old.
+    teach(curriculum, a0_0=(4, 4))
+    assert curriculum.right.tolist() == [4.75, 1, 0]
+    assert curriculum.wrong.tolist() == [0.25, 1, 4]
+    assert curriculum.arm_right == pytest.approx([3 / 7 + 2 / 5 + 16 / 7, 0])
+    assert curriculum.arm_wrong == pytest.approx([1 / 7 + 2 / 5, 4 / 7])
+
+
+class NaiveLearnability:
+    """Counts in dictionaries, faded one by one at every observation."""
+
+    def __init__(self, arm_of, discount):
+        self.arm_of, self.discount = arm_of, discount
+        self.prompts = {name: [0.0, 0.0] for name in arm_of}
+        self.arms = {arm: [0.0, 0.0] for arm in arm_of.values()}
+        self.within = self.whole = 0.0
+
+    def rho(self):
+        # The prior: 8 groups of an arm of mean 1/2, correlation 0.2.
+        share = 1 - (self.within + 8 * 0.25 * 0.8) / (self.whole + 8 * 0.25)
+        return min(0.98, max(0.02, share))
+
+    def observe(self, groups):
+        rho = self.rho()
+        for counts in [*self.prompts.values(), *self.arms.values()]:
+            counts[0] *= self.discount
+            counts[1] *= self.discount
+        self.within *= self.discount
+        self.whole *= self.discount
+        for name, right, n in groups:
+            for counts, weight in (
+                (self.prompts[name], 1),
+                (self.arms[self.arm_of[name]], 1 / (1 + (n - 1) * rho)),
+            ):
+                counts[0] += weight * right
+                counts[1] += weight * (n - right)
+        for name, right, n in groups:
+            if n > 1:
+                a, b = self.arms[self.arm_of[name]]
+                mean = (1 + a) / (2 + a + b)
+                self.within += right * (n - right) / (n * (n - 1))
+                self.whole += mean * (1 - mean)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+    discount=st.sampled_from([0.3, 0.9, 1.0]),
+    seed=st.integers(0, 1000),
+    batches=st.lists(st.integers(1, 8), min_size=1, max_size=8),
+)
+@settings(deadline=None, max_examples=60)
+def test_counts_equal_a_naive_implementation(sizes, discount, seed, batches):
+    curriculum = started(*sizes, seed=seed, discount=discount)
+    naive = NaiveLearnability({p.id: p.arm for p in pool(*sizes)}, discount)
+    rng = np.random.default_rng(seed)
+    for n in batches:
+        picks = curriculum.select(n)
+        rollouts = [int(rng.integers(1, 6)) for _ in picks]
+        right = [int(rng.integers(0, size + 1)) for size in rollouts]
+        curriculum.observe([outcome(*group) for group in zip(picks, right, rollouts, strict=True)])
+        ids = [pick.prompt.id for pick in picks]
+        naive.observe(list(zip(ids, right, rollouts, strict=True)))
+    assert curriculum.rho == pytest.approx(naive.rho())
+    assert curriculum.arm_right == pytest.approx([naive.arms[a][0] for a in range(len(sizes))])
+    assert curriculum.arm_wrong == pytest.approx([naive.arms[a][1] for a in range(len(sizes))])
+    ids = [identity.decode() for identity in curriculum.pool.ids.tolist()]
+    faded = discount ** (curriculum.when.max() - curriculum.when)
+    expected = np.array([naive.prompts[name] for name in ids])
+    assert faded * curriculum.right == pytest.approx(expected[:, 0], rel=1e-5)
+    assert faded * curriculum.wrong == pytest.approx(expected[:, 1], rel=1e-5)
+
+
+def test_the_utility_is_the_chance_of_a_mixed_group():
+    rng = np.random.default_rng(0)
+    for p, size in [(0.5, 2), (0.1, 8), (0.97, 16)]:
+        right = rng.binomial(size, p, 200_000)
+        counted = ((right > 0) & (right < size)).mean()
+        assert mixed(np.array([p]), size)[0] == pytest.approx(counted, abs=0.005)
+    assert mixed(np.array([0.0, 1.0]), 8).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "size"), [(1, 1, 2), (0.5, 0.2, 8), (3, 40, 16), (60, 1.5, 4), (1, 1, 64)]
+)
+def test_the_expected_utility_is_its_integral_over_the_posterior(a, b, size):
+    posterior = beta(a, b)
+    integral, _ = quad(lambda p: posterior.pdf(p) * mixed(p, size), 0, 1, limit=200)
+    found = expected_mixed(np.array([a]), np.array([b]), size)
+    assert found == pytest.approx([integral], abs=1e-6)
+
+
+@pytest.mark.parametrize("rho", [0.1, 0.3, 0.8])
+def test_the_spread_between_prompts_is_recovered_from_groups(rho):
+    rng = np.random.default_rng(1)
+    strength = 1 / rho - 1
+    p = rng.beta(0.3 * strength, 0.7 * strength, 40_000)
+    right = rng.binomial(8, p).astype(float)
+    within = within_spread(right, 8 - right).sum()
+    assert correlation(within, len(p) * 0.3 * 0.7) == pytest.approx(rho, abs=0.02)
+
+
+def test_groups_of_one_say_nothing_of_the_spread():
+    assert within_spread(np.array([1.0, 0.0]), np.array([0.0, 1.0])).tolist() == [0, 0]
+    curriculum = started(2)
+    before = curriculum.rho
+    teach(curriculum, a0_0=(1, 1))
+    assert curriculum.rho == before
+
+
+def live(curriculum, rates, steps, n=8):
+    """Picks of each arm over some steps, arms passing at fixed rates."""
+    rng, picked = np.random.default_rng(9), Counter()
+    for _ in range(steps):
+        picks = curriculum.select(n)
+        picked.update(pick.prompt.arm for pick in picks)
+        curriculum.observe(
+            [outcome(pick, int(rng.binomial(8, rates[pick.prompt.arm]))) for pick in picks]
+        )
+    return picked
+
+
+def test_arms_that_teach_nothing_get_their_floor_and_little_more():
+    curriculum = started(6, 6, 6, 6)
+    live(curriculum, [0, 1, 0.5, 0.3], 40)
+    picked = live(curriculum, [0, 1, 0.5, 0.3], 100)
+    for arm in (0, 1):
+        assert 0.1 / 4 * 0.5 < picked[arm] / 800 < 0.15
+    metrics = curriculum.metrics()
+    assert metrics["arm_2/posterior_mean"] == pytest.approx(0.5, abs=0.1)
+    assert metrics["arm_2/expected_utility"] > 0.9 > 0.5 > metrics["arm_0/expected_utility"]
+    assert metrics["retired"] > 6
+    assert metrics["retests"] > 10
+
+
+def test_without_a_floor_and_without_fading_dead_arms_are_left():
+    curriculum = started(20, 20, 20, floor=0.0, discount=1.0)
+    live(curriculum, [0, 1, 0.5], 100)
+    picked = live(curriculum, [0, 1, 0.5], 50)
+    assert picked[0] + picked[1] < 10
+
+
+def test_a_floor_of_one_draws_arms_evenly_whatever_they_teach():
+    curriculum = started(40, 4, 400, floor=1.0)
+    picked = Counter(pick.prompt.arm for _ in range(1500) for pick in curriculum.select(1))
+    assert all(picked[arm] / 1500 == pytest.approx(1 / 3, abs=0.05) for arm in range(3))
+
+
+def test_an_arm_that_becomes_learnable_is_found_again():
+    curriculum = started(6, 6)
+    live(curriculum, [0, 0.9], 80)
+    picked = live(curriculum, [0.5, 1], 60)
+    assert picked[0] > picked[1]
+
+
+def test_prompts_of_one_arm_are_told_apart():
+    curriculum = started(12)
+    teachable = {f"0-{i}" for i in range(4)}
+    rng, late = np.random.default_rng(0), []
+    for step in range(60):
+        picks = curriculum.select(4)
+        late += [pick.prompt.id for pick in picks] if step >= 30 else []
+        curriculum.observe(
+            [
+                outcome(p, int(rng.binomial(8, 0.5)) if p.prompt.id in teachable else 8)
+                for p in picks
+            ]
+        )
+    assert sum(name in teachable for name in late) / len(late) > 0.6
+
+
+def test_the_group_size_is_the_median_of_the_last_groups_unless_it_is_given():
+    curriculum, given = started(3), started(3, group_size=4)
+    assert (curriculum.group, given.group) == (8, 4)
+    for one in (curriculum, given):
+        teach(one, a0_0=(1, 5), a0_1=(2, 16), a0_2=(1, 16))
+    assert (curriculum.group, given.group) == (16, 4)
+    teach(curriculum, a0_0=(1, 1))
+    assert curriculum.group == 2
+
+
+def test_a_prompt_is_retired_and_comes_back():
+    curriculum = started(4, discount=0.9, prior_strength=1.0)
+    for _ in range(3):
+        teach(curriculum, **{f"a0_{i}": (8, 8) for i in range(4)})
+    assert curriculum.metrics()["retired"] == 4
+    curriculum.select(2)
+    assert curriculum.metrics()["retests"] > 0
+    teach(curriculum, a0_2=(4, 8))
+    assert curriculum.retired.tolist() == [True, True, False, True]
+
+
+def test_counts_that_outlive_a_clock_that_ran_back_do_not_grow():
+    # Prompts that moved to other arms: counts by prompt are kept, and fade from the latest of them.
+    old = started(3, 3)
+    teach(old, a0_0=(4, 8), a1_2=(8, 8))
+    moved = [prompt._replace(arm=1 - prompt.arm) for prompt in pool(3, 3)]
+    fresh = LearnabilityCurriculum().start(moved)
+    fresh.load_state_dict(old.state_dict())
+    right, wrong = fresh._posterior(np.arange(6), np.full(2, 0.5))
+    assert (right + wrong).max() == pytest.approx(1 / fresh.rho - 1 + 8)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("group_size", 1),
+        ("group_size", 2.5),
+        ("group_size", True),
+        ("discount", 0),
+        ("discount", 1.01),
+        ("floor", -0.1),
+        ("floor", float("nan")),
+        ("prior_strength", 0),
+        ("prior_strength", "strong"),
+        ("candidates", 0),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_as_the_user_writes_it(option, value):
+    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
+        LearnabilityCurriculum(**{option: value})
+
+
+def test_a_few_candidates_of_a_large_pool_still_find_what_teaches():
+    curriculum = started(300, 300, 300, candidates=8)
+    live(curriculum, [0, 1, 0.5], 60)
+    picked = live(curriculum, [0, 1, 0.5], 40)
+    assert picked[2] / 320 > 0.7
