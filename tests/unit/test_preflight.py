@@ -213,9 +213,9 @@ BUFFER = "trainer.v1.sampler.custom_sampler"
         ),
         ({"trainer.use_v1": False}, "trainer.use_v1=False", "remove it to use verl's default"),
         (
-            {"trainer.v1.trainer_mode": "separate_async"},
-            "trainer.v1.trainer_mode=separate_async",
-            "use sync.",
+            {"trainer.v1.trainer_mode": "mine"},
+            "trainer.v1.trainer_mode=mine",
+            "use sync or colocate_async or separate_async.",
         ),
     ],
 )
@@ -223,6 +223,11 @@ def test_what_would_not_work_is_refused_with_its_key_and_the_mend(recipe, settin
     text = refusal(recipe(settings=settings))
     assert text.startswith(key)
     assert mend in text
+
+
+@pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
+def test_each_of_verls_own_trainer_modes_is_let_through(recipe, mode):
+    preflight.check(recipe(settings={"trainer.v1.trainer_mode": mode}))
 
 
 def test_a_recipe_without_a_curriculum_may_shuffle(recipe):

@@ -6,26 +6,16 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from sparft_plugin.curriculum import Prompt
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
-from tests.verl.conftest import Workspace
+from tests.verl.conftest import EVERY_PLUGIN, REDUCTION, Uninterrupted, Workspace, decisions
 from tests.verl.harness import VerlRun
 
 BATCH, ROLLOUTS = 4, 4
-REDUCTION = {"difficulty_key": "extra_info.difficulty", "clusters": 4, "per_cluster": 3}
-PLUGINS = (
-    "+sparft=sparft_memory",
-    *(f"sparft.reduction.{option}={value}" for option, value in REDUCTION.items()),
-    "+sparft.memory.warmup_steps=1",
-    # The likeliest token always: what a prompt is answered depends on the weights alone.
-    "actor_rollout_ref.rollout.top_k=1",
-    "trainer.save_freq=3",
-    "trainer.test_freq=3",
-)
+PLUGINS = (*EVERY_PLUGIN, "trainer.save_freq=3")
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +30,6 @@ def resumed(workspace: Workspace, first: VerlRun) -> VerlRun:
     run = workspace.train(5, *PLUGINS)
     assert run.returncode == 0, run.output[-4000:]
     return run
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(workspace: Workspace) -> VerlRun:
-    run = workspace.train(5, *PLUGINS, f"trainer.default_local_dir={workspace.folder}/one_go")
-    assert run.returncode == 0, run.output[-4000:]
-    return run
-
-
-def checkpoint(workspace: Workspace, step: int, folder: str = "checkpoints") -> dict:
-    data = torch.load(workspace.folder / f"{folder}/global_step_{step}/data.pt", weights_only=False)
-    return find(data, "curriculum")
-
-
-def find(node: object, key: str) -> dict:
-    """Find the sparft state inside torchdata's nested one."""
-    if isinstance(node, dict):
-        if key in node and "memory" in node:
-            return node
-        for value in node.values():
-            if found := find(value, key):
-                return found
-    return {}
 
 
 def test_every_step_reports_picks_rewards_memory_and_time(first: VerlRun) -> None:
@@ -111,7 +78,7 @@ def test_validation_rollouts_are_not_remembered(first: VerlRun) -> None:
 def test_the_checkpoint_holds_curriculum_and_memory_as_data(
     workspace: Workspace, first: VerlRun
 ) -> None:
-    state = checkpoint(workspace, 3)
+    state = workspace.checkpoint(3)
     curriculum = json.loads(state["curriculum"])
     assert curriculum["next_pick_id"] == 3 * BATCH
     assert curriculum["outstanding"] == []
@@ -142,7 +109,7 @@ def test_the_resumed_picks_are_those_the_saved_state_would_make(
     workspace: Workspace, first: VerlRun, resumed: VerlRun
 ) -> None:
     """Replay the saved state by hand: the first resumed batch must hold the same arms."""
-    state = json.loads(checkpoint(workspace, 3)["curriculum"])
+    state = json.loads(workspace.checkpoint(3)["curriculum"])
     table = PromptTable.from_parquet(
         workspace.folder / "train.parquet", difficulty_key="extra_info.difficulty"
     )
@@ -160,14 +127,11 @@ def test_the_resumed_picks_are_those_the_saved_state_would_make(
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    workspace: Workspace, first: VerlRun, resumed: VerlRun, uninterrupted: VerlRun
+    workspace: Workspace, first: VerlRun, resumed: VerlRun, uninterrupted: Uninterrupted
 ) -> None:
     in_two = [*first.metrics, *resumed.metrics]
-    for step, (row, whole) in enumerate(zip(in_two, uninterrupted.metrics, strict=True), start=1):
+    for step, (row, whole) in enumerate(
+        zip(in_two, uninterrupted.run.metrics, strict=True), start=1
+    ):
         assert decisions(row) == decisions(whole), f"step {step}"
-    assert checkpoint(workspace, 5) == checkpoint(workspace, 5, "one_go")
-
-
-def decisions(row: dict) -> dict:
-    """Everything the plugin decided and was told; times differ, the rest must not."""
-    return {k: v for k, v in row.items() if k.startswith("sparft/") and "/ms/" not in k}
+    assert workspace.checkpoint(5) == uninterrupted.workspace.checkpoint(5)

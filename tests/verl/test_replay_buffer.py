@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
+from verl.trainer.ppo.v1.replay_buffer import ReplayBufferAsync
 
-from sparft_plugin.hosts.verl import replay_buffer
+from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum import Pick, Prompt, PromptPool
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl import replay_buffer, training
 from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.replay_buffer import FeedbackReplayBuffer
+from sparft_plugin.hosts.verl.replay_buffer import (
+    FeedbackReplayBuffer,
+    FeedbackReplayBufferAsync,
+)
+from sparft_plugin.hosts.verl.training import TrainingRun
 
 ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5, 0.5]}
 
 
 def finished(uid: str) -> FinishedGroup:
-    accuracies = np.array(ACCURACIES[uid], dtype=np.float64)
+    accuracies = np.array(ACCURACIES.get(uid, [0, 1]), dtype=np.float64)
     tag = {"id": uid, "arm": 0, "difficulty": None, "pick": None}
     sessions = ((f"{uid}_0_0",), (f"{uid}_1_0",))
     return FinishedGroup(tag, sessions, accuracies, accuracies, None, 0.0, 0)
@@ -37,7 +46,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def buffer(group_filter: Any = None, filter_groups: Any = None) -> FeedbackReplayBuffer:
+def buffer(
+    group_filter: Any = None,
+    filter_groups: Any = None,
+    mode: str = "sync",
+    threshold: int | None = None,
+) -> FeedbackReplayBuffer:
     made = FeedbackReplayBuffer(
         sampler_kwargs={
             "filter_groups": filter_groups,
@@ -45,9 +59,9 @@ def buffer(group_filter: Any = None, filter_groups: Any = None) -> FeedbackRepla
             "train_batch_size": 2,
             "gen_batch_size": None,
         },
-        trainer_mode="sync",
+        trainer_mode=mode,
         trainer_config={},
-        max_off_policy_threshold=None,
+        max_off_policy_threshold=threshold,
         max_off_policy_strategy="drop",
         refill_fn=lambda n: None,
     )
@@ -124,3 +138,177 @@ def test_a_filter_that_rejects_for_ever_says_so(
         "sparft: the group filter has rejected 21 groups in this step, which goes on until 2 are "
         "kept."
     ]
+
+
+# The asynchronous modes
+
+
+class Queue:
+    """What verl's buffer asks of the TransferQueue, over plain dictionaries."""
+
+    def __init__(self, statuses: dict[str, tuple[str, int]]) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        for uid, (status, step) in statuses.items():
+            self.items[uid] = {"is_prompt": True, "status": status, "global_steps": step}
+            if status in ("finished", "failure"):
+                self.items |= {f"{uid}_{i}_0": {"status": "success"} for i in (0, 1)}
+
+    def kv_list(self) -> dict[str, dict[str, Any]]:
+        return {"train": dict(self.items)}
+
+    def kv_clear(self, partition_id: str, keys: list[str]) -> None:
+        for key in keys:
+            self.items.pop(key, None)
+
+
+class Run:
+    """A training run that reads groups and notes what a step tells it."""
+
+    memory = None
+
+    def read(self, partition: str, tags: Any) -> list[FinishedGroup]:
+        return replay_buffer.read_groups(partition, tags)
+
+    def finish(self, partition: str, tags: Any, cleared: Any, in_flight: Any) -> dict[str, float]:
+        self.trained = {key.split("_")[0] for key in tags}
+        self.cleared = {group.uid for group in cleared}
+        self.in_flight = in_flight
+        return {}
+
+
+def test_verl_gets_its_asynchronous_sampling_in_its_asynchronous_modes() -> None:
+    assert type(buffer()) is FeedbackReplayBuffer
+    for mode in ("colocate_async", "separate_async"):
+        made = buffer(mode=mode)
+        assert type(made) is FeedbackReplayBufferAsync
+        assert isinstance(made, ReplayBufferAsync)
+        # What verl's trainer calls to lend its devices to the rollout.
+        assert made.wait_for_sampleable.__func__ is ReplayBufferAsync.wait_for_sampleable
+
+
+def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue(
+        {
+            "mixed": ("finished", 9),
+            "right": ("finished", 9),
+            "partly": ("finished", 1),
+            "failed": ("failure", 9),
+            "later": ("finished", 10),
+            "running": ("running", 9),
+            "pending": ("pending", 10),
+        }
+    )
+    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
+    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    refilled: list[int] = []
+    run = Run()
+    made = buffer({"name": "band", "lo": 0.4, "hi": 0.6}, mode="colocate_async", threshold=8)
+    made.refill_fn = refilled.append
+    _, metrics = made.sample(10, "train", 1)
+    assert run.trained == {"mixed"}
+    assert run.cleared == {"right", "partly"}
+    assert run.in_flight == {"later", "running", "pending"}
+    assert refilled == [3]
+    assert metrics["sparft/feedback/evicted"] == 2
+    assert metrics["sparft/feedback/failed"] == 1
+    # The counts are of one step.
+    _, metrics = made.sample(10, "train", 1)
+    assert run.trained == {"later"}
+    assert metrics["sparft/feedback/evicted"] == metrics["sparft/feedback/failed"] == 0
+
+
+def test_the_synchronous_mode_waits_for_nothing(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue({"mixed": ("finished", 1)})
+    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
+    run = Run()
+    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    _, metrics = buffer().sample(1, "train", 1)
+    assert run.in_flight is None
+    assert metrics == {}
+
+
+# Picks
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> TrainingRun:
+    """A run of a curriculum over six prompts; groups in flight carry the pick in their uid."""
+
+    def read_picks(partition: str, uids: Iterable[str]) -> set[int]:
+        return {int(uid) for uid in uids}
+
+    monkeypatch.setattr(training, "read_picks", read_picks)
+    options = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}})
+    return TrainingRun(options, PromptPool.of([Prompt(f"p{i}") for i in range(6)]), str)
+
+
+def groups_of(picks: list[Pick]) -> list[FinishedGroup]:
+    return [
+        FinishedGroup(
+            {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id},
+            ((f"{pick.pick_id}_0_0",), (f"{pick.pick_id}_1_0",)),
+            np.array([0.0, 1.0]),
+            np.array([0.0, 1.0]),
+            None,
+            0.0,
+            0,
+        )
+        for pick in picks
+    ]
+
+
+def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order(
+    run: TrainingRun,
+) -> None:
+    first, second = run.select(3), run.select(3)
+    curriculum = run.curriculum
+    assert curriculum is not None
+    assert run._observe("train", groups_of(second[1:]), {"0", "1", "2", "3"}) == 0
+    assert set(curriculum.outstanding) == {0, 1, 2, 3}
+    assert run._observe("train", groups_of([first[2], second[0]]), {"0", "1"}) == 0
+    assert set(curriculum.outstanding) == {0, 1}
+    assert (curriculum.observed, curriculum.expired) == (4, 0)
+
+
+def test_a_pick_whose_group_verl_gave_up_expires(run: TrainingRun) -> None:
+    picks = run.select(4)
+    curriculum = run.curriculum
+    assert curriculum is not None
+    assert run._observe("train", groups_of(picks[:1]), {"2"}) == 0
+    assert set(curriculum.outstanding) == {2}
+    assert (curriculum.observed, curriculum.expired) == (1, 2)
+
+
+def test_a_group_that_comes_after_its_pick_is_gone_is_counted(run: TrainingRun) -> None:
+    picks = run.select(3)
+    curriculum = run.curriculum
+    assert curriculum is not None
+    curriculum.expire([1])
+    assert run._observe("train", groups_of(picks), set()) == 1
+    assert (curriculum.observed, curriculum.expired) == (2, 1)
+
+
+def test_in_synchronous_mode_what_has_not_come_never_will(run: TrainingRun) -> None:
+    picks = run.select(3)
+    curriculum = run.curriculum
+    assert curriculum is not None
+    run._observe("train", groups_of(picks[:2]), None)
+    assert not curriculum.outstanding
+    with pytest.raises(SparftError, match="pick 2 is not outstanding"):
+        run._observe("train", groups_of(picks[2:]), None)
+
+
+def test_the_memory_finds_the_text_of_a_prompt_drawn_before_the_checkpoint(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (group,) = groups_of(run.select(1))
+    run.text_of = {}.__getitem__
+    run.memory = object()  # type: ignore[assignment]
+    monkeypatch.setattr(training, "read_groups", lambda *args: [group])
+    monkeypatch.setattr(training, "read_text", lambda partition, group: "from the queue")
+    run.read("train", {})
+    assert run._text(group.tag["id"]) == "from the queue"

@@ -66,7 +66,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.length = max(len(self.inner), config.train_batch_size if self.pool else 0)
         self.run = training.start(
             training.TrainingRun(
-                options, self.pool.prompts if self.pool else [], self.texts.__getitem__
+                options, self.pool.prompts if self.pool else None, self.texts.__getitem__
             )
         )
         if self.pool is not None and options.reduction is not None:

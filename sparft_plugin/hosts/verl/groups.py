@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import transfer_queue as tq
 from numpy.typing import NDArray
 from tensordict import TensorDict
 
+from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.errors import SparftError
 
 FIELDS = ["rm_scores", "extra_info", "extra_fields"]
@@ -92,6 +93,23 @@ def read_groups(
         for sessions in members.values()
     ]
     return sorted(groups, key=_order)
+
+
+def read_picks(partition: str, uids: Iterable[str]) -> set[int]:
+    """Pick ids of groups in flight; verl's async modes keep each prompt's item under its uid."""
+    keys = list(uids)
+    if not keys:
+        return set()
+    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=["extra_info"])
+    return {int(_plain(info)["sparft"]["pick"]) for info in data["extra_info"]}
+
+
+def read_text(partition: str, group: FinishedGroup) -> str:
+    """Read the user's text of a group's prompt back from one of its rollouts."""
+    key = group.sessions[0][-1]
+    data = tq.kv_batch_get(keys=[key], partition_id=partition, select_fields=["raw_prompt"])
+    messages = [dict(_plain(message)) for message in _plain(data["raw_prompt"][0])]
+    return read_user_text(messages, Place(partition, 0), "raw_prompt")
 
 
 def add_to_rewards(

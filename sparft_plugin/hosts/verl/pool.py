@@ -5,21 +5,27 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.corpus import Columns, Corpus
 from sparft_plugin.corpus.parquet import DatasetSource
-from sparft_plugin.curriculum import Prompt
+from sparft_plugin.curriculum import Prompt, PromptPool
+from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import reduce_cached
+from sparft_plugin.reduction import ReductionConfig, reduce_cached
+from sparft_plugin.reduction.encode import encode_texts
+from sparft_plugin.reduction.engines.base import Local
+from sparft_plugin.reduction.folders import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +36,8 @@ class Pool:
 
     Parameters
     ----------
-    prompts : tuple of Prompt
-        What the curriculum chooses from.
+    prompts : PromptPool
+        What the curriculum chooses from; with embeddings if it asks for them.
     row_of : mapping
         Row in the recipe's dataset by prompt id.
     texts : mapping
@@ -40,7 +46,7 @@ class Pool:
         Chat messages by prompt id.
     """
 
-    prompts: tuple[Prompt, ...]
+    prompts: PromptPool
     row_of: Mapping[str, int]
     texts: Mapping[str, str]
     messages: Mapping[str, Any]
@@ -81,8 +87,11 @@ class Pool:
             if identity in kept
         }
         texts = dict(zip(table.ids, table.texts, strict=True))
+        embeddings = None
+        if needs_embeddings(options):
+            embeddings = embed([texts[prompt.id] for prompt in prompts], options)
         return cls(
-            tuple(prompts),
+            PromptPool.of(prompts, embeddings),
             row_of,
             {identity: texts[identity] for identity in row_of},
             {identity: rows[row][config.prompt_key] for identity, row in row_of.items()},
@@ -148,6 +157,33 @@ def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
             reduction.ids, reduction.arms, reduction.difficulties, strict=True
         )
     ]
+
+
+def needs_embeddings(options: SparftConfig) -> bool:
+    """Whether the curriculum, inside its wrappers, asks for the embeddings of the prompts."""
+    curriculum = options.build_curriculum()
+    while isinstance(curriculum, Wrapper):
+        curriculum = curriculum.inner
+    return curriculum is not None and curriculum.needs_embeddings
+
+
+def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
+    """Unit vectors of n texts, shape (n, d), from the reduction's encoder or its default.
+
+    They come from the cache on disk if the reduction, or an earlier run, has encoded the texts.
+
+    Raises
+    ------
+    SparftError
+        If the encoder cannot be loaded, or a vector is zero or not finite.
+    """
+    config = options.reduction or ReductionConfig()
+    encoder = {"model": config.encoder}
+    with every_core():
+        vectors, _ = encode_texts(
+            texts, config.embedder, encoder, Local(), cache_folder("embeddings")
+        )
+        return vectors.take(np.arange(len(texts)))
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from sparft_plugin.hosts.verl.encoder import memory_encoder
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
 MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
 BUFFER = ("pkg://sparft_plugin.hosts.verl.replay_buffer", "FeedbackReplayBuffer")
+MODES = ("sync", "colocate_async", "separate_async")
+"""verl's own trainer modes; a registered trainer of another name may sample in another way."""
 
 
 class Preflight(Callback):  # type: ignore[misc]
@@ -129,9 +131,10 @@ def check(config: DictConfig) -> None:
         config.trainer.use_v1,
         "trainer.use_v1=False is not supported yet; remove it to use verl's default trainer.",
     )
+    mode = config.trainer.v1.trainer_mode
     _require(
-        config.trainer.v1.trainer_mode == "sync",
-        f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} is not supported yet; use sync.",
+        mode in MODES,
+        f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
     )
     _require(
         not config.reward.reward_model.enable,

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from typing import Any
 
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum.filters import GroupFilter
@@ -25,7 +25,12 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     """Tell the curriculum and the memory about every finished group, on the driver.
 
     Groups that ``sparft.group_filter`` or verl's own ``filter_groups`` rejects are read, cleared
-    and refilled by verl; curriculum and memory are told of them with the step's other groups.
+    and refilled by verl; curriculum and memory are told of them with the step's other groups. So
+    are groups that verl's async modes drop as stale. Where a rollout failed, the evicted group is
+    incomplete: it is not learned from, and its pick expires.
+
+    verl asks for this class whatever its ``trainer.v1.trainer_mode``; in the async modes it gets
+    ``FeedbackReplayBufferAsync``.
 
     Parameters
     ----------
@@ -36,6 +41,13 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     **kwargs
         What verl gives to every buffer.
     """
+
+    def __new__(cls, *, trainer_mode: str, **kwargs: Any) -> FeedbackReplayBuffer:
+        """Make the buffer for a trainer mode."""
+        made: FeedbackReplayBuffer = object.__new__(
+            cls if trainer_mode == "sync" else FeedbackReplayBufferAsync
+        )
+        return made
 
     def __init__(self, sampler_kwargs: Any, **kwargs: Any) -> None:
         filters = sampler_kwargs.get("filter_groups") or {}
@@ -61,6 +73,9 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         self._rejected_pass_rates: dict[str, float | None] = {}
         """By uid of a finished group: its pass rate if our filter rejects it, else None."""
         self._rejected = 0
+        self._failed = 0
+        self._in_flight: set[str] | None = None
+        """Uids of the groups that are still to come; None where sampling drains them all."""
         self._cleared: list[FinishedGroup] = []
 
     def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
@@ -100,9 +115,10 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
         """Read groups that a filter discards before verl clears them: they are observations too."""
         if partition_id == "train" and uids:
-            tags = self._tags(partition_id, uids)
-            with_responses = training.current().memory is not None
-            self._cleared += read_groups(partition_id, tags, with_responses)
+            complete = uids - self.failure_keys[partition_id]
+            tags = self._tags(partition_id, complete)
+            self._cleared += training.current().read(partition_id, tags)
+            self._failed += len(uids) - len(complete)
             self._count_rejected(uids)
         super()._clear_groups(partition_id, uids)
 
@@ -129,6 +145,32 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         if self._group_filter is not None:
             metrics["sparft/group_filter/rejected"] = self._rejected
             self._rejected = 0
+        tags = dict(zip(batch.keys, batch.tags, strict=True))
+        if self._in_flight is not None:
+            metrics["sparft/feedback/evicted"] = len(cleared)
+            metrics["sparft/feedback/failed"] = self._failed
+        self._failed = 0
         return batch, metrics | training.current().finish(
-            partition_id, dict(zip(batch.keys, batch.tags, strict=True)), cleared
+            partition_id, tags, cleared, self._in_flight
         )
+
+
+class FeedbackReplayBufferAsync(FeedbackReplayBuffer, ReplayBufferAsync):  # type: ignore[misc]
+    """The same over verl's async sampling, where feedback comes late and out of order.
+
+    Picks stay outstanding across steps and checkpoints. verl saves the groups in flight with each
+    checkpoint, after the curriculum, and on resume generates the unfinished ones again under their
+    uids and with their picks, so that every pick of the saved state is answered once.
+    """
+
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: Any
+    ) -> Any:
+        """Note which groups are still to come: all of the last poll but those taken out here.
+
+        Only this process adds groups, and since that poll it was busy here.
+        """
+        if partition_id == "train":
+            held = self.prompt_global_steps[partition_id].keys()
+            self._in_flight = held - set(selected_prompt_uids)
+        return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt
+from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.encoder import memory_encoder
-from sparft_plugin.hosts.verl.groups import FinishedGroup, add_to_rewards, read_groups
+from sparft_plugin.hosts.verl.groups import (
+    FinishedGroup,
+    add_to_rewards,
+    read_groups,
+    read_picks,
+    read_text,
+)
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.reduction.embedders import Embedder
@@ -36,17 +42,18 @@ class TrainingRun:
     ----------
     options : SparftConfig
         The checked ``sparft`` section.
-    pool : sequence of Prompt
-        What the curriculum chooses from; unused without a curriculum.
+    pool : PromptPool or None
+        What the curriculum chooses from; None without a curriculum.
     text_of : callable
         Returns the text of a prompt id, for the memory's queries.
     """
 
     def __init__(
-        self, options: SparftConfig, pool: Sequence[Prompt], text_of: Callable[[str], str]
+        self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.curriculum: Curriculum | None = options.build_curriculum()
         if self.curriculum is not None:
+            assert pool is not None
             self.curriculum.start(pool, options.seed)
         self.memory: IntrinsicReward | None = options.build_memory()
         self.embedder: Embedder | None = None
@@ -56,6 +63,7 @@ class TrainingRun:
             self.memory.encoder = self.embedder.identity
         self.text_of = text_of
         self.queries: dict[str, NDArray[np.float32]] = {}
+        self._texts_of_resumed: dict[str, str] = {}
         self.timer = PartTimer()
 
     def select(self, n: int) -> list[Pick]:
@@ -64,11 +72,37 @@ class TrainingRun:
         with self.timer.part("select"):
             return self.curriculum.select(n)
 
+    def read(self, partition: str, tags: Mapping[str, Mapping[str, Any]]) -> list[FinishedGroup]:
+        """Read finished groups, with what the memory needs of them if there is one."""
+        groups = read_groups(partition, tags, self.memory is not None)
+        for group in groups if self.memory is not None else []:
+            prompt_id = str(group.tag["id"])
+            if prompt_id not in self.queries and not self._knows(prompt_id):
+                self._texts_of_resumed[prompt_id] = read_text(partition, group)
+        return groups
+
+    def _knows(self, prompt_id: str) -> bool:
+        """Whether the data of this run tells a prompt's text.
+
+        It does not where a group was in flight at the checkpoint that the run resumed from, and
+        the prompt has left the pool, or without a curriculum has not been drawn again.
+        """
+        try:
+            self.text_of(prompt_id)
+        except KeyError:
+            return False
+        return True
+
+    def _text(self, prompt_id: str) -> str:
+        resumed = self._texts_of_resumed.get(prompt_id)
+        return self.text_of(prompt_id) if resumed is None else resumed
+
     def finish(
         self,
         partition: str,
         tags: Mapping[str, Mapping[str, Any]],
         cleared: Sequence[FinishedGroup],
+        in_flight: Collection[str] | None = None,
     ) -> dict[str, float]:
         """Take in the finished groups of a step and return its metrics.
 
@@ -79,25 +113,50 @@ class TrainingRun:
         tags : mapping
             verl's tag of every trajectory key that goes on to the trainer.
         cleared : sequence of FinishedGroup
-            Groups that a filter took out; they are learned from, but not trained on.
+            Groups that verl took out, for a filter or as stale; they are learned from, but not
+            trained on.
+        in_flight : collection of str, or None
+            Uids of the groups that are still to come; None where verl has drained them all.
         """
         with self.timer.part("read"):
-            trained = read_groups(partition, tags, self.memory is not None)
+            trained = self.read(partition, tags)
         groups = [*trained, *cleared]
         with self.timer.part("observe"):
-            self._observe(groups)
+            late = self._observe(partition, groups, in_flight)
         terms = self._remember(partition, trained, groups)
         metrics = self._metrics(trained, groups, terms)
+        if in_flight is not None:
+            metrics["feedback/late"] = late
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
         metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
 
-    def _observe(self, groups: Sequence[FinishedGroup]) -> None:
+    def _observe(
+        self, partition: str, groups: Sequence[FinishedGroup], in_flight: Collection[str] | None
+    ) -> int:
+        """Tell the curriculum of the groups by their picks, and which picks will never come.
+
+        Returns
+        -------
+        int
+            Groups that came too late: their prompt left the pool between checkpoint and resume.
+        """
         if self.curriculum is None:
-            return
-        self.curriculum.observe([outcome_of(group) for group in groups])
-        # verl's sync sampling drains what is in flight: a pick that has not come by now never will.
-        self.curriculum.expire(list(self.curriculum.outstanding))
+            return 0
+        outcomes = [outcome_of(group) for group in groups]
+        waiting = self.curriculum.outstanding
+        if in_flight is None:
+            self.curriculum.observe(outcomes)
+            # Sync sampling drains what is in flight: a pick that has not come by now never will.
+            self.curriculum.expire(list(waiting))
+            return 0
+        expected = [outcome for outcome in outcomes if outcome.pick.pick_id in waiting]
+        self.curriculum.observe(expected)
+        # Each pick is a group that verl holds, unless it gave the group up, for a failed rollout
+        # or with a lost checkpoint. Equal counts spare the reading.
+        if len(waiting) != len(in_flight):
+            self.curriculum.expire(set(waiting) - read_picks(partition, in_flight))
+        return len(outcomes) - len(expected)
 
     def _remember(
         self, partition: str, trained: Sequence[FinishedGroup], groups: Sequence[FinishedGroup]
@@ -118,7 +177,7 @@ class TrainingRun:
         """Encode the prompts that the memory has not met yet, each once."""
         new = [i for i in dict.fromkeys(prompt_ids) if i not in self.queries]
         if new and self.embedder is not None:
-            vectors = self.embedder.encode([self.text_of(prompt_id) for prompt_id in new])
+            vectors = self.embedder.encode([self._text(prompt_id) for prompt_id in new])
             self.queries.update(zip(new, vectors, strict=True))
 
     def _memory_group(self, group: FinishedGroup) -> MemoryGroup:
