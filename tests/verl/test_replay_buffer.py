@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBufferAsync
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick, Prompt, PromptPool
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import replay_buffer, training
+from sparft_plugin.hosts.verl import replay_buffer
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.replay_buffer import (
     FeedbackReplayBuffer,
     FeedbackReplayBufferAsync,
 )
-from sparft_plugin.hosts.verl.training import TrainingRun
+from sparft_plugin.hosts.verl.timing import PartTimer
+from sparft_plugin.hosts.verl.training import InFlight, TrainingRun
 
 ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5, 0.5]}
 
@@ -28,8 +28,8 @@ ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5,
 def finished(uid: str) -> FinishedGroup:
     accuracies = np.array(ACCURACIES.get(uid, [0, 1]), dtype=np.float64)
     tag = {"id": uid, "arm": 0, "difficulty": None, "pick": None}
-    sessions = ((f"{uid}_0_0",), (f"{uid}_1_0",))
-    return FinishedGroup(tag, sessions, accuracies, accuracies, None, 0.0, 0)
+    outputs = ((f"{uid}_0_0",), (f"{uid}_1_0",))
+    return FinishedGroup(uid, tag, outputs, accuracies, accuracies, None, 0.0, 0)
 
 
 @pytest.fixture
@@ -162,15 +162,15 @@ class Queue:
 
 
 class Run:
-    """A training run that reads groups and notes what a step tells it."""
+    """A training run that notes what a step tells it."""
 
-    memory = None
+    remembering = None
+    timer = PartTimer()
 
-    def read(self, partition: str, tags: Any) -> list[FinishedGroup]:
-        return replay_buffer.read_groups(partition, tags)
-
-    def finish(self, partition: str, tags: Any, cleared: Any, in_flight: Any) -> dict[str, float]:
-        self.trained = {key.split("_")[0] for key in tags}
+    def finish(
+        self, trained: Any, cleared: Any, pay: Any, in_flight: InFlight | None
+    ) -> dict[str, float]:
+        self.trained = {group.uid for group in trained}
         self.cleared = {group.uid for group in cleared}
         self.in_flight = in_flight
         return {}
@@ -202,6 +202,13 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
     )
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
     monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    asked: list[list[str]] = []
+
+    def read_picks(partition: str, uids: set[str]) -> set[int]:
+        asked.append(sorted(uids))
+        return {0, 1, 2}
+
+    monkeypatch.setattr(replay_buffer, "read_picks", read_picks)
     refilled: list[int] = []
     run = Run()
     made = buffer({"name": "band", "lo": 0.4, "hi": 0.6}, mode="colocate_async", threshold=8)
@@ -209,7 +216,10 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
     _, metrics = made.sample(10, "train", 1)
     assert run.trained == {"mixed"}
     assert run.cleared == {"right", "partly"}
-    assert run.in_flight == {"later", "running", "pending"}
+    assert run.in_flight is not None
+    assert run.in_flight.count == 3
+    assert run.in_flight.picks() == {0, 1, 2}
+    assert asked == [["later", "pending", "running"]]
     assert refilled == [3]
     assert metrics["sparft/feedback/evicted"] == 2
     assert metrics["sparft/feedback/failed"] == 1
@@ -235,30 +245,28 @@ def test_the_synchronous_mode_waits_for_nothing(
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> TrainingRun:
-    """A run of a curriculum over six prompts; groups in flight carry the pick in their uid."""
-
-    def read_picks(partition: str, uids: Iterable[str]) -> set[int]:
-        return {int(uid) for uid in uids}
-
-    monkeypatch.setattr(training, "read_picks", read_picks)
+def run() -> TrainingRun:
+    """A run of a curriculum over six prompts."""
     options = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}})
     return TrainingRun(options, PromptPool.of([Prompt(f"p{i}") for i in range(6)]), str)
 
 
-def groups_of(picks: list[Pick]) -> list[FinishedGroup]:
-    return [
-        FinishedGroup(
-            {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id},
-            ((f"{pick.pick_id}_0_0",), (f"{pick.pick_id}_1_0",)),
-            np.array([0.0, 1.0]),
-            np.array([0.0, 1.0]),
-            None,
-            0.0,
-            0,
-        )
-        for pick in picks
-    ]
+def group_of(pick: Pick) -> FinishedGroup:
+    tag = {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id}
+    outputs = ((f"{pick.pick_id}_0_0",), (f"{pick.pick_id}_1_0",))
+    half = np.array([0.0, 1.0])
+    return FinishedGroup(str(pick.pick_id), tag, outputs, half, half, None, 0.0, 0)
+
+
+def finish(run: TrainingRun, picks: list[Pick], in_flight: set[int] | None) -> int:
+    """Finish the groups of some picks; return how many came too late."""
+    metrics = run.finish(
+        [group_of(pick) for pick in picks],
+        [],
+        pay=lambda groups, terms: pytest.fail("there is no memory to pay from"),
+        in_flight=None if in_flight is None else InFlight(len(in_flight), lambda: in_flight),
+    )
+    return int(metrics.get("sparft/feedback/late", 0))
 
 
 def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order(
@@ -267,9 +275,9 @@ def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order(
     first, second = run.select(3), run.select(3)
     curriculum = run.curriculum
     assert curriculum is not None
-    assert run._observe("train", groups_of(second[1:]), {"0", "1", "2", "3"}) == 0
+    assert finish(run, second[1:], {0, 1, 2, 3}) == 0
     assert set(curriculum.outstanding) == {0, 1, 2, 3}
-    assert run._observe("train", groups_of([first[2], second[0]]), {"0", "1"}) == 0
+    assert finish(run, [first[2], second[0]], {0, 1}) == 0
     assert set(curriculum.outstanding) == {0, 1}
     assert (curriculum.observed, curriculum.expired) == (4, 0)
 
@@ -278,7 +286,7 @@ def test_a_pick_whose_group_verl_gave_up_expires(run: TrainingRun) -> None:
     picks = run.select(4)
     curriculum = run.curriculum
     assert curriculum is not None
-    assert run._observe("train", groups_of(picks[:1]), {"2"}) == 0
+    assert finish(run, picks[:1], {2}) == 0
     assert set(curriculum.outstanding) == {2}
     assert (curriculum.observed, curriculum.expired) == (1, 2)
 
@@ -288,7 +296,7 @@ def test_a_group_that_comes_after_its_pick_is_gone_is_counted(run: TrainingRun) 
     curriculum = run.curriculum
     assert curriculum is not None
     curriculum.expire([1])
-    assert run._observe("train", groups_of(picks), set()) == 1
+    assert finish(run, picks, set()) == 1
     assert (curriculum.observed, curriculum.expired) == (2, 1)
 
 
@@ -296,19 +304,32 @@ def test_in_synchronous_mode_what_has_not_come_never_will(run: TrainingRun) -> N
     picks = run.select(3)
     curriculum = run.curriculum
     assert curriculum is not None
-    run._observe("train", groups_of(picks[:2]), None)
+    finish(run, picks[:2], None)
     assert not curriculum.outstanding
     with pytest.raises(SparftError, match="pick 2 is not outstanding"):
-        run._observe("train", groups_of(picks[2:]), None)
+        finish(run, picks[2:], None)
 
 
-def test_the_memory_finds_the_text_of_a_prompt_drawn_before_the_checkpoint(
-    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+class Remembers:
+    """A memory's side that lacks the text of every prompt."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def lacks_text(self, prompt_id: str) -> bool:
+        return prompt_id not in self.texts
+
+    def add_text(self, prompt_id: str, text: str) -> None:
+        self.texts[prompt_id] = text
+
+
+def test_the_memory_is_told_the_text_of_a_prompt_drawn_before_the_checkpoint(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (group,) = groups_of(run.select(1))
-    run.text_of = {}.__getitem__
-    run.memory = object()  # type: ignore[assignment]
-    monkeypatch.setattr(training, "read_groups", lambda *args: [group])
-    monkeypatch.setattr(training, "read_text", lambda partition, group: "from the queue")
-    run.read("train", {})
-    assert run._text(group.tag["id"]) == "from the queue"
+    run = Run()
+    run.remembering = Remembers()  # type: ignore[assignment]
+    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    monkeypatch.setattr(replay_buffer, "read_text", lambda partition, group: f"of {group.uid}")
+    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", Queue({"mixed": ("finished", 1)}))
+    buffer().sample(1, "train", 1)
+    assert run.remembering.texts == {"mixed": "of mixed"}

@@ -1,34 +1,31 @@
-"""Finished groups as verl leaves them in the TransferQueue, and how to add to their reward."""
+"""Finished groups as every verl trainer's adapter hands them over."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-import transfer_queue as tq
 from numpy.typing import NDArray
-from tensordict import TensorDict
 
-from sparft_plugin.corpus.rows import Place, read_user_text
+from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError
-
-FIELDS = ["rm_scores", "extra_info", "extra_fields"]
 
 
 @dataclass(frozen=True)
 class FinishedGroup:
-    """All rollouts of one pick, as read from the TransferQueue.
+    """All rollouts of one pick.
 
     Parameters
     ----------
+    uid : str
+        verl's id of the group.
     tag : mapping
         What the dataset put into ``extra_info["sparft"]``: id, arm, difficulty and pick.
-    sessions : tuple of tuple of str
-        TransferQueue keys per rollout; an agent loop with several outputs has several.
+    outputs : tuple of tuple of hashable
+        Where each rollout's outputs lie, in the trainer's terms: TransferQueue keys, or rows of a
+        batch. An agent loop with several outputs has several.
     rewards : float array, shape (rollouts,)
         Outcome reward of each rollout.
     accuracies : float array, shape (rollouts,)
@@ -41,8 +38,9 @@ class FinishedGroup:
         The trainer step whose weights began the group.
     """
 
+    uid: str
     tag: Mapping[str, Any]
-    sessions: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[Any, ...], ...]
     rewards: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     responses: NDArray[np.float32] | None
@@ -50,22 +48,45 @@ class FinishedGroup:
     model_version: int
 
     @property
-    def uid(self) -> str:
-        """Verl's id of the group."""
-        return _position(self.sessions[0][0])[0]
+    def prompt_id(self) -> str:
+        """Id of the group's prompt."""
+        return str(self.tag["id"])
+
+    @property
+    def outcome(self) -> Outcome:
+        """What curriculum and group filter are told; without a curriculum the pick id is -1."""
+        prompt = Prompt(self.prompt_id, int(self.tag["arm"]), self.tag["difficulty"])
+        return Outcome(
+            Pick(-1 if self.tag["pick"] is None else int(self.tag["pick"]), prompt),
+            self.accuracies,
+            group_advantages(self.rewards),
+            self.model_version,
+        )
 
 
-def read_groups(
-    partition: str, tags: Mapping[str, Mapping[str, Any]], with_responses: bool = False
-) -> list[FinishedGroup]:
-    """Read the groups of the given trajectory keys, in the order of their picks.
+def make_group(
+    uid: str,
+    outputs: Sequence[Sequence[Any]],
+    rewards: Sequence[float],
+    infos: Sequence[Mapping[str, Any]],
+    extras: Sequence[Mapping[str, Any]],
+    model_version: int,
+    with_responses: bool,
+) -> FinishedGroup:
+    """Put a group together from what verl keeps of each rollout.
 
     Parameters
     ----------
-    partition : str
-        TransferQueue partition, "train".
-    tags : mapping
-        verl's tag of each trajectory key ``{uid}_{session}_{index}``.
+    uid : str
+        verl's id of the group.
+    outputs : sequence of sequence
+        See `FinishedGroup`.
+    rewards : sequence of float
+        Outcome reward of each rollout.
+    infos, extras : sequence of mapping
+        ``extra_info`` and ``reward_extra_info`` of each rollout.
+    model_version : int
+        See `FinishedGroup`.
     with_responses : bool
         Whether response embeddings are needed.
 
@@ -74,86 +95,17 @@ def read_groups(
     SparftError
         If a rollout lacks what our dataset or reward manager attach.
     """
-    keys = [key for key, tag in tags.items() if not tag.get("is_padding", False)]
-    if not keys:
-        return []
-    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=FIELDS)
-    rows = {
-        key: (float(score.sum()), _plain(info), _plain(extra))
-        for key, score, info, extra in zip(
-            keys, data["rm_scores"], data["extra_info"], data["extra_fields"], strict=True
-        )
-    }
-    members: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for key in sorted(keys, key=_position):
-        uid, session, _ = _position(key)
-        members[uid][session].append(key)
-    groups = [
-        _group([tuple(outputs) for outputs in sessions.values()], rows, tags, with_responses)
-        for sessions in members.values()
-    ]
-    return sorted(groups, key=_order)
-
-
-def read_picks(partition: str, uids: Iterable[str]) -> set[int]:
-    """Pick ids of groups in flight; verl's async modes keep each prompt's item under its uid."""
-    keys = list(uids)
-    if not keys:
-        return set()
-    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=["extra_info"])
-    return {int(_plain(info)["sparft"]["pick"]) for info in data["extra_info"]}
-
-
-def read_text(partition: str, group: FinishedGroup) -> str:
-    """Read the user's text of a group's prompt back from one of its rollouts."""
-    key = group.sessions[0][-1]
-    data = tq.kv_batch_get(keys=[key], partition_id=partition, select_fields=["raw_prompt"])
-    messages = [dict(_plain(message)) for message in _plain(data["raw_prompt"][0])]
-    return read_user_text(messages, Place(partition, 0), "raw_prompt")
-
-
-def add_to_rewards(
-    partition: str, groups: Sequence[FinishedGroup], terms: Sequence[NDArray[np.float64]]
-) -> None:
-    """Add a term per rollout to ``rm_scores``, at the last token of each of its outputs."""
-    term_of = {
-        key: float(term)
-        for group, group_terms in zip(groups, terms, strict=True)
-        for session, term in zip(group.sessions, group_terms, strict=True)
-        for key in session
-    }
-    keys = list(term_of)
-    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=["rm_scores"])
-    shaped = []
-    for key, score in zip(keys, data["rm_scores"], strict=True):
-        score = score.clone()
-        if score.numel():
-            score[-1] += term_of[key]
-        shaped.append(score)
-    scores = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
-    fields = TensorDict({"rm_scores": scores}, batch_size=len(keys))
-    tq.kv_batch_put(keys=keys, partition_id=partition, fields=fields)
-
-
-def _group(
-    sessions: list[tuple[str, ...]],
-    rows: Mapping[str, tuple[float, Any, Any]],
-    tags: Mapping[str, Mapping[str, Any]],
-    with_responses: bool,
-) -> FinishedGroup:
-    finals = [session[-1] for session in sessions]
-    extras = [rows[key][2].get("reward_extra_info", {}) for key in finals]
-    tag = rows[finals[0]][1].get("sparft")
+    tag = infos[0].get("sparft")
     if tag is None:
         raise SparftError(
             "a finished rollout carries no extra_info.sparft; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
-    versions = [tags[key].get("min_global_steps") for key in finals]
     return FinishedGroup(
+        uid=uid,
         tag=tag,
-        sessions=tuple(sessions),
-        rewards=np.array([rows[key][0] for key in finals]),
+        outputs=tuple(tuple(places) for places in outputs),
+        rewards=np.array(rewards, dtype=np.float64),
         accuracies=np.array([_extra(extra, "acc") for extra in extras], dtype=np.float64),
         responses=(
             np.stack([_extra(extra, "sparft_embedding") for extra in extras]).astype(np.float32)
@@ -161,8 +113,25 @@ def _group(
             else None
         ),
         encode_ms=float(sum(extra.get("sparft_encode_ms", 0.0) for extra in extras)),
-        model_version=min((int(v) for v in versions if v is not None), default=0),
+        model_version=model_version,
     )
+
+
+def in_pick_order(groups: Sequence[FinishedGroup]) -> list[FinishedGroup]:
+    """Sort groups by pick, then prompt: an order that no worker's timing changes."""
+    return sorted(groups, key=_order)
+
+
+def group_advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """GRPO advantages of one group: rewards minus their mean, over their sample deviation.
+
+    Shape (rollouts,). DeepSeekMath, https://arxiv.org/abs/2402.03300, section 4.1; epsilon 1e-6
+    and a single rollout's advantage (its reward) as in verl.
+    """
+    if rewards.size == 1:
+        return rewards.astype(np.float64)
+    advantages: NDArray[np.float64] = (rewards - rewards.mean()) / (rewards.std(ddof=1) + 1e-6)
+    return advantages
 
 
 def _extra(extra: Mapping[str, Any], name: str) -> Any:
@@ -174,16 +143,6 @@ def _extra(extra: Mapping[str, Any], name: str) -> Any:
     return extra[name]
 
 
-def _plain(value: Any) -> Any:
-    """Unwrap what TransferQueue returns for a non-tensor field."""
-    return getattr(value, "data", value)
-
-
-def _position(key: str) -> tuple[str, int, int]:
-    uid, session, index = key.rsplit("_", 2)
-    return uid, int(session), int(index)
-
-
 def _order(group: FinishedGroup) -> tuple[int, str]:
     pick = group.tag.get("pick")
-    return (-1 if pick is None else int(pick), str(group.tag["id"]))
+    return (-1 if pick is None else int(pick), group.prompt_id)

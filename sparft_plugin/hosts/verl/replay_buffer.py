@@ -11,7 +11,9 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum.filters import GroupFilter
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.groups import FinishedGroup, read_groups
+from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.training import InFlight
+from sparft_plugin.hosts.verl.transfer import add_to_rewards, read_groups, read_picks, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         finished = self.finished_keys[partition_id]
         judged = {uid: rate for uid, rate in self._rejected_pass_rates.items() if uid in finished}
         for group in read_groups(partition_id, self._tags(partition_id, finished - judged.keys())):
-            outcome = training.outcome_of(group)
+            outcome = group.outcome
             judged[group.uid] = None if group_filter.keep(outcome) else outcome.pass_rate
         self._rejected_pass_rates = judged
         return {uid: rate for uid, rate in judged.items() if rate is not None}
@@ -117,7 +119,7 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         if partition_id == "train" and uids:
             complete = uids - self.failure_keys[partition_id]
             tags = self._tags(partition_id, complete)
-            self._cleared += training.current().read(partition_id, tags)
+            self._cleared += _read(partition_id, tags)
             self._failed += len(uids) - len(complete)
             self._count_rejected(uids)
         super()._clear_groups(partition_id, uids)
@@ -150,8 +152,20 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             metrics["sparft/feedback/evicted"] = len(cleared)
             metrics["sparft/feedback/failed"] = self._failed
         self._failed = 0
-        return batch, metrics | training.current().finish(
-            partition_id, tags, cleared, self._in_flight
+        run, waiting = training.current(), self._in_flight
+        with run.timer.part("read"):
+            trained = _read(partition_id, tags)
+        return batch, metrics | run.finish(
+            trained,
+            cleared,
+            pay=lambda groups, terms: add_to_rewards(
+                partition_id, groups, [term.total for term in terms]
+            ),
+            in_flight=(
+                None
+                if waiting is None
+                else InFlight(len(waiting), lambda: read_picks(partition_id, waiting))
+            ),
         )
 
 
@@ -174,3 +188,15 @@ class FeedbackReplayBufferAsync(FeedbackReplayBuffer, ReplayBufferAsync):  # typ
             held = self.prompt_global_steps[partition_id].keys()
             self._in_flight = held - set(selected_prompt_uids)
         return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+
+
+def _read(partition_id: str, tags: dict[str, dict[str, Any]]) -> list[FinishedGroup]:
+    """Read finished groups, with what the memory needs of them if there is one."""
+    remembering = training.current().remembering
+    if remembering is None:
+        return read_groups(partition_id, tags)
+    groups = read_groups(partition_id, tags, with_responses=True)
+    for group in groups:
+        if remembering.lacks_text(group.prompt_id):
+            remembering.add_text(group.prompt_id, read_text(partition_id, group))
+    return groups

@@ -1,0 +1,49 @@
+"""What a step's groups look like in verl's logger; `TrainingRun` adds the prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.memory.base import Terms
+
+
+def group_metrics(
+    trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
+) -> dict[str, float]:
+    """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones."""
+    groups = [*trained, *cleared]
+    wasted = [np.ptp(group.rewards) == 0 for group in groups]
+    return {
+        "pass_rate": mean([group.accuracies for group in groups]),
+        "wasted_group_share": float(np.mean(wasted)) if wasted else 0.0,
+        "reward/outcome": mean([group.rewards for group in trained]),
+    }
+
+
+def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
+    """Pass rate of every arm that a group came from."""
+    arms = sorted({int(group.tag["arm"]) for group in groups})
+    return {
+        f"curriculum/arm_{arm}/pass_rate": mean(
+            [group.accuracies for group in groups if int(group.tag["arm"]) == arm]
+        )
+        for arm in arms
+    }
+
+
+def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:
+    """Means of the parts of the intrinsic reward over all rollouts."""
+    return {
+        "reward/exploit": mean([term.exploit for term in terms]),
+        "reward/explore": mean([term.explore for term in terms]),
+        "reward/intrinsic": mean([term.total for term in terms]),
+    }
+
+
+def mean(arrays: Sequence[NDArray[np.float64]]) -> float:
+    """Mean over all values of some arrays; 0 of none."""
+    return float(np.concatenate(arrays).mean()) if arrays else 0.0
