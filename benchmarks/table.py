@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from memory_table import memory_store_table, memory_table
+
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- benchmarks: {} by `make bench` -->", "<!-- end of {} benchmarks -->"
@@ -88,10 +90,18 @@ def refreshed(text: str, name: str, lines: list[str]) -> str:
     return before + "\n".join([start, "", *lines, "", end]) + after
 
 
+TABLES = {
+    "reduction": reduction_table,
+    "curriculum": curriculum_table,
+    "memory": memory_table,
+    "memory_store": memory_store_table,
+}
+
+
 def main() -> None:
     """Refresh the README."""
     text = README.read_text(encoding="utf-8")
-    for name, table in (("reduction", reduction_table), ("curriculum", curriculum_table)):
+    for name, table in TABLES.items():
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         text = refreshed(text, name, table(result))
     README.write_text(text, encoding="utf-8")

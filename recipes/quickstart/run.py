@@ -82,7 +82,9 @@ def show_steps(metrics: Path, shown: int) -> int:
         say(
             f"step {row['step']:>2}/{STEPS}  pass rate {data['sparft/pass_rate']:.2f}  "
             f"wasted groups {data['sparft/wasted_group_share']:.2f}  "
-            f"intrinsic {data['sparft/reward/intrinsic']:.2f}  {data['timing_s/step']:.1f} s"
+            f"reward: outcome {data['sparft/reward/outcome']:.2f}  "
+            f"exploit {data['sparft/reward/exploit']:.2f}  "
+            f"explore {data['sparft/reward/explore']:.2f}  {data['timing_s/step']:.1f} s"
         )
     return len(complete)
 
@@ -96,6 +98,10 @@ def summarise(out: Path, before: dict[str, Any], after: dict[str, Any]) -> dict[
     def over_steps(name: str) -> list[float]:
         return [row[name] for row in rows]
 
+    step_s = float(np.median(over_steps("timing_s/step")))
+    # A step that takes its picks from a batch drawn ahead has no select of its own.
+    choosing = [row.get("sparft/ms/select", 0.0) + row["sparft/ms/observe"] for row in rows]
+    spent_choosing = float(np.median(choosing)) / 1000
     return {
         "steps": len(rows),
         "accuracy_before": before["mean_at_4"],
@@ -105,13 +111,29 @@ def summarise(out: Path, before: dict[str, Any], after: dict[str, Any]) -> dict[
         "unique_prompts": int(last["sparft/curriculum/unique_prompts"]),
         "pool_prompts": manifest["pool"],
         "wasted_group_share": float(np.mean(over_steps("sparft/wasted_group_share"))),
+        "reward": {
+            part: float(np.mean(over_steps(f"sparft/reward/{part}")))
+            for part in ("outcome", "exploit", "explore")
+        },
         "memory": {
             "success": int(last["sparft/memory/success"]),
             "failure": int(last["sparft/memory/failure"]),
         },
+        "curriculum_share_of_step": spent_choosing / step_s,
         "plugin_ms_per_step": float(np.median(over_steps("sparft/ms/total"))),
-        "step_s_median": float(np.median(over_steps("timing_s/step"))),
+        "step_s_median": step_s,
     }
+
+
+def lines_of(summary: dict[str, Any]) -> list[str]:
+    """Return one line a figure; figures that belong together share a line."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, dict):
+            return "  ".join(f"{name} {shown(part)}" for name, part in value.items())
+        return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    return [f"{name:<20} {shown(value)}" for name, value in summary.items()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -139,8 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     say("\n== [6/6] summary")
     summary = summarise(out, before, after)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    for name, value in summary.items():
-        say(f"{name:<20} {value:.3f}" if isinstance(value, float) else f"{name:<20} {value}")
+    for line in lines_of(summary):
+        say(line)
     say(f"\n{time.monotonic() - began:.0f} s in all; {out}/summary.json, {out}/metrics.jsonl\n")
     call("-m", "sparft_plugin", "report", out / "metrics.jsonl", "-o", out / "report.png")
 

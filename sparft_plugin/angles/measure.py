@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sparft_plugin.angles.log import AngleLog, Measured
 from sparft_plugin.angles.prefill import Angle, Tokens, TooLong
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.difficulty.texts import Rows, Text, read_texts
 
 BLOCK = 4096
-MEDIA = ("images", "videos", "audios")
-"""verl's columns of what a prompt shows besides its text."""
-
-
-class Rows(Protocol):
-    """The part of a corpus that is used here."""
-
-    def take(self, rows: NDArray[np.int64]) -> Any:
-        """Whole rows in verl's schema, as a ``pyarrow.Table``."""
-
-    def place(self, row: int) -> Any:
-        """Source of a row and its number there: ``file`` and ``row``."""
+REFUSAL = "angles are of text only; drop the row."
 
 
 class Model(Protocol):
@@ -91,18 +78,10 @@ def measure_angles(
             continue
         if model is None:
             model = start()
-        tasks: list[_Task] = []
-        too_long: list[Measured] = []
-        for i, messages, place in _read(prompts, corpus, left, prompt_key):
-            key, row = prompts.ids[i], int(prompts.rows[i])
-            tokens = model.tokenize(messages, place)
-            if isinstance(tokens, TooLong):
-                too_long.append(Measured(key, row, tokens, tokens.tokens))
-            else:
-                tasks.append(_Task(key, row, tokens))
+        texts = read_texts(prompts, corpus, left, prompt_key, REFUSAL)
+        tasks, too_long = _tokenize(model, prompts, texts)
         log.append(too_long)
         advance(len(too_long))
-        tasks.sort(key=lambda task: len(task.tokens.ids))
         for at in range(0, len(tasks), batch):
             part = tasks[at : at + batch]
             angles = model.angles([task.tokens for task in part])
@@ -111,25 +90,17 @@ def measure_angles(
             advance(len(part))
 
 
-def _read(
-    prompts: PromptTable, corpus: Rows, left: list[int], prompt_key: str
-) -> Iterator[tuple[int, list[dict[str, Any]], str]]:
-    records = corpus.take(prompts.rows[np.array(left)]).to_pylist()
-    for i, record in zip(left, records, strict=True):
-        where = corpus.place(int(prompts.rows[i]))
-        place = f"{where.file}, row {where.row}"
-        for name in MEDIA:
-            if record.get(name):
-                raise SparftError(f"{place}, key '{name}': angles are of text only; drop the row.")
-        yield i, [_message(message, place) for message in record[prompt_key]], place
-
-
-def _message(message: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Without the nulls that parquet pads with, and with text parts joined to a string."""
-    content = message["content"]
-    if not isinstance(content, str):
-        parts = [part if isinstance(part, str) else part.get("text") for part in content]
-        if not all(isinstance(part, str) for part in parts):
-            raise SparftError(f"{place}: angles are of text only; drop the row.")
-        content = "".join(parts)
-    return {k: v for k, v in message.items() if v is not None} | {"content": content}
+def _tokenize(
+    model: Model, prompts: PromptTable, texts: Iterable[Text]
+) -> tuple[list[_Task], list[Measured]]:
+    """What is to be measured, shortest first, and what is too long for the model."""
+    tasks: list[_Task] = []
+    too_long: list[Measured] = []
+    for text in texts:
+        key, row = prompts.ids[text.at], int(prompts.rows[text.at])
+        tokens = model.tokenize(text.messages, text.place)
+        if isinstance(tokens, TooLong):
+            too_long.append(Measured(key, row, tokens, tokens.tokens))
+        else:
+            tasks.append(_Task(key, row, tokens))
+    return sorted(tasks, key=lambda task: len(task.tokens.ids)), too_long

@@ -6,16 +6,14 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from sparft_plugin.angles import AngleLog, Prefill, measure_angles
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
-from sparft_plugin.errors import SparftError
+from sparft_plugin.cli.measuring import check_output, interrupted, progress
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.identity import model_identity
 
 BATCH = 16
-INTERRUPTED = 130
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         If an input, an option or the output is bad; what was measured stays in the file.
     """
     out: Path = arguments.output
-    _check_output(out, arguments)
+    check_output(out, arguments.inputs)
     corpus = corpus_of(arguments)
     prompts = PromptTable.from_corpus(corpus)
     settings = {
@@ -75,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     with AngleLog(out, settings, overwrite=arguments.overwrite) as log:
         known = len(log.angles)
-        with _bar(len(prompts), known) as bar:
+        with progress(len(prompts), known) as bar:
 
             def start() -> Prefill:
                 model = Prefill(arguments.model, arguments.dtype, arguments.device)
@@ -94,12 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
                     advance=bar.update,
                 )
             except KeyboardInterrupt:
-                bar.close()
-                sys.stderr.write(
-                    f"sparft: interrupted; {len(log.angles)} of {len(prompts)} prompts are in "
-                    f"{out}, and the same command goes on from there.\n"
-                )
-                return INTERRUPTED
+                return interrupted(bar, len(log.angles), out)
         sys.stdout.write(summary(list(log.angles.values()), known))
     sys.stdout.write(f"wrote {out}\n")
     return 0
@@ -126,21 +119,3 @@ def summary(angles: list[float], known: int) -> str:
             f"{measured[len(measured) // 2]:.4f}, highest {measured[-1]:.4f}.\n"
         )
     return text
-
-
-def _check_output(out: Path, arguments: argparse.Namespace) -> None:
-    if out.suffix != ".jsonl":
-        raise SparftError(f"{out} must end in .jsonl.")
-    if not out.parent.is_dir():
-        raise SparftError(f"the folder {out.parent} does not exist; create it first.")
-    inputs = {Path(path).resolve() for path in arguments.inputs}
-    if {out.resolve(), *out.resolve().parents} & inputs:
-        raise SparftError(f"{out} is an input, or in one; choose another output.")
-    if out.is_dir():
-        raise SparftError(f"{out} is a folder; choose another output.")
-
-
-def _bar(total: int, known: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, initial=known, unit="prompt", file=sys.stderr, smoothing=0.1)

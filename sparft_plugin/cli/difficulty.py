@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
+from sparft_plugin.cli.measuring import check_output, interrupted, progress
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import AttemptLog, Tally
@@ -23,7 +24,6 @@ from sparft_plugin.reduction.difficulty.verifier import SOLVED_ABOVE, load_verif
 
 DEFAULTS = Sampling()
 BATCH = 128
-INTERRUPTED = 130
 NO_SAMPLE = {
     "cpu_offload_gb",
     "enable_chunked_prefill",
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with AttemptLog(log_path, settings, overwrite=arguments.overwrite) as log:
         known = len(log.done)
-        with _bar(len(prompts), known) as bar:
+        with progress(len(prompts), known) as bar:
 
             def start() -> Generator:
                 parallel = {"tensor_parallel_size": arguments.tensor_parallel_size}
@@ -123,12 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
                     advance=bar.update,
                 )
             except KeyboardInterrupt:
-                bar.close()
-                sys.stderr.write(
-                    f"sparft: interrupted; {len(log.done)} of {len(prompts)} prompts are in "
-                    f"{log_path}, and the same command goes on from there.\n"
-                )
-                return INTERRUPTED
+                return interrupted(bar, len(log.done), log_path)
         tallies = log.tallies(arguments.solved_above)
     write_solved(out, prompts, tallies, {**settings, "solved_above": arguments.solved_above})
     sys.stdout.write(summary(prompts, tallies, known))
@@ -232,19 +227,7 @@ def _engine_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_output(out: Path, log_path: Path, arguments: argparse.Namespace) -> None:
-    if out.suffix != ".jsonl":
-        raise SparftError(f"{out} must end in .jsonl.")
-    if not out.parent.is_dir():
-        raise SparftError(f"the folder {out.parent} does not exist; create it first.")
-    inputs = {Path(path).resolve() for path in arguments.inputs}
-    if {out.resolve(), log_path.resolve(), *out.resolve().parents} & inputs:
-        raise SparftError(f"{out} or its log is an input, or in one; choose another output.")
+    check_output(out, arguments.inputs, log_path)
     # With its log beside it, the output can be made again from the attempts, so nothing is lost.
-    if out.is_dir() or (out.exists() and not log_path.exists() and not arguments.overwrite):
+    if out.exists() and not log_path.exists() and not arguments.overwrite:
         raise SparftError(f"{out} already exists; pass --overwrite or choose another output.")
-
-
-def _bar(total: int, known: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, initial=known, unit="prompt", file=sys.stderr, smoothing=0.1)

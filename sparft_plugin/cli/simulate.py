@@ -18,8 +18,9 @@ from sparft_plugin.plugins import registered
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.rollouts import read_rollouts
 from sparft_plugin.reduction.difficulty.sources import read_join_keys
-from sparft_plugin.simulate.compare import Method, Setting, compare
+from sparft_plugin.simulate.compare import Setting, compare
 from sparft_plugin.simulate.learner import Learner
+from sparft_plugin.simulate.method import Method
 from sparft_plugin.simulate.picture import check_matplotlib, draw
 from sparft_plugin.simulate.replay import Replay
 from sparft_plugin.simulate.scenarios import SCENARIOS, Scenario

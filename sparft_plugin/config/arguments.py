@@ -45,8 +45,11 @@ def known_options() -> set[str]:
     from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS
     from sparft_plugin.reduction import ReductionConfig
 
-    known = {"seed", "reduction", "curriculum", "group_filter", "memory", "wraps"}
+    known = set(_options(schema.SparftConfig))
     known |= {f"reduction.{name}" for name in _options(ReductionConfig)}
+    known |= {f"memory.{name}" for name in _options(schema.MemoryHost)}
+    encoder = plugins.lookup("embedder", "sentence_transformers")
+    known |= {f"memory_encoder.{name}" for name in _options(encoder)}
     known |= {f"wraps.dataset.{name}" for name in _options(schema.WrappedDataset)}
     known |= {f"wraps.reward_manager.{name}" for name in _options(schema.WrappedRewardManager)}
     for wrapper, cls in WRAPPERS.items():

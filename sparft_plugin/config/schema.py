@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sparft_plugin.reduction import ReductionConfig
 
 
+SCOPES = ("driver", "actor")
+
+
 @dataclass(frozen=True)
 class WrappedDataset:
     """The recipe's own dataset class; ``path`` None stands for verl's ``RLHFDataset``."""
@@ -43,6 +46,47 @@ class Wraps:
 
 
 @dataclass(frozen=True)
+class MemoryHost:
+    """Where the memory lives and who watches it; given beside the method's own options.
+
+    Parameters
+    ----------
+    scope : {"driver", "actor"}, default "driver"
+        ``driver``: in the trainer's process, one memory a run. ``actor``: in a Ray actor of its
+        own, which every run with the same `folder` on the same Ray cluster shares.
+    folder : str or None, default None
+        Where ``actor`` keeps its snapshots, on a file system that its runs see; ``driver`` needs
+        none.
+    fade : bool, default False
+        Whether a collapse fades the intrinsic reward out; without it a collapse is only told.
+
+    Raises
+    ------
+    SparftError
+        If a value is none of these, or ``actor`` has no folder.
+    """
+
+    scope: str = "driver"
+    folder: str | None = None
+    fade: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise SparftError(
+                f"sparft.memory.scope={self.scope!r} is unknown; use {' or '.join(SCOPES)}."
+            )
+        if self.folder is not None and not _is_name(self.folder):
+            raise SparftError(f"sparft.memory.folder={self.folder!r} must be a folder's path.")
+        if self.scope == "actor" and self.folder is None:
+            raise SparftError(
+                "sparft.memory.scope=actor needs a place for its snapshots; "
+                "set sparft.memory.folder."
+            )
+        if not isinstance(self.fade, bool):
+            raise SparftError(f"sparft.memory.fade={self.fade!r} must be true or false.")
+
+
+@dataclass(frozen=True)
 class SparftConfig:
     """The ``sparft`` section, checked.
 
@@ -58,7 +102,10 @@ class SparftConfig:
     group_filter : mapping or None
         ``name`` and the filter's own options; None trains on every finished group.
     memory : mapping or None
-        ``name``, ``encoder`` and the method's own options; None pays no intrinsic reward.
+        ``name``, ``encoder``, the options of `MemoryHost` and the method's own; None pays no
+        intrinsic reward.
+    memory_encoder : mapping or None
+        How the memory's encoder computes, for example its precision; None is its default way.
     wraps : Wraps
         The recipe's own classes inside ours.
     """
@@ -68,6 +115,7 @@ class SparftConfig:
     curriculum: Mapping[str, Any] | None = None
     group_filter: Mapping[str, Any] | None = None
     memory: Mapping[str, Any] | None = None
+    memory_encoder: Mapping[str, Any] | None = None
     wraps: Wraps = Wraps()
 
     @classmethod
@@ -90,6 +138,7 @@ class SparftConfig:
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
             group_filter=_filter(given.get("group_filter")),
             memory=_method("sparft.memory", given.get("memory")),
+            memory_encoder=_section("sparft.memory_encoder", given.get("memory_encoder")),
             wraps=Wraps(
                 WrappedDataset(
                     **_only_known("sparft.wraps.dataset", wraps.get("dataset"), WrappedDataset)
@@ -106,6 +155,7 @@ class SparftConfig:
         config.build_curriculum()
         config.build_group_filter()
         config.build_memory()
+        _ = config.memory_host
         return config
 
     def build_curriculum(self) -> Curriculum | None:
@@ -130,9 +180,15 @@ class SparftConfig:
         """Construct the intrinsic reward with an empty memory; None if there is none."""
         if self.memory is None:
             return None
-        options = dict(self.memory)
+        options = {k: v for k, v in self.memory.items() if k not in _fields(MemoryHost)}
         built: IntrinsicReward = plugins.build("intrinsic reward", options.pop("name"), options)
         return built
+
+    @property
+    def memory_host(self) -> MemoryHost:
+        """Where the memory lives and who watches it."""
+        names = _fields(MemoryHost)
+        return MemoryHost(**{k: v for k, v in (self.memory or {}).items() if k in names})
 
 
 def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -167,12 +223,19 @@ def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
 
 def _only_known(key: str, given: Mapping[str, Any] | None, cls: type[Any]) -> dict[str, Any]:
     """Return the mapping as a dict after refusing keys that are no field of the class."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise SparftError(f"{key}={given!r} must be a section with options.")
-    fields = [field.name for field in dataclasses.fields(cls) if field.init]
+    given = _section(key, given) or {}
+    fields = _fields(cls)
     for name in given:
         if name not in fields:
             raise unknown_name(f"option of {key}", str(name), fields)
     return {str(name): value for name, value in given.items()}
+
+
+def _section(key: str, given: Any) -> Mapping[str, Any] | None:
+    if given is not None and not isinstance(given, Mapping):
+        raise SparftError(f"{key}={given!r} must be a section with options.")
+    return given
+
+
+def _fields(cls: type[Any]) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls) if field.init]

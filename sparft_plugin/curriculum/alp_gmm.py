@@ -14,7 +14,7 @@ from sparft_plugin.curriculum.arms import ArmCurriculum
 from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
 from sparft_plugin.curriculum.passes import Passes
-from sparft_plugin.curriculum.state import Remap, dump_arrays, load_arrays
+from sparft_plugin.curriculum.state import Remap, dump_arrays, load_arrays, unpack
 
 LEVELS = 1001
 LEARNED = ("last", "share")
@@ -144,11 +144,9 @@ class AlpGmmCurriculum(ArmCurriculum):
         """Restore it, unless difficulties came or went."""
         if state["by_difficulty"] != self.by_difficulty:
             return
-        # The same prompts may have other difficulties now, and then these are no passes of theirs.
-        if remap.same_pool and (np.diff(self.levels[state["order"]]) >= 0).all():
-            super().load_rule_state(state, remap)
+        super().load_rule_state(state, remap)
         load_arrays(self, LEARNED, state, None)
-        points = np.array(state["points"], dtype=np.float64).reshape(-1, 2)
+        points = unpack(state["points"], self.points)
         self.points = points[points[:, 0] < len(self.last)]
 
     def metrics(self) -> dict[str, float]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.curriculum.threads import one_thread
+
 
 def progress_by_level(
     difficulties: NDArray[np.float64],
@@ -57,13 +59,11 @@ def fit(points: NDArray[np.float64], max_components: int, criterion: str, seed: 
         At least two.
     """
     from sklearn.mixture import GaussianMixture
-    from threadpoolctl import threadpool_limits
 
     most = min(max_components, len(np.unique(points, axis=0)))
     found: list[tuple[float, Any]] = []
-    # One thread, because threads add floats up in any order. Fits are coarse and may not converge:
-    # they steer a draw, and the next one comes soon.
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    # Fits are coarse and may not converge: they steer a draw, and the next one comes soon.
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for count in range(min(2, most), most + 1):
             model = GaussianMixture(count, tol=0.01, init_params="k-means++", random_state=seed)

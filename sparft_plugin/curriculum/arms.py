@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.base import Curriculum
 from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.passes import Passes
+from sparft_plugin.curriculum.passes import Passes, rank_among_equals
 from sparft_plugin.curriculum.state import Remap
 from sparft_plugin.errors import SparftError
 
@@ -72,21 +72,20 @@ class ArmCurriculum(Curriculum):
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Draw an arm per slot or per step, then the next prompt of its pass."""
-        return self.passes.batch(np.array(self._arms(n), dtype=np.int64), self.rng)
+        return self.passes.batch(self._arms(n), self.rng)
 
-    def _arms(self, n: int) -> list[int]:
-        """Arms of n slots, none more often than it has prompts if the pool has n."""
+    def _arms(self, n: int) -> NDArray[np.int64]:
+        """Arms of n slots, none more often than it has prompts if the pool has n, shape (n,)."""
         room = self.passes.sizes * -(-n // len(self.pool))
-        found: list[int] = []
+        found = np.empty(0, dtype=np.int64)
         while len(found) < n:
             wanted = n - len(found)
-            drawn = self.draw_arms(wanted if self.draw == "slot" else 1, room > 0).tolist()
+            drawn = self.draw_arms(wanted if self.draw == "slot" else 1, room > 0)
             if self.draw == "step":
-                drawn = drawn * min(wanted, int(room[drawn[0]]))
-            for arm in drawn:
-                if room[arm]:
-                    room[arm] -= 1
-                    found.append(arm)
+                drawn = np.repeat(drawn, min(wanted, int(room[drawn[0]])))
+            fits = drawn[rank_among_equals(drawn) < room[drawn]]
+            room -= np.bincount(fits, minlength=len(room))
+            found = np.concatenate([found, fits])
         return found
 
     def learn(self, groups: Groups) -> None:

@@ -121,7 +121,8 @@ class Curriculum(ABC):
     def select(self, n: int) -> list[Pick]:
         """Return exactly n picks; deterministic given the state.
 
-        No prompt comes twice in one call if the pool has at least n.
+        No prompt comes twice in one call if the pool has at least n; in a larger batch none comes
+        more often than n / (size of the pool), rounded up.
 
         Raises
         ------
@@ -198,16 +199,30 @@ class Curriculum(ABC):
             If keys are missing or unknown, or version or method differ. Nothing is changed then.
         """
         self.check_state(state)
+        return self.restore(state).report()
+
+    def restore(self, state: Mapping[str, Any]) -> Remap:
+        """Become what a checked state says; where its prompts are in the pool now."""
         remap = Remap.between(state, self.pool)
         self.begin()
         self.rng.bit_generator.state = state["rng"]
         self.ledger.load(state, remap)
         self.load_rule(state, remap)
-        return remap.report()
+        return remap
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Refuse a state that ``load_state_dict`` cannot restore; changes nothing."""
-        check_state(state, self.state_dict(), STATE_VERSION)
+        own = {
+            "version": STATE_VERSION,
+            "method": self.label,
+            # Only their names matter, and a large pool takes long to write.
+            **dict.fromkeys(("prompts", "arms", "rng")),
+            **self.ledger.state(),
+            "by_arm": dict.fromkeys(self.arm_arrays()),
+            "by_prompt": dict.fromkeys(self.prompt_arrays()),
+            "rule": self.rule_state(),
+        }
+        check_state(state, own, STATE_VERSION)
 
     def load_rule(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Fill the rule's arrays and numbers, which hold their prior, with what was saved."""

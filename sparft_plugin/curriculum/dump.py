@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sparft_plugin.curriculum.arms import ArmCurriculum
 from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.passes import rank_among_equals
 from sparft_plugin.errors import SparftError
 
 
@@ -76,10 +77,8 @@ class DumpCurriculum(ArmCurriculum):
         """Write the rollouts into their arms' windows, the oldest first."""
         values = np.abs(np.concatenate([outcome.advantages for outcome in groups.outcomes]))
         arms = np.repeat(groups.arms, groups.rollouts)
-        order = np.argsort(arms, kind="stable")
-        values, arms = values[order], arms[order]
         new = np.bincount(arms, minlength=self.n_arms)
-        rank = np.arange(len(arms)) - (np.cumsum(new) - new)[arms]
+        rank = rank_among_equals(arms)
         # Only the last of an arm's rollouts fit, so that no slot is written twice.
         fits = rank >= new[arms] - self.window
         slots = (self.count[arms] + rank) % self.window

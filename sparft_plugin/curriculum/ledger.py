@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Ledger:
         self.outstanding.update(zip(ids, positions.tolist(), strict=True))
         np.add.at(self.arm_picks, self.pool.arms[positions], 1)
         self.seen[positions] = True
-        return [Pick(first + i, p) for i, p in enumerate(self.pool.prompts(positions))]
+        return list(map(Pick, ids, self.pool.prompts(positions)))
 
     def position(self, pick_id: int) -> int:
         """Position of an outstanding pick's prompt.
@@ -59,7 +60,7 @@ class Ledger:
         return self.outstanding[pick_id]
 
     def settle(self, outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
-        """Take back the picks of some outcomes and return the positions of their prompts.
+        """Take back the picks of outcomes, in the order of their ids; positions of their prompts.
 
         Raises
         ------
@@ -68,14 +69,18 @@ class Ledger:
             taken back then.
         """
         ids = [outcome.pick.pick_id for outcome in outcomes]
-        positions = np.array([self.position(pick_id) for pick_id in ids], dtype=np.int64)
-        if len(set(ids)) < len(ids):
-            raise SparftError(f"a pick is observed twice in one call, of {ids}; give each once.")
-        for outcome, identity in zip(outcomes, self.pool.ids[positions].tolist(), strict=True):
-            if outcome.pick.prompt.id != identity.decode():
+        positions = np.array(list(map(self.position, ids)), dtype=np.int64)
+        # In the order of their picks, so that equals are neighbours.
+        for pick_id, after in pairwise(ids):
+            if pick_id == after:
+                raise SparftError(f"pick {pick_id} is observed twice in one call; give it once.")
+        names = [outcome.pick.prompt.id for outcome in outcomes]
+        made = [identity.decode() for identity in self.pool.ids[positions].tolist()]
+        for pick_id, name, of in zip(ids, names, made, strict=True):
+            if name != of:
                 raise SparftError(
-                    f"pick {outcome.pick.pick_id} was made of another prompt than "
-                    f"{outcome.pick.prompt.id}; observe the pick that select returned."
+                    f"pick {pick_id} was made of another prompt than {name}; observe the pick that "
+                    "select returned."
                 )
         for pick_id in ids:
             del self.outstanding[pick_id]
@@ -122,4 +127,5 @@ class Ledger:
         self.seen[remap.positions(unpack(state["seen"], np.empty(0, dtype=np.int64)))] = True
         self.arm_picks[:] = 0
         if remap.same_arms:
-            self.arm_picks[: len(state["arm_picks"])] = state["arm_picks"]
+            count = min(len(self.arm_picks), len(state["arm_picks"]))
+            self.arm_picks[:count] = state["arm_picks"][:count]

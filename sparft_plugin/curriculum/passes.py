@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -9,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.state import pack, unpack
+
+
+def rank_among_equals(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many equal numbers stand before each, shape (n,): [5, 3, 5] gives [0, 0, 1]."""
+    order = np.argsort(numbers, kind="stable")
+    in_order = numbers[order]
+    ranks = np.empty(len(numbers), dtype=np.int64)
+    ranks[order] = np.arange(len(numbers)) - np.searchsorted(in_order, in_order)
+    return ranks
 
 
 class Passes:
@@ -21,9 +31,10 @@ class Passes:
     """
 
     def __init__(self, sets: NDArray[np.integer]) -> None:
+        self._sets = sets
         count = int(sets.max()) + 1
         self.sizes = np.bincount(sets, minlength=count)
-        self._starts = np.concatenate([[0], np.cumsum(self.sizes)])[:-1].tolist()
+        self._starts = np.cumsum(self.sizes) - self.sizes
         self.order = np.argsort(sets, kind="stable").astype(np.int32)
         """Positions, set after set; inside a set in the order of its pass."""
         self.left = np.zeros(count, dtype=np.int64)
@@ -34,7 +45,7 @@ class Passes:
 
         Prompts in ``taken`` wait for the end of the pass if it has others.
         """
-        start, size = self._starts[number], int(self.sizes[number])
+        start, size = int(self._starts[number]), int(self.sizes[number])
         if not self.left[number]:
             self.order[start : start + size] = rng.permutation(
                 np.sort(self.order[start : start + size])
@@ -57,15 +68,30 @@ class Passes:
     def batch(self, numbers: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the next prompt of each set named, shape (n,).
 
-        No prompt comes twice before every prompt came once, if the numbers allow it.
+        No prompt comes twice before every prompt of its set came once.
         """
-        taken: set[int] = set()
+        wanted = np.bincount(numbers, minlength=len(self.left))
+        chosen = np.empty(len(numbers), dtype=np.int64)
+        # A pass that goes on hands out its end, where no prompt of this batch can be.
+        goes_on = (wanted <= self.left)[numbers]
+        sets = numbers[goes_on]
+        chosen[goes_on] = self.order[(self._starts + self.left)[sets] - 1 - rank_among_equals(sets)]
+        self.left -= np.where(wanted <= self.left, wanted, 0)
+        if not goes_on.all():
+            chosen[~goes_on] = self._one_by_one(numbers[~goes_on], rng)
+        return chosen
+
+    def _one_by_one(
+        self, numbers: NDArray[np.integer], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Do what ``batch`` does for sets whose passes end in the batch."""
+        taken: dict[int, set[int]] = defaultdict(set)
         chosen = np.empty(len(numbers), dtype=np.int64)
         for slot, number in enumerate(numbers.tolist()):
-            if len(taken) == len(self.order):
-                taken.clear()
-            chosen[slot] = self.next(number, rng, taken)
-            taken.add(int(chosen[slot]))
+            if len(taken[number]) == self.sizes[number]:
+                taken[number].clear()
+            chosen[slot] = self.next(number, rng, taken[number])
+            taken[number].add(int(chosen[slot]))
         return chosen
 
     def state(self) -> dict[str, Any]:
@@ -73,6 +99,8 @@ class Passes:
         return {"order": pack(self.order), "left": pack(self.left)}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state`` gave, over the same sets."""
-        self.order[:] = unpack(state["order"], self.order)
-        self.left[:] = unpack(state["left"], self.left)
+        """Restore what ``state`` gave for this pool; if prompts changed sets, passes begin anew."""
+        order, left = unpack(state["order"], self.order), unpack(state["left"], self.left)
+        same_sets = np.array_equal(self._sets[order], self._sets[self.order])
+        if same_sets and len(left) == len(self.left):
+            self.order, self.left = order, left

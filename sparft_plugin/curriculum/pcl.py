@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +13,9 @@ from sparft_plugin.curriculum.groups import Groups
 from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.prompts import PromptCurriculum
 from sparft_plugin.curriculum.state import Remap
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from sparft_plugin.curriculum.threads import one_thread
 
 BLOCK = 65_536
-
-
-@lru_cache(maxsize=1)
-def _threads() -> ThreadpoolController:
-    # It knows only libraries that are loaded, hence scikit-learn first; looking for them is slow.
-    import sklearn.linear_model  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """No last bit depends on the number of threads, and a busy machine costs little."""
-    limited: AbstractContextManager[Any] = _threads().limit(limits=1)
-    return limited
 
 
 @dataclass(eq=False)

@@ -73,12 +73,8 @@ class PromptPool:
 
     def prompts(self, positions: NDArray[np.int64]) -> list[Prompt]:
         """The prompts at some positions."""
-        return [
-            Prompt(identity.decode(), arm, None if difficulty != difficulty else difficulty)
-            for identity, arm, difficulty in zip(
-                self.ids[positions].tolist(),
-                self.arms[positions].tolist(),
-                self.difficulties[positions].tolist(),
-                strict=True,
-            )
-        ]
+        names = [identity.decode() for identity in self.ids[positions].tolist()]
+        found = self.difficulties[positions].tolist()
+        # Only NaN differs from itself.
+        difficulties = [None if value != value else value for value in found]
+        return list(map(Prompt, names, self.arms[positions].tolist(), difficulties))

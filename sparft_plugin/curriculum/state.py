@@ -33,7 +33,10 @@ class Remap:
     def between(cls, state: Mapping[str, Any], pool: PromptPool) -> Remap:
         """Compare a saved state's prompts and arms with a pool."""
         saved = np.array([name.encode() for name in state["prompts"]])
-        at = np.minimum(np.searchsorted(pool.ids, saved), len(pool) - 1)
+        if np.array_equal(saved, pool.ids):
+            at = np.arange(len(pool))
+        else:
+            at = np.minimum(np.searchsorted(pool.ids, saved), len(pool) - 1)
         kept = pool.ids[at] == saved
         to = np.where(kept, at, -1)
         arms = unpack(state["arms"], pool.arms)

@@ -31,7 +31,7 @@ class UniformCurriculum(Curriculum):
 
     def begin(self) -> None:
         """Start the first pass."""
-        self.passes = Passes(np.zeros(len(self.pool), dtype=np.int64))
+        self.passes = Passes(np.zeros(len(self.pool), dtype=np.int8))
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Return the next n prompts of the pass."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from sparft_plugin.errors import SparftError
 Arrays = dict[str, NDArray[Any]]
 
 HEADER = "header"
+FINGERPRINT = "fingerprint"
 
 _UNREADABLE = (
     ValueError,
@@ -34,34 +36,67 @@ _UNREADABLE = (
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return the npz bytes of the arrays, with the header as JSON text in the member ``header``.
 
-    The same header and arrays give the same bytes.
+    The same header and arrays give the same bytes. The header gets a key more, ``fingerprint``: the
+    BLAKE2b of the arrays, which `unpack` checks.
 
     Raises
     ------
     ValueError
         If an array holds Python objects.
     """
-    text = json.dumps(header, sort_keys=True).encode()
-    members: Arrays = {HEADER: np.frombuffer(text, dtype=np.uint8), **arrays}
     buffer = io.BytesIO()
-    # Not np.savez: in older releases it cannot be told to refuse, instead of pickle, objects.
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.save(member, array, allow_pickle=False)
+    pack_into(buffer, header, arrays)
     return buffer.getvalue()
 
 
-def unpack(data: bytes) -> tuple[dict[str, Any], Arrays]:
-    """Return the header and the arrays that `pack` stored.
+def pack_into(
+    file: IO[bytes], header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """Write what `pack` returns into an open file.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects.
+    """
+    text = json.dumps({**header, FINGERPRINT: fingerprint(arrays)}, sort_keys=True).encode()
+    members: Arrays = {HEADER: np.frombuffer(text, dtype=np.uint8), **arrays}
+    # Not np.savez: in older releases it cannot be told to refuse, instead of pickle, objects.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.save(member, array, allow_pickle=False)
+
+
+def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the 128-bit BLAKE2b of names, types, shapes and bytes of arrays, in hex.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = arrays[name]
+        if array.dtype.hasobject:
+            raise ValueError(f"Object arrays cannot be saved, and '{name}' is one")
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def unpack(data: bytes | IO[bytes]) -> tuple[dict[str, Any], Arrays]:
+    """Return the header and the arrays that `pack` stored, from its bytes or an open file of them.
 
     Raises
     ------
     SparftError
-        If the bytes are damaged, hold pickled objects or have no header.
+        If the bytes are damaged, hold pickled objects, have no header, or the arrays are not those
+        of the fingerprint.
     """
     try:
-        members = _members(data)
+        members = _members(io.BytesIO(data) if isinstance(data, bytes) else data)
         header = json.loads(members.pop(HEADER).tobytes())
     except _UNREADABLE as error:
         raise SparftError(
@@ -70,13 +105,19 @@ def unpack(data: bytes) -> tuple[dict[str, Any], Arrays]:
         ) from error
     if not isinstance(header, dict):
         raise SparftError("the header of the memory state is not a JSON object.")
+    if header.pop(FINGERPRINT, None) != fingerprint(members):
+        raise SparftError(
+            "the content of the memory state is not that of its fingerprint; "
+            "restore it from an intact checkpoint."
+        )
     return header, members
 
 
-def _members(data: bytes) -> Arrays:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+def _members(file: IO[bytes]) -> Arrays:
+    if not zipfile.is_zipfile(file):
         raise ValueError("not an npz archive")
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
         members = {name: archive[name] for name in archive.files}
     for name, member in members.items():
         if not isinstance(member, np.ndarray):

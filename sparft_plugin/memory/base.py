@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.memory.archive import Arrays, check_keys, pack, unpack
+from sparft_plugin.memory.archive import Arrays, check_keys, pack, pack_into, unpack
 from sparft_plugin.memory.options import check_whole
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,15 @@ class MemoryGroup:
     query : float32 (d,)
         Embedding of the prompt.
     responses : float32 (g, d), g >= 1
-        Embeddings of the responses in rollout order, by the same encoder.
+        Embeddings of the responses in rollout order, by the same encoder. A zero embedding is
+        taken as it is: its cosine with anything is 0. Equal ones are separate responses.
     accuracies : float64 (g,) in [0, 1]
         Raw accuracy of each response, before any shaping.
 
     Raises
     ------
     SparftError
-        If a shape, a range or the finiteness is broken.
+        If there is no response, an embedding is not finite, or a shape or range is broken.
     """
 
     prompt_id: str
@@ -81,7 +82,7 @@ class MemoryGroup:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """The intrinsic reward of one group's g rollouts.
+    """The intrinsic reward of one group's g rollouts; a method says so if it leaves the ranges.
 
     Parameters
     ----------
@@ -118,6 +119,8 @@ class IntrinsicReward(ABC):
         Number of steps written so far.
     dimension : int or None
         Length d of the embeddings; None before anything was written.
+    zero_embeddings : int
+        Responses written so far whose embedding is zero in every coordinate.
     """
 
     name: ClassVar[str]
@@ -125,6 +128,7 @@ class IntrinsicReward(ABC):
     encoder: str
     step: int = field(default=0, init=False)
     dimension: int | None = field(default=None, init=False)
+    zero_embeddings: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.encoder, str) or not self.encoder:
@@ -136,14 +140,15 @@ class IntrinsicReward(ABC):
         Returns
         -------
         list of Terms
-            One per group, in the order given; no group's terms depend on the other groups.
+            One per group, in the order given; no group's terms depend on the other groups, unless
+            the method says so.
 
         Raises
         ------
         SparftError
-            If embeddings differ in dimension from each other or from the memory's.
+            If `check` refuses the groups.
         """
-        self._common_dimension(groups)
+        self.check(groups)
         return self.terms(groups) if groups else []
 
     def write(self, groups: Sequence[MemoryGroup]) -> None:
@@ -155,13 +160,32 @@ class IntrinsicReward(ABC):
         Raises
         ------
         SparftError
-            If embeddings differ in dimension from each other or from the memory's; the memory is
-            then as before.
+            If `check` refuses the groups; the memory is then as before.
         """
-        self.dimension = self._common_dimension(groups)
+        self.check(groups)
         if groups:
+            self.dimension = len(groups[0].query)
             self.remember(sorted(groups, key=lambda group: group.prompt_id))
+        self.zero_embeddings += sum(int((~g.responses.any(axis=1)).sum()) for g in groups)
         self.step += 1
+
+    def check(self, groups: Sequence[MemoryGroup]) -> None:
+        """Refuse groups that this memory cannot take; changes nothing.
+
+        Raises
+        ------
+        SparftError
+            If embeddings differ in dimension from each other or from the memory's.
+        """
+        dimension = self.dimension
+        for group in groups:
+            dimension = dimension or len(group.query)
+            if len(group.query) != dimension:
+                raise SparftError(
+                    f"the embedding of prompt '{group.prompt_id}' has {len(group.query)} "
+                    f"dimensions, the memory has {dimension}; was the encoder "
+                    f"'{self.encoder}' changed?"
+                )
 
     @abstractmethod
     def terms(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
@@ -173,7 +197,7 @@ class IntrinsicReward(ABC):
 
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """Return ``success`` and ``failure`` (responses stored), ``queries`` and ``bytes``."""
+        """Return ``success`` and ``failure`` (stored responses), ``queries``, ``bytes``, more."""
 
     @abstractmethod
     def arrays(self) -> Arrays:
@@ -192,8 +216,16 @@ class IntrinsicReward(ABC):
         """Return the whole state as npz bytes (see `archive.pack`); equal states, equal bytes."""
         return pack(self._header(), self.arrays())
 
-    def loads(self, data: bytes) -> None:
+    def dump_into(self, file: IO[bytes]) -> None:
+        """Write what `dumps` returns into an open file."""
+        pack_into(file, self._header(), self.arrays())
+
+    def loads(self, data: bytes | IO[bytes]) -> None:
         """Put back a state from `dumps`, after which all terms are those of the saved memory.
+
+        Parameters
+        ----------
+        data : bytes or open binary file
 
         Raises
         ------
@@ -206,6 +238,7 @@ class IntrinsicReward(ABC):
         check_keys("the memory state", arrays, self.arrays())
         self.restore(arrays, header["dimension"])
         self.step, self.dimension = header["step"], header["dimension"]
+        self.zero_embeddings = header["zero_embeddings"]
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -215,6 +248,7 @@ class IntrinsicReward(ABC):
             "options": self.options(),
             "dimension": self.dimension,
             "step": self.step,
+            "zero_embeddings": self.zero_embeddings,
         }
 
     def _check_header(self, header: Mapping[str, Any]) -> None:
@@ -227,23 +261,12 @@ class IntrinsicReward(ABC):
         check_keys("options of the memory state", header["options"], own["options"])
         for key, value in own["options"].items():
             _check_same(f"sparft.memory.{key}", header["options"][key], value)
-        check_whole("step of the saved state", header["step"], 0)
+        for count in ("step", "zero_embeddings"):
+            check_whole(f"{count} of the saved state", header[count], 0)
         if header["dimension"] is not None:
             check_whole("dimension of the saved state", header["dimension"], 1)
             if self.dimension is not None:
                 _check_same("dimension", header["dimension"], self.dimension)
-
-    def _common_dimension(self, groups: Sequence[MemoryGroup]) -> int | None:
-        dimension = self.dimension
-        for group in groups:
-            dimension = dimension or len(group.query)
-            if len(group.query) != dimension:
-                raise SparftError(
-                    f"the embedding of prompt '{group.prompt_id}' has {len(group.query)} "
-                    f"dimensions, the memory has {dimension}; was the encoder "
-                    f"'{self.encoder}' changed?"
-                )
-        return dimension
 
 
 def _check_same(key: str, saved: Any, own: Any) -> None:

@@ -9,11 +9,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import Arrays
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.memory.normalize import WindowNormalizer
-from sparft_plugin.memory.options import check_number, check_whole
-from sparft_plugin.memory.store import EpisodicStore
+from sparft_plugin.memory.options import check_choice, check_number, check_whole
+from sparft_plugin.memory.released import ReleasedTerm
+from sparft_plugin.memory.store import STORAGES, EpisodicStore, check_fits
+from sparft_plugin.memory.stored import TEXTS
+from sparft_plugin.memory.term import CLOSENESS, Formula, Kept, Term, members
+
+RULES = {"paper": Term, "released": ReleasedTerm}
 
 
 @dataclass(eq=False)
@@ -39,8 +45,20 @@ class MemoryR(IntrinsicReward):
         A response is a success if its raw accuracy is above this.
     window : int >= 1, default 100
         Number w of raw values that the normalisation looks back on.
+    normalize : {"global", "per_query"}, default "global"
+        One window for all queries, or one for each; see `WindowNormalizer`. At most
+        `query_capacity` windows are kept.
     exploit_weight : float >= 0, default 1.0
         Weight beta_s of the term.
+    compat : {"paper", "released"}, default "paper"
+        Whether a step is scored before it is written, or as in the released code response by
+        response; see `ReleasedTerm`, whose values can leave [0, 1]. The released code has one
+        window, so ``normalize`` must be ``global``.
+    stored : {"response", "reasoning"}, default "response"
+        The text that was embedded; see `stored_text`. It is the host that embeds: here the option
+        is only checked and saved, so that a memory of other texts is refused.
+    storage : {"float32", "float16"}, default "float32"
+        Precision of the stored responses; see `EpisodicStore`.
 
     Raises
     ------
@@ -55,9 +73,12 @@ class MemoryR(IntrinsicReward):
     response_capacity: int = 100
     success_threshold: float = 0.5
     window: int = 100
+    normalize: str = "global"
     exploit_weight: float = 1.0
-    successes: EpisodicStore = field(init=False, repr=False)
-    exploit_window: WindowNormalizer = field(init=False, repr=False)
+    compat: str = "paper"
+    stored: str = "response"
+    storage: str = "float32"
+    exploit: Term = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,81 +88,62 @@ class MemoryR(IntrinsicReward):
         check_whole("response_capacity", self.response_capacity, 1)
         check_number("success_threshold", self.success_threshold, below=1)
         check_number("exploit_weight", self.exploit_weight)
-        self.successes = self.empty_store()
-        self.exploit_window = WindowNormalizer(self.window)
+        check_choice("compat", self.compat, tuple(RULES))
+        check_choice("stored", self.stored, TEXTS)
+        check_choice("storage", self.storage, STORAGES)
+        self.exploit = self._empty_exploit()
+        if self.compat == "released" and self.normalize != "global":
+            raise SparftError(
+                "sparft.memory.normalize must be 'global' with sparft.memory.compat=released: "
+                "the released code has one window."
+            )
 
-    def empty_store(self) -> EpisodicStore:
-        """Return a store of this memory's capacities with nothing in it."""
-        return EpisodicStore(self.query_capacity, self.response_capacity)
+    def empty_term(self, formula: Formula, kept: Kept) -> Term:
+        """Return a term of these options that remembers nothing yet."""
+        store = EpisodicStore(self.query_capacity, self.response_capacity, self.storage)
+        windows = WindowNormalizer(self.window, self.normalize, self.query_capacity)
+        return RULES[self.compat](formula, kept, self.neighbors, store, windows)
 
-    def closeness(self, groups: Sequence[MemoryGroup]) -> NDArray[np.float64]:
-        """Raw R_s of all rollouts, group after group, (n,); NaN where M_s has nothing."""
-        known = self.successes.nearest_each(stacked_queries(groups), self.neighbors)
-        return np.concatenate(
-            [
-                -np.linalg.norm(group.responses - near.mean(axis=0, dtype=np.float64), axis=1)
-                if len(near)
-                else np.full(len(group.responses), np.nan)
-                for group, near in zip(groups, known, strict=True)
-            ]
-        )
+    def _empty_exploit(self) -> Term:
+        return self.empty_term(CLOSENESS, self.succeeded)
+
+    def check(self, groups: Sequence[MemoryGroup]) -> None:
+        """Also refuse embeddings that `storage` cannot hold."""
+        super().check(groups)
+        for group in groups:
+            check_fits(group.prompt_id, group.responses, self.storage)
 
     def terms(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
-        """Weighted, normalised R_s; see `IntrinsicReward.score`."""
-        exploit = self.exploit_window.normalize(self.closeness(groups))
+        """Weighted, scaled R_s; see `IntrinsicReward.score`."""
         return [
             Terms(exploit=part, explore=np.zeros(len(part)), total=self.exploit_weight * part)
-            for part in by_group(exploit, groups)
+            for part in self.exploit.score(groups)
         ]
 
     def remember(self, groups: Sequence[MemoryGroup]) -> None:
-        """Record the raw values of the step, then store its successes."""
-        self.exploit_window.record(self.closeness(groups))
-        for group in groups:
-            self.successes.write(
-                group.prompt_id, group.query, group.responses[self.succeeded(group)]
-            )
+        """Record the raw values of the step and store its successes."""
+        self.exploit.write(groups)
 
     def succeeded(self, group: MemoryGroup) -> NDArray[np.bool_]:
         """Which responses count as successes, (g,)."""
         return group.accuracies > self.success_threshold
 
     def metrics(self) -> dict[str, float]:
-        """Stored responses, stored queries and the bytes they take."""
+        """Stored responses, stored queries, the bytes they take, and zero embeddings so far."""
         return {
-            "success": float(self.successes.size),
+            "success": float(self.exploit.store.size),
             "failure": 0.0,
-            "queries": float(len(self.successes)),
-            "bytes": float(self.successes.nbytes),
+            "queries": float(len(self.exploit.store)),
+            "bytes": float(self.exploit.store.nbytes),
+            "zero_embeddings": float(self.zero_embeddings),
         }
 
     def arrays(self) -> Arrays:
-        """Return the success store and the exploit window."""
-        stored = {f"success.{key}": value for key, value in self.successes.arrays().items()}
-        return {**stored, "exploit_window": self.exploit_window.values}
+        """Return what the exploit term holds."""
+        return {f"exploit.{key}": value for key, value in self.exploit.arrays().items()}
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
-        successes, window = self.empty_store(), WindowNormalizer(self.window)
-        successes.restore(members(arrays, "success."), dimension)
-        window.restore(arrays["exploit_window"])
-        self.successes, self.exploit_window = successes, window
-
-
-def stacked_queries(groups: Sequence[MemoryGroup]) -> NDArray[np.float32]:
-    """Return the queries of n groups, float32 (n, d)."""
-    return np.stack([group.query for group in groups])
-
-
-def by_group(
-    values: NDArray[np.float64], groups: Sequence[MemoryGroup]
-) -> list[NDArray[np.float64]]:
-    """Cut the values of all rollouts into one array (g,) per group."""
-    return np.split(values, np.cumsum([len(group.responses) for group in groups])[:-1])
-
-
-def members(arrays: Arrays, prefix: str) -> Arrays:
-    """Return the arrays whose name starts with a prefix, without it."""
-    return {
-        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
-    }
+        exploit = self._empty_exploit()
+        exploit.restore(members(arrays, "exploit."), dimension)
+        self.exploit = exploit

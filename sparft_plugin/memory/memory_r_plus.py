@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import Arrays
 from sparft_plugin.memory.base import MemoryGroup, Terms
-from sparft_plugin.memory.memory_r import MemoryR, by_group, members, stacked_queries
-from sparft_plugin.memory.normalize import WindowNormalizer
+from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.options import check_number, check_whole
-from sparft_plugin.memory.store import EpisodicStore
-from sparft_plugin.memory.vectors import cosines, unit_rows
+from sparft_plugin.memory.term import NOVELTY, Term, members
 
 
 @dataclass(eq=False)
@@ -30,12 +28,16 @@ class MemoryRPlus(MemoryR):
 
     Parameters
     ----------
-    encoder, neighbors, query_capacity, response_capacity, success_threshold, window, exploit_weight
-        See `MemoryR`; the capacities, `neighbors` and `window` hold for each of the two memories.
+    encoder, neighbors, query_capacity, response_capacity, success_threshold, window, normalize, \
+exploit_weight, compat, stored, storage
+        See `MemoryR`; capacities, `neighbors` and windows hold for each of the two memories.
     explore_weight : float >= 0, default 1.0
         Weight beta_e of the explore term.
     warmup_steps : int >= 0, default 50
         Number of first steps that pay no explore term.
+    warmup_failures : int >= 0 or None, default None
+        If set, it is not steps that end the warm-up but this number of failures written to the
+        memory, whether or not they have been evicted since; `warmup_steps` then has no effect.
 
     Raises
     ------
@@ -47,67 +49,68 @@ class MemoryRPlus(MemoryR):
 
     explore_weight: float = 1.0
     warmup_steps: int = 50
-    failures: EpisodicStore = field(init=False, repr=False)
-    explore_window: WindowNormalizer = field(init=False, repr=False)
+    warmup_failures: int | None = None
+    explore: Term = field(init=False, repr=False)
+    failures_written: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("explore_weight", self.explore_weight)
         check_whole("warmup_steps", self.warmup_steps, 0)
-        self.failures = self.empty_store()
-        self.explore_window = WindowNormalizer(self.window)
+        if self.warmup_failures is not None:
+            check_whole("warmup_failures", self.warmup_failures, 0)
+        self.explore = self._empty_explore()
 
-    def novelty(self, groups: Sequence[MemoryGroup]) -> NDArray[np.float64]:
-        """Raw R_e of all rollouts, group after group, (n,); NaN where M_f has nothing."""
-        known = self.failures.nearest_each(stacked_queries(groups), self.neighbors)
-        return np.concatenate(
-            [
-                1.0 - cosines(unit_rows(group.responses), unit_rows(near)).max(axis=1)
-                if len(near)
-                else np.full(len(group.responses), np.nan)
-                for group, near in zip(groups, known, strict=True)
-            ]
-        )
+    def _empty_explore(self) -> Term:
+        return self.empty_term(NOVELTY, lambda group: ~self.succeeded(group))
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the explore term pays nothing yet."""
+        if self.warmup_failures is None:
+            return self.step < self.warmup_steps
+        return self.failures_written < self.warmup_failures
 
     def terms(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
-        """Weighted, normalised R_s and R_e; see `IntrinsicReward.score`."""
+        """Weighted, scaled R_s and R_e; see `IntrinsicReward.score`."""
         exploit_only = super().terms(groups)
-        if self.step < self.warmup_steps:
+        if self.warming_up:
             return exploit_only
-        explore = by_group(self.explore_window.normalize(self.novelty(groups)), groups)
         return [
             Terms(terms.exploit, part, terms.total + self.explore_weight * part)
-            for terms, part in zip(exploit_only, explore, strict=True)
+            for terms, part in zip(exploit_only, self.explore.score(groups), strict=True)
         ]
 
     def remember(self, groups: Sequence[MemoryGroup]) -> None:
-        """Record the raw values of the step, then store its successes and failures."""
+        """Record the raw values of the step, and store its successes and failures."""
         super().remember(groups)
-        self.explore_window.record(self.novelty(groups))
-        for group in groups:
-            self.failures.write(
-                group.prompt_id, group.query, group.responses[~self.succeeded(group)]
-            )
+        self.explore.write(groups)
+        self.failures_written += sum(int((~self.succeeded(group)).sum()) for group in groups)
 
     def metrics(self) -> dict[str, float]:
         """As `MemoryR`, over both memories; a query in both counts once."""
-        both = {*self.successes.prompt_ids, *self.failures.prompt_ids}
+        successes, failures = self.exploit.store, self.explore.store
         return {
-            "success": float(self.successes.size),
-            "failure": float(self.failures.size),
-            "queries": float(len(both)),
-            "bytes": float(self.successes.nbytes + self.failures.nbytes),
+            **super().metrics(),
+            "failure": float(failures.size),
+            "queries": float(len({*successes.prompt_ids, *failures.prompt_ids})),
+            "bytes": float(successes.nbytes + failures.nbytes),
         }
 
     def arrays(self) -> Arrays:
-        """Return both stores and both windows."""
-        stored = {f"failure.{key}": value for key, value in self.failures.arrays().items()}
-        return {**super().arrays(), **stored, "explore_window": self.explore_window.values}
+        """Return what both terms hold, and the number of failures written."""
+        return {
+            **super().arrays(),
+            **{f"explore.{key}": value for key, value in self.explore.arrays().items()},
+            "failures_written": np.array(self.failures_written),
+        }
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
-        failures, window = self.empty_store(), WindowNormalizer(self.window)
-        failures.restore(members(arrays, "failure."), dimension)
-        window.restore(arrays["explore_window"])
+        written = arrays["failures_written"]
+        if written.shape != () or written.dtype != np.int64 or written < 0:
+            raise SparftError("failures_written of the saved memory must be one whole number.")
+        explore = self._empty_explore()
+        explore.restore(members(arrays, "explore."), dimension)
         super().restore(arrays, dimension)
-        self.failures, self.explore_window = failures, window
+        self.explore, self.failures_written = explore, int(written)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.memory.options import check_whole
+from sparft_plugin.memory.archive import Arrays, check_keys
+from sparft_plugin.memory.options import check_choice, check_whole
 
+SCOPES = ("global", "per_query")
 EPS = 1e-8
 # Both raw rewards are of order 1 and come from float32 embeddings: a spread below this is
 # rounding of the encoder, and stretching it to [0, 1] would pay noise in full.
@@ -30,26 +32,35 @@ class WindowNormalizer:
     Parameters
     ----------
     window : int >= 1, default 100
-        Number w of raw values that are kept.
+        Number w of raw values that a window keeps.
+    scope : {"global", "per_query"}, default "global"
+        One window for all queries, or one for each: then a response is compared with earlier ones
+        to the same prompt, and a prompt's first visit pays 0.
+    capacity : int >= 1 or None, default None
+        Largest number of windows; the one that was opened first gives way.
 
     Attributes
     ----------
-    values : float64 (m,), m <= window
-        The raw values in the window, oldest first.
+    windows : dict of float64 (m,), 1 <= m <= window
+        The raw values by prompt id, oldest first; in the global scope the only id is "".
     """
 
     window: int = 100
-    values: NDArray[np.float64] = field(init=False, repr=False)
+    scope: str = "global"
+    capacity: int | None = None
+    windows: dict[str, NDArray[np.float64]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_whole("window", self.window, 1)
-        self.values = np.empty(0)
+        check_choice("normalize", self.scope, SCOPES)
+        self.windows = {}
 
-    def normalize(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale raw values; nothing is recorded.
+    def normalize(self, prompt_id: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale raw values of a prompt's responses; nothing is recorded.
 
         Parameters
         ----------
+        prompt_id : str
         raw : float64 (n,)
             NaN stands for "there was nothing to compare with" and gives 0.
 
@@ -57,31 +68,92 @@ class WindowNormalizer:
         -------
         float64 (n,) in [0, 1]
         """
-        if not self.values.size:
+        values = self.windows.get(self._key(prompt_id))
+        if values is None:
             return np.zeros(len(raw))
-        low, high = self.values.min(), self.values.max()
+        low, high = values.min(), values.max()
         if high - low <= FLAT:
             return np.zeros(len(raw))
         scaled: NDArray[np.float64] = np.clip((raw - low) / (high - low + EPS), 0.0, 1.0)
         return np.where(np.isnan(raw), 0.0, scaled)
 
-    def record(self, raw: NDArray[np.float64]) -> None:
-        """Append raw values, float64 (n,), in order; NaN is left out, the oldest give way."""
-        self.values = np.concatenate([self.values, raw[~np.isnan(raw)]])[-self.window :]
+    def record(self, prompt_id: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Append a prompt's raw values in order, and return the window.
 
-    def restore(self, values: NDArray[Any]) -> None:
-        """Put back a saved window.
+        Parameters
+        ----------
+        prompt_id : str
+        raw : float64 (n,)
+            NaN is left out.
+
+        Returns
+        -------
+        float64 (m,), m <= window
+        """
+        key, fresh = self._key(prompt_id), raw[~np.isnan(raw)]
+        before = self.windows.get(key, np.empty(0))
+        if not len(fresh):
+            return before
+        if key not in self.windows and len(self.windows) == self.capacity:
+            del self.windows[next(iter(self.windows))]
+        self.windows[key] = np.concatenate([before, fresh])[-self.window :]
+        return self.windows[key]
+
+    def _key(self, prompt_id: str) -> str:
+        return prompt_id if self.scope == "per_query" else ""
+
+    def fork(self) -> WindowNormalizer:
+        """Return a copy; neither sees what the other records."""
+        forked = copy.copy(self)
+        forked.windows = dict(self.windows)
+        return forked
+
+    def arrays(self) -> Arrays:
+        """Return the windows, first opened first.
+
+        Returns
+        -------
+        dict
+            ``prompt_ids`` str (n,), ``counts`` int64 (n,), ``values`` float64 (sum of counts,).
+        """
+        return {
+            "prompt_ids": np.array(list(self.windows), dtype=np.str_),
+            "counts": np.array([len(v) for v in self.windows.values()], np.int64),
+            "values": np.concatenate([np.empty(0), *self.windows.values()]),
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Put back saved windows.
 
         Raises
         ------
         SparftError
-            If it is not a list of at most `window` finite numbers.
+            If they are not what `arrays` returns for these options.
         """
+        check_keys("a saved window of the memory", arrays, self.arrays())
+        ids, counts, values = (arrays[key] for key in ("prompt_ids", "counts", "values"))
         if values.dtype != np.float64 or values.ndim != 1 or not np.isfinite(values).all():
             raise SparftError("a saved window of the memory must be finite float64 of shape (m,).")
-        if len(values) > self.window:
+        if ids.ndim != 1 or ids.dtype.kind != "U" or len(set(ids.tolist())) != len(ids):
+            raise SparftError("prompt_ids of the memory's saved windows must be unique strings.")
+        if counts.shape != ids.shape or counts.dtype != np.int64 or (counts < 1).any():
+            raise SparftError("a saved window of the memory has no values.")
+        if counts.sum() != len(values):
             raise SparftError(
-                f"a saved window of the memory holds {len(values)} values, more than "
+                f"the saved windows of the memory count {counts.sum()} values and hold "
+                f"{len(values)}."
+            )
+        if counts.max(initial=0) > self.window:
+            raise SparftError(
+                f"a saved window of the memory holds {counts.max()} values, more than "
                 f"sparft.memory.window={self.window}."
             )
-        self.values = values.copy()
+        names = ids.tolist()
+        if any(self._key(name) != name for name in names) or (
+            self.capacity is not None and len(names) > self.capacity
+        ):
+            raise SparftError(
+                f"the saved windows of the memory do not fit sparft.memory.normalize={self.scope}."
+            )
+        parts = np.split(values, np.cumsum(counts)[:-1]) if names else []
+        self.windows = {name: part.copy() for name, part in zip(names, parts, strict=True)}

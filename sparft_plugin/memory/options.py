@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from sparft_plugin.errors import SparftError
@@ -35,3 +36,16 @@ def check_number(option: str, value: Any, below: float = math.inf) -> None:
         raise SparftError(
             f"sparft.memory.{option} must be a finite number of at least 0{limit}, not {value!r}."
         )
+
+
+def check_choice(option: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises
+    ------
+    SparftError
+        Naming the option, the value and the choices.
+    """
+    if value not in choices:
+        listed = " or ".join(repr(choice) for choice in choices)
+        raise SparftError(f"sparft.memory.{option} must be {listed}, not {value!r}.")

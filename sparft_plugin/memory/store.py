@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,10 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import Arrays, check_keys
-from sparft_plugin.memory.vectors import cosines, unit_rows
+from sparft_plugin.memory.index import QueryIndex
+from sparft_plugin.memory.ring import Ring
 
-# Float32 embeddings cannot tell directions apart below 1e-7, but parallel ones come out unequal at
-# 1e-16; rounding in between keeps "ties go to the older query" exact.
-COSINE_DECIMALS = 9
+STORAGES = ("float32", "float16")
 
 
 class EpisodicStore:
@@ -24,33 +25,27 @@ class EpisodicStore:
     the embedding it first came with is kept. When N is reached the query that was inserted first
     leaves, however lately it was written to; a query that returns after that counts as new.
 
-    Responses of all queries lie in one growing block and each query keeps the block rows of its
-    ring, so a rarely seen query costs only what it holds and nearest queries are one product.
-
     Parameters
     ----------
     query_capacity : int >= 1 or None
         Largest number N of queries; None = no limit.
     response_capacity : int >= 1
         Largest number L of responses per query.
+    storage : {"float32", "float16"}
+        Precision of the stored responses. Half precision halves the memory and rounds a
+        coordinate by at most 1 part in 2048; queries stay in single precision.
     """
 
-    def __init__(self, query_capacity: int | None, response_capacity: int) -> None:
+    def __init__(
+        self, query_capacity: int | None, response_capacity: int, storage: str = "float32"
+    ) -> None:
         self.query_capacity = query_capacity
         self.response_capacity = response_capacity
+        self.dtype = np.dtype(storage)
+        self.inserted = 0
         self._row_of: dict[str, int] = {}  # by age, the oldest first
-        self._inserted = 0
-        self._free: list[int] = []  # rows of the response block
-        self._allocate(0)
-
-    def _allocate(self, dimension: int) -> None:
-        self._queries = np.zeros((0, dimension), np.float32)
-        self._units = np.zeros((0, dimension), np.float64)
-        self._age = np.zeros(0, np.int64)
-        self._ring = np.zeros((0, self.response_capacity), np.int64)
-        self._oldest = np.zeros(0, np.int64)
-        self._held = np.zeros(0, np.int64)
-        self._responses = np.zeros((0, dimension), np.float32)
+        self._rings: list[Ring] = []  # by row of the index
+        self._index = QueryIndex()
 
     def __len__(self) -> int:
         """Return the number of stored queries."""
@@ -64,17 +59,13 @@ class EpisodicStore:
     @property
     def size(self) -> int:
         """Number of stored responses."""
-        return int(self._held.sum())
+        return sum(ring.held for ring in self._rings)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the stored queries and responses take; growing room is left out.
-
-        So it is a function of the content alone, the same before and after a resume.
-        """
-        blocks = (self._queries, self._units, self._age, self._ring, self._oldest, self._held)
-        responses = self.size * self._responses[:1].nbytes
-        return sum(block[: len(self)].nbytes for block in blocks) + responses
+        """Bytes of the stored queries and responses: a function of the content alone."""
+        response_bytes = self._index.vectors.shape[1] * self.dtype.itemsize
+        return len(self) * self._index.row_bytes + self.size * response_bytes
 
     def write(
         self, prompt_id: str, query: NDArray[np.float32], responses: NDArray[np.float32]
@@ -86,27 +77,33 @@ class EpisodicStore:
         prompt_id : str
         query : float32 (d,)
         responses : float32 (m, d)
+            They must fit into the precision of the store, see `check_fits`.
         """
-        capacity = self.response_capacity
-        responses = responses[-capacity:]
         if not len(responses):
             return
         row = self._row_of.get(prompt_id)
         if row is None:
             row = self._insert(prompt_id, query)
-        held, oldest = int(self._held[row]), int(self._oldest[row])
-        places = (oldest + held + np.arange(len(responses))) % capacity
-        fresh = min(capacity - held, len(responses))
-        self._ring[row, places[:fresh]] = self._take(fresh)
-        self._responses[self._ring[row, places]] = responses
-        self._held[row] = held + fresh
-        self._oldest[row] = (oldest + len(responses) - fresh) % capacity
+        self._rings[row].write(responses.astype(self.dtype, copy=False))
 
-    def nearest(self, query: NDArray[np.float32], k: int = 1) -> NDArray[np.float32]:
+    def _insert(self, prompt_id: str, query: NDArray[np.float32]) -> int:
+        row = len(self)
+        ring = Ring(self.response_capacity, len(query), self.dtype)
+        if row == self.query_capacity:
+            row = self._row_of.pop(next(iter(self._row_of)))
+            self._rings[row] = ring
+        else:
+            self._rings.append(ring)
+        self._index.put(row, query, self.inserted)
+        self._row_of[prompt_id] = row
+        self.inserted += 1
+        return row
+
+    def nearest(self, query: NDArray[np.float32], k: int = 1) -> NDArray[Any]:
         """Return B(M, q) of one query (d,); see `nearest_each`."""
-        return self.nearest_each(query[None], k)[0]
+        return next(self.nearest_each(query[None], k))
 
-    def nearest_each(self, queries: NDArray[np.float32], k: int = 1) -> list[NDArray[np.float32]]:
+    def nearest_each(self, queries: NDArray[np.float32], k: int = 1) -> Iterator[NDArray[Any]]:
         """Responses stored under the `k` queries nearest by cosine, exact; ties: the older first.
 
         Parameters
@@ -115,71 +112,32 @@ class EpisodicStore:
         k : int >= 1, default 1
             With fewer than `k` stored queries all are used.
 
-        Returns
-        -------
-        list of n float32 (m, d)
+        Yields
+        ------
+        (m, d) in the precision of the store
             Nearest query first, the oldest response of each first; m = 0 if nothing is stored.
         """
-        stored = len(self)
-        if not stored:
-            return [np.zeros((0, queries.shape[1]), np.float32) for _ in queries]
-        table = cosines(unit_rows(queries), self._units[:stored]).round(COSINE_DECIMALS)
-        found = []
-        for cosine in table:
-            rows = self._best(cosine, min(k, stored))
-            places = np.concatenate([self._places(row) for row in rows])
-            found.append(self._responses[places])
-        return found
+        if not len(self):
+            yield from (np.zeros((0, queries.shape[1]), self.dtype) for _ in queries)
+            return
+        yield from (self.read(rows) for rows in self.nearest_rows(queries, k))
 
-    def _best(self, cosine: NDArray[np.float64], k: int) -> NDArray[np.int64]:
-        least = np.partition(cosine, len(cosine) - k)[len(cosine) - k]
-        rows = np.flatnonzero(cosine >= least)
-        best: NDArray[np.int64] = rows[np.lexsort((self._age[rows], -cosine[rows]))[:k]]
-        return best
+    def nearest_rows(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+        """Rows of the `k` nearest queries of each query, for `read`, while nothing is inserted."""
+        return self._index.nearest_each(queries, min(k, len(self)), len(self))
 
-    def _places(self, row: int) -> NDArray[np.int64]:
-        """Rows of the response block that a query holds, oldest response first."""
-        turn = (self._oldest[row] + np.arange(self._held[row])) % self.response_capacity
-        places: NDArray[np.int64] = self._ring[row, turn]
-        return places
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Responses stored in one or more rows (m, d), one row after the other."""
+        rings = [self._rings[row].read() for row in rows]
+        return rings[0] if len(rings) == 1 else np.concatenate(rings)
 
-    def _insert(self, prompt_id: str, query: NDArray[np.float32]) -> int:
-        if not self._inserted:
-            self._allocate(len(query))
-        row = len(self)
-        if row == self.query_capacity:
-            row = self._row_of.pop(next(iter(self._row_of)))
-            self._free.extend(self._places(row).tolist())
-        elif row == len(self._queries):
-            self._grow_queries()
-        self._row_of[prompt_id] = row
-        self._queries[row] = query
-        self._units[row] = unit_rows(query[None])[0]
-        self._age[row] = self._inserted
-        self._oldest[row] = self._held[row] = 0
-        self._inserted += 1
-        return row
-
-    def _grow_queries(self) -> None:
-        rows = max(16, 2 * len(self._queries))
-        if self.query_capacity is not None:
-            rows = min(rows, self.query_capacity)
-        self._queries = _lengthen(self._queries, rows)
-        self._units = _lengthen(self._units, rows)
-        self._age = _lengthen(self._age, rows)
-        self._ring = _lengthen(self._ring, rows)
-        self._oldest = _lengthen(self._oldest, rows)
-        self._held = _lengthen(self._held, rows)
-
-    def _take(self, count: int) -> list[int]:
-        """Hand out rows of the response block that nobody holds."""
-        missing = count - len(self._free)
-        if missing > 0:
-            rows = len(self._responses)
-            grown = max(64, 2 * rows, rows + missing)
-            self._responses = _lengthen(self._responses, grown)
-            self._free.extend(range(grown - 1, rows - 1, -1))
-        return [self._free.pop() for _ in range(count)]
+    def fork(self) -> EpisodicStore:
+        """Return a store that starts from this one's content; neither sees the other's writes."""
+        forked = copy.copy(self)
+        forked._row_of = dict(self._row_of)
+        forked._rings = [ring.fork() for ring in self._rings]
+        forked._index = self._index.fork()
+        return forked
 
     def arrays(self) -> Arrays:
         """Return the content as arrays, queries and responses by age.
@@ -188,15 +146,16 @@ class EpisodicStore:
         -------
         dict
             ``prompt_ids`` str (n,), ``queries`` float32 (n, d), ``counts`` int64 (n,) responses
-            per query, ``responses`` float32 (sum of counts, d).
+            per query, ``responses`` (sum of counts, d) in the precision of the store.
         """
-        rows = np.array(list(self._row_of.values()), np.int64)
-        places = [self._places(row) for row in rows]
+        rows = list(self._row_of.values())
+        rings = [self._rings[row] for row in rows]
+        nothing: NDArray[Any] = np.zeros((0, self._index.vectors.shape[1]), self.dtype)
         return {
             "prompt_ids": np.array(self.prompt_ids, dtype=np.str_),
-            "queries": self._queries[rows],
-            "counts": self._held[rows],
-            "responses": self._responses[np.concatenate([np.zeros(0, np.int64), *places])],
+            "queries": self._index.vectors[np.array(rows, np.int64)],
+            "counts": np.array([ring.held for ring in rings], np.int64),
+            "responses": np.concatenate([nothing, *(ring.read() for ring in rings)]),
         }
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
@@ -216,7 +175,7 @@ class EpisodicStore:
             the capacities.
         """
         check_keys("a saved episodic store", arrays, self.arrays())
-        _check_arrays(arrays, dimension or 0)
+        _check_arrays(arrays, dimension or 0, self.dtype)
         ids, counts = arrays["prompt_ids"].tolist(), arrays["counts"]
         if self.query_capacity is not None and len(ids) > self.query_capacity:
             raise SparftError(
@@ -233,22 +192,35 @@ class EpisodicStore:
             self.write(prompt_id, query, responses)
 
 
-def _lengthen(block: NDArray[Any], rows: int) -> NDArray[Any]:
-    longer = np.zeros((rows, *block.shape[1:]), block.dtype)
-    longer[: len(block)] = block
-    return longer
+def check_fits(prompt_id: str, responses: NDArray[np.float32], storage: str) -> None:
+    """Refuse responses that the precision of a store cannot hold.
+
+    Raises
+    ------
+    SparftError
+        If a coordinate is beyond the largest number of half precision, 65504.
+    """
+    with np.errstate(over="ignore"):
+        if storage == "float16" and not np.isfinite(responses.astype(storage)).all():
+            raise SparftError(
+                f"the embedding of a response to prompt '{prompt_id}' is too large for half "
+                "precision; set sparft.memory.storage=float32."
+            )
 
 
-def _check_arrays(arrays: Arrays, dimension: int) -> None:
+def _check_arrays(arrays: Arrays, dimension: int, storage: np.dtype[Any]) -> None:
     ids, counts = arrays["prompt_ids"], arrays["counts"]
     if ids.ndim != 1 or ids.dtype.kind != "U" or len(set(ids.tolist())) != len(ids):
         raise SparftError("prompt_ids of a saved episodic store must be unique strings.")
     if counts.shape != ids.shape or counts.dtype != np.int64 or (counts < 1).any():
         raise SparftError("counts of a saved episodic store must be one whole number per query.")
-    for name, rows in (("queries", len(ids)), ("responses", int(counts.sum()))):
+    for name, rows, dtype in (
+        ("queries", len(ids), np.dtype(np.float32)),
+        ("responses", int(counts.sum()), storage),
+    ):
         block = arrays[name]
-        if block.dtype != np.float32 or not np.isfinite(block).all():
-            raise SparftError(f"{name} of a saved episodic store must be finite float32.")
+        if block.dtype != dtype or not np.isfinite(block).all():
+            raise SparftError(f"{name} of a saved episodic store must be finite {dtype}.")
         if block.ndim != 2 or len(block) != rows or (rows and block.shape[1] != dimension):
             raise SparftError(
                 f"{name} of a saved episodic store must have shape {(rows, dimension)}, "

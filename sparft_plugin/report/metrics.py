@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 
+OLDER = "timing_s/"
+"""What verl's older trainers log our metrics under: they keep a table of times and no other."""
 ARM = re.compile(r"^sparft/curriculum/arm_(\d+)/picks$")
 
 
@@ -52,8 +54,9 @@ def read_metrics(path: Path) -> list[Step]:
             raise SparftError(f"{path}, line {number} is no JSON ({error}); remove it.") from error
         if not isinstance(row, dict) or not {"step", "data"} <= row.keys():
             raise SparftError(f"{path}, line {number} has no step and data; remove it.")
-        if any(name.startswith("sparft/") for name in row["data"]):
-            steps[row["step"]] = Step(row["step"], row["data"])
+        values = {_ours(name): value for name, value in row["data"].items()}
+        if any(name.startswith("sparft/") for name in values):
+            steps[row["step"]] = Step(row["step"], values)
     if not steps:
         raise SparftError(f"{path} has no sparft metrics; was the run started with +sparft=NAME?")
     return [steps[number] for number in sorted(steps)]
@@ -73,3 +76,7 @@ def picks_per_arm(steps: Sequence[Step]) -> NDArray[np.float64]:
     # it to be told apart from, and is drawn empty.
     before = 0.0 if steps[0].step == 1 else table[:, :1]
     return np.diff(table, axis=1, prepend=before)
+
+
+def _ours(name: str) -> str:
+    return name.removeprefix(OLDER) if name.startswith(f"{OLDER}sparft/") else name

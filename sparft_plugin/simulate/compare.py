@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum import Curriculum
-from sparft_plugin.curriculum.wrappers.wrap import split, wrap
 from sparft_plugin.errors import SparftError
-from sparft_plugin.plugins import build, lookup
+from sparft_plugin.simulate.method import Method
 from sparft_plugin.simulate.run import Trace, World, simulate
 from sparft_plugin.simulate.scenarios import Scenario
 
@@ -22,52 +19,6 @@ NORMAL_95 = 1.96
 BASELINE = "uniform"
 GOAL = 0.9
 """Share of the baseline's rise in pass rate that the others must reach."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """A registered curriculum with its options, those of wrappers among them."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> Method:
-        """Read ``NAME`` or ``NAME:OPTION=VALUE:OPTION=VALUE``, values as JSON or else as text.
-
-        Raises
-        ------
-        SparftError
-            If the name is unknown or an option has no value.
-        """
-        name, *pairs = text.split(":")
-        lookup("curriculum", name)
-        options = {}
-        for pair in pairs:
-            option, equals, value = pair.partition("=")
-            if not option or not equals:
-                raise SparftError(f"--methods {text}: '{pair}' must be OPTION=VALUE.")
-            try:
-                options[option] = json.loads(value)
-            except ValueError:
-                options[option] = value
-        return cls(name, options)
-
-    def build(self) -> Curriculum:
-        """Construct the curriculum in its wrappers, not yet bound to a pool.
-
-        Raises
-        ------
-        SparftError
-            If an option is unknown, missing or out of its range.
-        """
-        options, wrappers = split(self.options)
-        return wrap(build("curriculum", self.name, options), wrappers)
-
-    @property
-    def label(self) -> str:
-        """How the method is named on the command line."""
-        return ":".join([self.name, *(f"{k}={json.dumps(v)}" for k, v in self.options.items())])
 
 
 class Figure(NamedTuple):

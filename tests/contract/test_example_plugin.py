@@ -68,6 +68,8 @@ def test_its_names_stand_beside_the_built_in_ones_and_nothing_is_warned(example)
     assert names(curricula) == sorted([*names(registered("curriculum")), "round_robin"])
     assert curricula.stderr == ""
     assert {"farthest_point", "first_k"} <= set(names(registered("selector", example)))
+    rewards = names(registered("intrinsic reward", example))
+    assert rewards == ["hash_count", "memory_r", "memory_r_plus"]
 
 
 def test_its_curriculum_visits_the_arms_in_turn(example):
@@ -102,14 +104,35 @@ def test_its_selector_reduces(example):
     assert done.stdout == "[[], [0, 1], [0, 1, 2, 3]]\n", done.stderr
 
 
-def test_its_author_checks_both_in_a_line_each(example):
+def test_its_intrinsic_reward_pays_less_for_what_was_seen_often(example):
     done = run(
         [
             "-c",
-            "from sparft_example import FirstK, RoundRobin\n"
+            "import numpy as np\n"
+            "from sparft_plugin.memory.base import MemoryGroup\n"
+            "from sparft_plugin.plugins import build\n"
+            "options = {'encoder': 'e', 'weight': 1.0}\n"
+            "memory = build('intrinsic reward', 'hash_count', options)\n"
+            "def group(*rows):\n"
+            "    return MemoryGroup('a', [1, 0], np.array(rows), np.ones(len(rows)))\n"
+            "memory.write([group([1, 0], [2, 0], [1, 0])])\n"
+            "print(memory.score([group([3, 0], [-1, 0])])[0].total.tolist())",
+        ],
+        example,
+    )
+    assert done.stdout == "[0.5, 1.0]\n", done.stderr
+
+
+def test_its_author_checks_each_in_a_line(example):
+    done = run(
+        [
+            "-c",
+            "from sparft_example import FirstK, HashCount, RoundRobin\n"
             "from sparft_plugin.testing import check_curriculum, check_selector\n"
+            "from sparft_plugin.testing import check_intrinsic_reward\n"
             "check_curriculum(RoundRobin)\n"
-            "check_selector(FirstK)",
+            "check_selector(FirstK)\n"
+            "check_intrinsic_reward(HashCount)",
         ],
         example,
     )
@@ -127,6 +150,13 @@ def test_its_selector_passes_the_matrix_that_ours_pass(example):
     # It goes by the order of ids alone, so another order is another choice.
     wanted = ["-k", "first_k and not another_order"]
     matrix = ["-m", "pytest", "tests/contract/test_selector_matrix.py", *wanted]
+    done = run([*matrix, "-q", "-p", "no:cacheprovider"], example)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+def test_its_intrinsic_reward_passes_the_matrix_that_ours_pass(example):
+    matrix = ["-m", "pytest", "tests/contract/test_intrinsic_matrix.py", "-k", "hash_count"]
     done = run([*matrix, "-q", "-p", "no:cacheprovider"], example)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

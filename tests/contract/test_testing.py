@@ -22,6 +22,7 @@ from sparft_plugin.testing import (
     check_intrinsic_reward,
     check_selector,
 )
+from sparft_plugin.testing.curricula import Subject, feedback, saving, strange_states
 
 
 def broken(base, **methods):
@@ -56,6 +57,10 @@ CURRICULA = {
     "drew from numpy's global generator|did not repeat itself": broken(
         UniformCurriculum, choose=from_global_chance
     ),
+    "gave prompt-0-0 12 times in a batch of 12 of 11": broken(
+        UniformCurriculum,
+        choose=lambda self, n: UniformCurriculum.choose(self, n) * (n <= len(self.pool)),
+    ),
     "goes on differently after its state was saved": broken(
         UniformCurriculum,
         rule_state=forgets_its_passes,
@@ -84,6 +89,42 @@ CURRICULA = {
 def test_a_broken_curriculum_is_found(sentence):
     with pytest.raises(AssertionError, match=sentence):
         check_curriculum(CURRICULA[sentence])
+
+
+def keeps_its_picks(self, state):
+    outstanding = dict(self.outstanding)
+    UniformCurriculum.load_state_dict(self, state)
+    self.ledger.outstanding |= outstanding
+
+
+def drops_packed_passes(self, state, remap):
+    if not isinstance(state["order"], str):
+        self.passes.load(state)
+
+
+@pytest.mark.parametrize(
+    ("check", "methods", "sentence"),
+    [
+        (
+            feedback.answers_only_the_picks_of_a_loaded_state,
+            {"load_state_dict": keeps_its_picks},
+            "Broken must refuse a pick that was made after the state it has loaded",
+        ),
+        (
+            saving.continues_exactly_from_packed_arrays,
+            {"load_rule_state": drops_packed_passes},
+            "Broken does not restore its whole state",
+        ),
+        (
+            strange_states.goes_on_when_an_arm_empties,
+            {"choose": repeats},
+            r"Broken must pick all of 9 prompts .* after arm 1 lost its prompts",
+        ),
+    ],
+)
+def test_a_broken_curriculum_is_found_by_one_check(check, methods, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check(Subject(broken(UniformCurriculum, **methods)))
 
 
 @dataclass(eq=False)

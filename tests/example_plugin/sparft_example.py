@@ -1,4 +1,4 @@
-"""A curriculum and a selector of one's own, and the two hooks that register them."""
+"""A curriculum, a selector and an intrinsic reward of one's own, and the hooks to register them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sparft_example_counts import HashCount
 
 from sparft_plugin.curriculum import Curriculum, Groups, Passes
 from sparft_plugin.hookspecs import hookimpl
@@ -72,3 +73,9 @@ def register_curricula() -> dict[str, type[Any]]:
 def register_selectors() -> dict[str, type[Any]]:
     """Add ``sparft.reduction.selector=first_k``."""
     return {"first_k": FirstK}
+
+
+@hookimpl
+def register_intrinsic_rewards() -> dict[str, type[Any]]:
+    """Add ``sparft.memory.name=hash_count``."""
+    return {"hash_count": HashCount}

@@ -198,7 +198,7 @@ def test_text_in_parts_is_read_as_one_text(tmp_path):
 def test_a_part_that_is_no_text_is_refused_by_its_place(tmp_path):
     parts = [{"type": "text", "text": "see"}, {"type": "image", "text": None}]
     corpus = Corpus.open([write(tmp_path / "in.parquet", [row(parts)])])
-    with pytest.raises(SparftError, match=r"in\.parquet, row 0: angles are of text only"):
+    with pytest.raises(SparftError, match=r"row 0, key .prompt.: angles are of text only"):
         run(corpus, tmp_path / "a.jsonl", LengthModel())
 
 

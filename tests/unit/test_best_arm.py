@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
-from sparft_plugin.curriculum.best_arm import chance_of_best
+from sparft_plugin.curriculum.best_arm import chance_of_best, normal_below
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 
 
@@ -19,6 +19,14 @@ def test_two_arms_follow_the_normal_distribution_of_their_difference():
     z = 0.2 / math.hypot(0.5, 1.2)
     expected = (1 + math.erf(z / math.sqrt(2))) / 2
     assert chance_of_best(means, deviations)[0] == pytest.approx(expected, abs=0.002)
+
+
+@given(st.lists(st.floats(-6, 12), min_size=1, max_size=50))
+def test_the_tabulated_normal_distribution_is_that_of_erf(z):
+    exact = [(1 + math.erf(value / math.sqrt(2))) / 2 for value in z]
+    found = normal_below(np.array(z))
+    assert found == pytest.approx(exact, abs=2e-7)
+    assert (found > 0).all()
 
 
 def test_equal_arms_share_alike():

@@ -112,3 +112,20 @@ def test_a_bad_option_is_named_as_the_user_writes_it(options):
     (option,) = options
     with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
         OrderedCurriculum(**options)
+
+
+def test_passes_of_other_stages_are_left_out_when_the_difficulties_have_changed():
+    old = OrderedCurriculum(stages=2).start(pool(0.1, 0.2, 0.8, 0.9))
+    old.select(1)
+    curriculum = OrderedCurriculum(stages=2).start(pool(0.9, 0.8, 0.2, 0.1))
+    assert curriculum.load_state_dict(old.state_dict()) is None
+    for _ in range(4):
+        assert set(ids(curriculum.select(2))) == {"p02", "p03"}
+
+
+def test_another_number_of_stages_begins_its_passes_anew():
+    old = OrderedCurriculum(stages=2).start(even(6))
+    old.select(1)
+    curriculum = OrderedCurriculum(stages=3).start(even(6))
+    curriculum.load_state_dict(old.state_dict())
+    assert set(ids(curriculum.select(2))) == {"p00", "p01"}

@@ -10,41 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum import Outcome, Prompt
+from sparft_plugin.curriculum import Outcome
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from sparft_plugin.errors import SparftError
-
-
-def pool(*sizes):
-    """Prompts of arms 0, 1, ...; an arm of size 0 is a gap in the numbers."""
-    return [Prompt(f"{arm}-{i}", arm) for arm, size in enumerate(sizes) for i in range(size)]
+from tests.unit.arm_data import group, picks_of, pool
 
 
 def started(*sizes, seed=0, **options):
     return SparftCurriculum(**options).start(pool(*sizes), seed)
 
 
-def outcome(pick, accuracies):
-    return Outcome(pick, np.array(accuracies, dtype=np.float64), np.zeros(len(accuracies)))
-
-
-def picks_of(curriculum, *arms):
-    """Outstanding picks of these arms, selected until there are enough."""
-    wanted, found = Counter(arms), []
-    while wanted:
-        for pick in curriculum.select(1):
-            if wanted[pick.prompt.arm] > 0:
-                wanted[pick.prompt.arm] -= 1
-                found.append(pick)
-        wanted = +wanted
-    return sorted(found, key=lambda pick: arms.index(pick.prompt.arm))
-
-
 def teach(curriculum, solve_rates):
     """Observe one group of ten rollouts per (arm, solved of ten)."""
     for arm, solved in solve_rates:
         pick = picks_of(curriculum, arm)[0]
-        curriculum.observe([outcome(pick, [1] * solved + [0] * (10 - solved))])
+        curriculum.observe([group(pick, [1] * solved + [0] * (10 - solved))])
 
 
 def drawn(curriculum, n):
@@ -64,7 +44,7 @@ def test_three_steps_worked_by_hand():
     # Step 1: arm 0 has one group, 1 of 4 solved; arm 1 two groups, 4 of 4 and 2 of 4: 6 of 8.
     zero, one, other = picks_of(curriculum, 0, 1, 1)
     curriculum.observe(
-        [outcome(one, [1, 1, 1, 1]), outcome(zero, [1, 0, 0, 0]), outcome(other, [1, 1, 0, 0])]
+        [group(one, [1, 1, 1, 1]), group(zero, [1, 0, 0, 0]), group(other, [1, 1, 0, 0])]
     )
     assert curriculum.mean == pytest.approx([1 / 4, 3 / 4, 0])
     assert curriculum.count.tolist() == [1, 1, 0]
@@ -72,13 +52,13 @@ def test_three_steps_worked_by_hand():
     # Step 2: groups of different size weigh by rollouts: 0 of 6 and 2 of 2 are 2 of 8, not 1/2.
     # mu_0 = 1/4 + (1/4 - 1/4) / 2 = 1/4.
     first, second = picks_of(curriculum, 0, 0)
-    curriculum.observe([outcome(first, [0] * 6), outcome(second, [1, 1])])
+    curriculum.observe([group(first, [0] * 6), group(second, [1, 1])])
     assert curriculum.mean == pytest.approx([1 / 4, 3 / 4, 0])
     assert curriculum.count.tolist() == [2, 1, 0]
 
     # Step 3: arm 0 all solved: 1/4 + (1 - 1/4) / 3 = 1/2; arm 1 all failed: 3/4 - 3/8 = 3/8.
     zero, one = picks_of(curriculum, 0, 1)
-    curriculum.observe([outcome(zero, [1, 1]), outcome(one, [0, 0])])
+    curriculum.observe([group(zero, [1, 1]), group(one, [0, 0])])
     assert curriculum.mean == pytest.approx([1 / 2, 3 / 8, 0])
     assert curriculum.count.tolist() == [3, 2, 0]
 
@@ -90,7 +70,7 @@ def test_three_steps_worked_by_hand():
 
 def test_partial_credit_counts_as_it_is():
     curriculum = started(2)
-    curriculum.observe([outcome(picks_of(curriculum, 0)[0], [0.25, 0.5])])
+    curriculum.observe([group(picks_of(curriculum, 0)[0], [0.25, 0.5])])
     assert curriculum.mean == pytest.approx([0.375])
 
 
@@ -110,7 +90,7 @@ def test_the_order_within_an_observation_does_not_matter(order, seed):
         curriculum = started(3, 3, seed=seed)
         picks = curriculum.select(8)
         rng = np.random.default_rng(seed)
-        outcomes = [outcome(pick, rng.integers(0, 2, size=4)) for pick in picks]
+        outcomes = [group(pick, rng.integers(0, 2, size=4)) for pick in picks]
         curriculum.observe([outcomes[i] for i in order])
         return curriculum.state_dict()
 
@@ -122,7 +102,7 @@ def test_the_order_of_observations_does_not_change_the_posterior(order):
     curriculum = started(5)
     picks = curriculum.select(4)
     for i in order:
-        curriculum.observe([outcome(picks[i], [1] * i + [0] * (4 - i))])
+        curriculum.observe([group(picks[i], [1] * i + [0] * (4 - i))])
     assert curriculum.mean == pytest.approx([3 / 8])
     assert curriculum.count.tolist() == [4]
 
@@ -168,11 +148,12 @@ class NaiveSparft:
         return arms
 
     def batch(self, n):
-        chosen, this_round = [], set()
+        chosen, rounds = [], {arm: set() for arm in self.members}
         for arm in self.arms_of(n):
-            # A round ends when every prompt came.
-            if len(this_round) == self.size:
-                this_round = set()
+            # A round of an arm ends when every prompt of it came.
+            if len(rounds[arm]) == len(self.members[arm]):
+                rounds[arm] = set()
+            this_round = rounds[arm]
             if not self.unused[arm]:
                 order = self.rng.permutation(len(self.members[arm]))
                 self.unused[arm] = [self.members[arm][i] for i in order]
@@ -208,7 +189,7 @@ def test_picks_equal_a_naive_implementation_on_the_same_random_numbers(
     for n in batches:
         picks = curriculum.select(n)
         assert [(pick.prompt.id, pick.prompt.arm) for pick in picks] == naive.batch(n)
-        outcomes = [outcome(pick, accuracies.integers(0, 2, size=4)) for pick in picks]
+        outcomes = [group(pick, accuracies.integers(0, 2, size=4)) for pick in picks]
         curriculum.observe(outcomes)
         naive.observe([(o.pick.prompt.arm, o.accuracies.tolist()) for o in outcomes])
 

@@ -55,7 +55,7 @@ def test_a_wrong_answer_does_not_match_itself_in_its_own_step():
     np.testing.assert_allclose(memory.score(new_failure)[0].explore, [0.5], atol=1e-6)
     memory.write(new_failure)
     np.testing.assert_allclose(memory.score(new_failure)[0].explore, [0.0], atol=1e-6)
-    assert memory.explore_window.values.tolist() == [0, 2, 1]
+    assert memory.explore.windows.windows[""].tolist() == [0, 2, 1]
 
 
 def test_scoring_changes_nothing():
@@ -65,6 +65,22 @@ def test_scoring_changes_nothing():
     before = memory.dumps()
     memory.score(random_groups(rng, 5))
     assert memory.dumps() == before
+
+
+@pytest.mark.parametrize("compat", ["paper", "released"])
+def test_what_is_written_does_not_depend_on_what_was_scored(compat):
+    rng = np.random.default_rng(4)
+    plain, scoring = (MemoryRPlus("e", compat=compat, response_capacity=3) for _ in "ab")
+    for _ in range(6):
+        groups = random_groups(rng, 5)
+        scoring.score(groups)
+        scoring.score(groups[2:])
+        plain.write(groups)
+        scoring.write(groups)
+        assert scoring.dumps() == plain.dumps()
+    scoring.write(groups)
+    plain.write(groups)
+    assert scoring.dumps() == plain.dumps()
 
 
 def test_the_memory_does_not_depend_on_which_group_came_first():
@@ -80,7 +96,7 @@ def test_the_memory_does_not_depend_on_which_group_came_first():
 def test_groups_of_one_prompt_keep_their_order():
     memory = MemoryR("e", response_capacity=2)
     memory.write([group("b", [[9, 9]], [1]), group("a", [[1, 0]], [1]), group("a", [[2, 0]], [1])])
-    assert memory.successes.arrays()["responses"].tolist() == [[1, 0], [2, 0], [9, 9]]
+    assert memory.exploit.store.arrays()["responses"].tolist() == [[1, 0], [2, 0], [9, 9]]
 
 
 def test_warm_up_pays_no_novelty_but_prepares_it():
@@ -90,6 +106,108 @@ def test_warm_up_pays_no_novelty_but_prepares_it():
     assert memory.score(probe)[0].total.tolist() == [0]
     memory.write([group("a", [[1, 0], [-1, 0]], [1, 1])])
     np.testing.assert_allclose(memory.score(probe)[0].total, [0.5], atol=1e-6)
+
+
+def test_stored_failures_end_the_warm_up_where_asked_whatever_the_step():
+    memory = MemoryRPlus("e", warmup_failures=3, warmup_steps=999, query_capacity=1)
+    warming = []
+    for prompt, accuracy in (("a", 0), ("a", 1), ("b", 0), ("b", 0), ("c", 1)):
+        warming.append(memory.warming_up)
+        memory.write([group(prompt, [[1, 0]], [accuracy])])
+    assert warming == [True, True, True, True, False]
+    assert memory.metrics()["failure"] == 2
+
+
+def test_each_prompt_is_scaled_by_its_own_past_where_asked():
+    memory = MemoryR("e", normalize="per_query")
+    far, near = (0, 1), (1, 0)
+    memory.write([group("a", [[0, 0]], [1], far), group("b", [[0, 0]], [1], near)])
+    memory.write(
+        [group("a", [[0, 0], [8, 0]], [0, 0], far), group("b", [[0, 0], [2, 0]], [0, 0], near)]
+    )
+    probe = [group("a", [[2, 0]], [0], far), group("b", [[2, 0]], [0], near)]
+    paid = [terms.exploit.item() for terms in memory.score(probe)]
+    np.testing.assert_allclose(paid, [0.75, 0], atol=1e-6)
+
+
+def released(**options):
+    return MemoryRPlus("e", compat="released", warmup_steps=0, **options)
+
+
+def test_released_a_wrong_answer_matches_itself():
+    """With one neighbour a wrong answer has novelty 0, whatever was stored."""
+    memory = released()
+    memory.write([group("a", [[1, 0]], [0])])
+    right, wrong = memory.score(
+        [group("a", [[0, 1]], [1]), group("b", [[0, 1]], [0], query=(0, 1))]
+    )
+    assert right.explore.tolist() == [1]
+    assert wrong.explore.tolist() == [0]
+
+
+def test_released_equal_values_pay_one_minus_the_distance_itself():
+    memory = released()
+    memory.write([group("a", [[3, 0]], [1])])
+    (terms,) = released(window=1).score([group("a", [[3, 0]], [1])])
+    assert terms.exploit.tolist() == [1]
+    (terms,) = released(window=1).score([group("a", [[3, 0], [0, 4]], [1, 0])])
+    assert terms.exploit.tolist() == [1, 1 - 5]
+
+
+def test_released_the_window_takes_a_value_in_before_it_scales_it():
+    memory = released(window=2)
+    memory.write([group("a", [[0, 0]], [1])])
+    (terms,) = memory.score([group("a", [[4, 0], [2, 0], [1, 0], [3, 0]], [0, 0, 0, 0])])
+    assert terms.exploit.tolist() == [0, 1, 1, 0]
+
+
+def test_released_nothing_known_pays_novelty_in_full():
+    (terms,) = released().score([group("a", [[1, 0]], [1]), group("a", [[1, 0]], [1])])[:1]
+    assert (terms.exploit.tolist(), terms.explore.tolist()) == ([1], [1])
+
+
+def test_released_has_one_window():
+    with pytest.raises(SparftError, match=r"sparft\.memory\.normalize must be 'global'"):
+        released(normalize="per_query")
+
+
+def test_released_scoring_changes_nothing_and_the_order_of_groups_does_not_matter():
+    rng = np.random.default_rng(3)
+    memory = released(query_capacity=3, response_capacity=5)
+    for _ in range(3):
+        memory.write(random_groups(rng, 5))
+    before = memory.dumps()
+    groups = list({g.prompt_id: g for g in random_groups(rng, 8)}.values())
+    forwards = memory.score(groups)
+    for one, two in zip(forwards, memory.score(groups[::-1])[::-1], strict=True):
+        np.testing.assert_array_equal(one.total, two.total)
+    assert memory.dumps() == before
+
+
+def test_what_half_precision_cannot_hold_is_refused_and_nothing_is_written():
+    memory = MemoryRPlus("e", storage="float16")
+    memory.write([group("a", [[1, 0]], [1])])
+    before = memory.dumps()
+    large = [group("a", [[1, 0]], [1]), group("b", [[7e4, 0]], [0])]
+    with pytest.raises(SparftError, match=r"prompt 'b' is too large.*storage=float32"):
+        memory.write(large)
+    assert memory.dumps() == before
+
+
+def test_a_zero_embedding_has_cosine_zero_and_is_counted():
+    memory = MemoryRPlus("e", warmup_steps=0)
+    memory.write([group("a", [[1, 0], [0, 0], [-1, 0]], [0, 0, 1])])
+    memory.write([group("a", [[-1, 0], [1, 0]], [1, 1])])
+    assert memory.metrics()["zero_embeddings"] == 1
+    (terms,) = memory.score([group("a", [[0, 0]], [0])])
+    assert np.isfinite(terms.total).all()
+    assert memory.explore.windows.windows[""].tolist() == [1, 0]
+
+
+def test_equal_responses_are_each_remembered():
+    memory = MemoryR("e")
+    memory.write([group("a", [[1, 0]] * 3, [1, 1, 1]), group("a", [[1, 0]], [1])])
+    assert memory.metrics()["success"] == 4
 
 
 def test_accuracy_at_the_threshold_is_a_failure():
@@ -180,6 +298,13 @@ def test_another_dimension_is_refused_and_nothing_is_written():
         ("explore_weight", -1.0),
         ("explore_weight", "1"),
         ("warmup_steps", -1),
+        ("warmup_failures", -1),
+        ("warmup_failures", 0.5),
+        ("normalize", "per_prompt"),
+        ("compat", "release"),
+        ("stored", "answer"),
+        ("storage", "bfloat16"),
+        ("storage", None),
         ("encoder", ""),
     ],
 )

@@ -41,21 +41,29 @@ def changed(data: bytes, **keys) -> bytes:
 def test_the_header_is_plain_json_text():
     with np.load(io.BytesIO(filled().dumps()), allow_pickle=False) as archive:
         header = json.loads(archive["header"].tobytes())
+    fingerprint = header.pop("fingerprint")
+    assert len(fingerprint) == 32
     assert header == {
-        "version": 1,
+        "version": 2,
         "name": "memory_r_plus",
         "encoder": "mini",
         "dimension": 4,
         "step": 3,
+        "zero_embeddings": 0,
         "options": {
             "neighbors": 1,
             "query_capacity": None,
             "response_capacity": 100,
             "success_threshold": 0.5,
             "window": 100,
+            "normalize": "global",
             "exploit_weight": 1.0,
+            "compat": "paper",
+            "stored": "response",
+            "storage": "float32",
             "explore_weight": 1.0,
             "warmup_steps": 50,
+            "warmup_failures": None,
         },
     }
 
@@ -75,16 +83,17 @@ def test_loading_replaces_what_was_there():
 @pytest.mark.parametrize(
     ("keys", "word"),
     [
-        ({"version": 2}, "version=2"),
+        ({"version": 1}, "version=1"),
         ({"name": "memory_r"}, "name='memory_r'"),
         ({"encoder": "other"}, "encoder='other'.*'mini'"),
         ({"surprise": 1}, "unknown 'surprise'"),
         ({"step": -1}, "step"),
         ({"step": 1.5}, "step"),
+        ({"zero_embeddings": None}, "zero_embeddings"),
         ({"dimension": 5}, "shape"),
         ({"dimension": 0}, "dimension"),
         ({"dimension": None}, "shape"),
-        ({"options": {}}, "lacks 'exploit_weight', 'explore_weight'"),
+        ({"options": {}}, "lacks 'compat', 'exploit_weight'"),
         ({"options": None}, "options"),
     ],
 )
@@ -107,8 +116,8 @@ def test_missing_and_unknown_arrays_are_refused_by_name():
     header, arrays = unpack(filled().dumps())
     with pytest.raises(SparftError, match="unknown 'surprise'"):
         MemoryRPlus("mini").loads(pack(header, {**arrays, "surprise": np.zeros(1)}))
-    del arrays["failure.queries"]
-    with pytest.raises(SparftError, match=r"lacks 'failure\.queries'"):
+    del arrays["explore.queries"]
+    with pytest.raises(SparftError, match=r"lacks 'explore\.queries'"):
         MemoryRPlus("mini").loads(pack(header, arrays))
 
 
@@ -116,15 +125,72 @@ def test_a_fault_in_the_last_part_leaves_the_memory_as_it_was():
     header, arrays = unpack(filled(seed=1).dumps())
     memory = filled()
     before = memory.dumps()
-    for key in ("success.counts", "failure.counts", "exploit_window", "explore_window"):
+    for key in (
+        "exploit.counts",
+        "explore.counts",
+        "exploit.window.values",
+        "explore.window.values",
+        "failures_written",
+    ):
         with pytest.raises(SparftError):
             memory.loads(pack(header, {**arrays, key: np.zeros((1, 1))}))
         assert memory.dumps() == before
 
 
-def test_changed_options_are_refused_by_name():
-    with pytest.raises(SparftError, match=r"sparft\.memory\.neighbors=1, this run has 2"):
-        MemoryRPlus("mini", neighbors=2).loads(filled().dumps())
+@pytest.mark.parametrize(
+    ("option", "saved", "own"),
+    [
+        ("neighbors", 1, 2),
+        ("stored", "response", "reasoning"),
+        ("storage", "float32", "float16"),
+        ("normalize", "global", "per_query"),
+        ("compat", "paper", "released"),
+        ("warmup_failures", None, 3),
+    ],
+)
+def test_a_changed_option_is_refused_by_name(option, saved, own):
+    word = rf"sparft\.memory\.{option}={saved!r}, this run has {own!r}"
+    with pytest.raises(SparftError, match=word):
+        MemoryRPlus("mini", **{option: own}).loads(filled().dumps())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"storage": "float16"},
+        {"normalize": "per_query"},
+        {"normalize": "per_query", "query_capacity": 2},
+        {"compat": "released"},
+        {"warmup_failures": 5},
+    ],
+)
+def test_every_kind_of_memory_round_trips(options):
+    memory, copy = filled(**options), MemoryRPlus("mini", **options)
+    copy.loads(memory.dumps())
+    assert copy.dumps() == memory.dumps()
+    assert copy.metrics() == memory.metrics()
+    assert copy.warming_up == memory.warming_up
+
+
+def test_a_memory_is_read_from_a_file_as_from_bytes(tmp_path):
+    memory, path = filled(), tmp_path / "memory.npz"
+    with path.open("wb") as file:
+        memory.dump_into(file)
+    assert path.read_bytes() == memory.dumps()
+    copy = MemoryRPlus("mini")
+    with path.open("rb") as file:
+        copy.loads(file)
+    assert copy.dumps() == memory.dumps()
+
+
+def test_arrays_that_are_not_those_of_the_fingerprint_are_refused():
+    header, arrays = unpack(filled().dumps())
+    arrays["explore.queries"][0, 0] += 1
+    members = io.BytesIO()
+    text = json.dumps({**header, "fingerprint": "0" * 32}).encode()
+    np.savez(members, header=np.frombuffer(text, np.uint8), **arrays)
+    with pytest.raises(SparftError, match="fingerprint"):
+        MemoryRPlus("mini").loads(members.getvalue())
 
 
 def test_another_method_is_refused():

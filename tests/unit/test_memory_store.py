@@ -77,13 +77,6 @@ def test_parallel_queries_tie_whatever_their_length_and_their_place_in_the_produ
         assert firsts(near) == list(range(37))
 
 
-def test_evicted_responses_give_their_room_back():
-    store = EpisodicStore(2, 3)
-    for value in range(200):
-        store.write(str(value), query(value, 1), rows(value, value, value))
-    assert len(store._responses) <= 64
-
-
 def test_later_writes_do_not_change_what_was_read():
     store = EpisodicStore(None, 1)
     store.write("a", query(1, 0), rows(1))
@@ -92,12 +85,48 @@ def test_later_writes_do_not_change_what_was_read():
     assert firsts(read) == [1]
 
 
-def test_bytes_count_the_content_not_the_room_to_grow():
+def test_bytes_are_those_of_the_content():
     store = EpisodicStore(None, 100)
     store.write("a", query(1, 0), rows(*range(70)))
     copy = EpisodicStore(None, 100)
     copy.restore(store.arrays(), 2)
-    assert store.nbytes == copy.nbytes > 70 * 2 * 4
+    assert store.nbytes == copy.nbytes
+    assert 0 < store.nbytes - 70 * 2 * 4 < 100
+
+
+def test_a_full_store_keeps_its_bytes_whatever_is_evicted():
+    store = EpisodicStore(2, 3)
+    sizes = set()
+    for value in range(20):
+        store.write(str(value), query(value, 1), rows(value, value, value))
+        sizes.add(store.nbytes)
+    assert len(sizes) == 2
+
+
+def test_half_precision_rounds_responses_and_halves_their_bytes():
+    full, half = EpisodicStore(None, 9), EpisodicStore(None, 9, "float16")
+    for store in (full, half):
+        store.write("a", query(1, 0), rows(1 / 3, 2))
+    near = half.nearest(query(1, 0))
+    assert near.dtype == np.float16
+    np.testing.assert_allclose(firsts(near), [1 / 3, 2], rtol=2**-11)
+    assert full.nbytes - half.nbytes == 2 * 2 * 2
+    assert half.arrays()["queries"].dtype == np.float32
+
+
+def test_a_fork_and_its_origin_do_not_see_each_other():
+    store = EpisodicStore(2, 2)
+    store.write("a", query(1, 0), rows(1, 2))
+    store.write("b", query(0, 1), rows(3))
+    before = store.arrays()
+    fork = store.fork()
+    fork.write("a", query(1, 0), rows(4))
+    fork.write("c", query(1, 1), rows(5))
+    assert (store.prompt_ids, fork.prompt_ids) == (["a", "b"], ["b", "c"])
+    for key, value in store.arrays().items():
+        np.testing.assert_array_equal(value, before[key])
+    store.write("d", query(-1, 0), rows(6))
+    assert firsts(fork.nearest(query(1, 1))) == [5]
 
 
 def saved():

@@ -1,12 +1,15 @@
-"""Texts that come together are encoded together, and each waiter gets its own vector."""
+"""Texts that come together are encoded together, each once; every waiter gets its own vector."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 
@@ -92,15 +95,6 @@ def test_calls_never_overlap_and_every_text_is_encoded_once():
     asyncio.run(scenario())
 
 
-def test_the_same_text_twice_gets_the_same_vector():
-    async def scenario():
-        batcher = MicroBatcher(Encoder())
-        one, other = await asyncio.gather(batcher.encode("5"), batcher.encode("5"))
-        assert one[0].tolist() == other[0].tolist() == [5]
-
-    asyncio.run(scenario())
-
-
 def test_the_shares_of_a_batch_are_equal_and_add_up_to_its_time():
     async def scenario():
         encoder = Encoder()
@@ -148,5 +142,133 @@ def test_a_waiter_that_is_cancelled_does_not_take_the_others_vectors():
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]
         assert [vector[0] for vector, _ in await asyncio.gather(*tasks[1:])] == [2, 3]
+
+    asyncio.run(scenario())
+
+
+def test_a_text_is_encoded_once_however_often_it_comes():
+    async def scenario():
+        encoder = Encoder()
+        batcher = MicroBatcher(encoder)
+        together = await asyncio.gather(*[batcher.encode(t) for t in ["5", "6", "5", "5"]])
+        later = await batcher.encode("5")
+        assert encoder.calls == [["5", "6"]]
+        assert [vector[0] for vector, _ in [*together, later]] == [5, 6, 5, 5, 5]
+
+    asyncio.run(scenario())
+
+
+def test_a_text_that_is_being_encoded_is_waited_for():
+    async def scenario():
+        encoder = Encoder()
+        batcher = MicroBatcher(encoder)
+        encoder.gate.clear()
+        first = await started(batcher, ["1"])
+        await until_entered(encoder)
+        again = await started(batcher, ["1"])
+        encoder.gate.set()
+        results = await asyncio.gather(*first, *again)
+        assert encoder.calls == [["1"]]
+        assert [vector[0] for vector, _ in results] == [1, 1]
+
+    asyncio.run(scenario())
+
+
+def test_only_who_brought_a_text_first_is_told_a_share_of_the_time():
+    async def scenario():
+        encoder = Encoder()
+        batcher = MicroBatcher(encoder)
+        encoder.gate.clear()
+        tasks = await started(batcher, ["1", "2", "1"])
+        await until_entered(encoder)
+        await asyncio.sleep(0.05)
+        encoder.gate.set()
+        shares = [share for _, share in await asyncio.gather(*tasks)]
+        assert shares[0] == shares[1] >= 0.025
+        assert shares[2] == 0
+        assert (await batcher.encode("2"))[1] == 0
+
+    asyncio.run(scenario())
+
+
+async def one_after_another(batcher, texts):
+    return [(await batcher.encode(text))[0][0] for text in texts]
+
+
+def test_what_was_asked_for_longest_ago_is_given_up_first():
+    async def scenario():
+        encoder = Encoder()
+        one_entry = sys.getsizeof("1") + 4 + 300
+        batcher = MicroBatcher(encoder, cache_bytes=2 * one_entry)
+        assert await one_after_another(batcher, ["1", "2", "1", "3", "1", "2"]) == [
+            1,
+            2,
+            1,
+            3,
+            1,
+            2,
+        ]
+        assert encoder.calls == [["1"], ["2"], ["3"], ["2"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_text_larger_than_all_that_may_be_kept_is_encoded_each_time():
+    async def scenario():
+        encoder = Encoder()
+        batcher = MicroBatcher(encoder, cache_bytes=0)
+        assert await one_after_another(batcher, ["1", "1"]) == [1, 1]
+        assert encoder.calls == [["1"], ["1"]]
+
+    asyncio.run(scenario())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 12)), st.integers(0, 5000))
+def test_kept_texts_never_take_more_than_allowed(numbers, allowed):
+    async def scenario():
+        encoder = Encoder()
+        batcher = MicroBatcher(encoder, cache_bytes=allowed)
+        expected, kept = [], []
+        for text in map(str, numbers):
+            if text in kept:
+                kept.remove(text)
+            else:
+                expected.append([text])
+            kept.append(text)
+            while sum(sys.getsizeof(each) + 304 for each in kept) > allowed:
+                kept.pop(0)
+        assert await one_after_another(batcher, map(str, numbers)) == numbers
+        assert encoder.calls == expected
+
+    asyncio.run(scenario())
+
+
+def test_a_kept_vector_does_not_keep_its_batch_alive():
+    async def scenario():
+        rows = np.zeros((2, 3), np.float32)
+        batcher = MicroBatcher(lambda texts: rows)
+        await asyncio.gather(batcher.encode("a"), batcher.encode("b"))
+        vector, _ = await batcher.encode("a")
+        assert vector.base is None
+
+    asyncio.run(scenario())
+
+
+def test_a_text_whose_call_failed_is_tried_again():
+    async def scenario():
+        failing = iter([True, False])
+
+        def encode(texts):
+            if next(failing):
+                raise RuntimeError("out of memory")
+            return np.ones((len(texts), 1), np.float32)
+
+        batcher = MicroBatcher(encode)
+        waiting = await asyncio.gather(
+            *[batcher.encode(text) for text in ("1", "1", "2")], return_exceptions=True
+        )
+        assert [str(error) for error in waiting] == ["out of memory"] * 3
+        assert (await batcher.encode("1"))[0].tolist() == [1]
 
     asyncio.run(scenario())

@@ -211,7 +211,6 @@ BUFFER = "trainer.v1.sampler.custom_sampler"
             f"{BUFFER}=None:None",
             "remove it from your overrides.",
         ),
-        ({"trainer.use_v1": False}, "trainer.use_v1=False", "remove it to use verl's default"),
         (
             {"trainer.v1.trainer_mode": "mine"},
             "trainer.v1.trainer_mode=mine",
@@ -250,6 +249,20 @@ def test_without_a_group_filter_the_batch_of_prompts_is_left_alone(recipe):
     config = recipe(settings={"data.gen_batch_size": 8, "sparft.group_filter": None})
     preflight.adopt(config)
     assert config.data.gen_batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("metric", "mend"),
+    [
+        ("reward", "reads the reward to which sparft.memory adds"),
+        (None, "filters nothing without a metric"),
+    ],
+)
+def test_a_filter_of_verls_that_does_not_see_accuracy_is_refused(recipe, metric, mend):
+    settings = {"algorithm.filter_groups": {"enable": True, "metric": metric}}
+    text = refusal(recipe("memory_r", settings))
+    assert mend in text
+    assert text.endswith("set algorithm.filter_groups.metric=acc.")
 
 
 def test_a_group_filter_that_can_keep_nothing_is_refused(recipe):

@@ -52,6 +52,13 @@ def test_rows_without_our_metrics_are_left_out(tmp_path):
     assert [step.values["sparft/pass_rate"] for step in steps] == [0.5, 0.7]
 
 
+def test_what_older_trainers_log_among_their_times_has_its_own_names_again(tmp_path):
+    (step,) = read_metrics(
+        written(tmp_path, [row(1, timing_s__sparft__pass_rate=0.5, timing_s__step=2.0)])
+    )
+    assert step.values == {"sparft/pass_rate": 0.5, "timing_s/step": 2.0}
+
+
 def test_of_a_step_that_a_resumed_run_logged_again_the_later_row_stands(tmp_path):
     first = [row(step, sparft__pass_rate=0.1 * step) for step in (1, 2, 3, 4)]
     resumed = [row(step, sparft__pass_rate=0.9) for step in (3, 4, 5)]

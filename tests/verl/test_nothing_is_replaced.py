@@ -34,7 +34,8 @@ before = snapshot()
 if "PROBE_CPU" in os.environ:
     os.environ["VERL_PLATFORM"] = "cpu"
 import importlib
-for name in ("plugin", "vllm_cpu", "dataset", "replay_buffer", "reward_manager", "preflight"):
+for name in ("plugin", "vllm_cpu", "dataset", "replay_buffer", "reward_manager", "preflight",
+    "legacy.manager", "legacy.preflight"):
     importlib.import_module("sparft_plugin.hosts.verl." + name)
 sys.modules["sparft_plugin.hosts.verl.vllm_cpu"].register()
 after = snapshot()

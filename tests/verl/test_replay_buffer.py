@@ -238,7 +238,19 @@ def test_the_synchronous_mode_waits_for_nothing(
     monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
     _, metrics = buffer().sample(1, "train", 1)
     assert run.in_flight is None
-    assert metrics == {}
+    assert metrics == {"sparft/feedback/incomplete": 0}
+
+
+def test_the_synchronous_mode_counts_groups_that_lost_a_rollout(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue({"mixed": ("finished", 1), "partly": ("failure", 1), "wrong": ("failure", 2)})
+    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
+    run = Run()
+    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    _, metrics = buffer().sample(1, "train", 2)
+    assert run.trained == {"mixed", "partly"}
+    assert metrics == {"sparft/feedback/incomplete": 1}
 
 
 # Picks

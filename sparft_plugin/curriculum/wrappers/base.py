@@ -68,16 +68,12 @@ class Wrapper(Curriculum):
             "rule": self.rule_state(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
+    def restore(self, state: Mapping[str, Any]) -> Remap:
         """Restore the inner curriculum, then what is its own."""
-        self.check_state(state)
-        report = self.inner.load_state_dict(state["inner"])
+        remap = self.inner.restore(state["inner"])
         self.begin()
-        innermost = state
-        while "inner" in innermost:
-            innermost = innermost["inner"]
-        self.load_rule(state, Remap.between(innermost, self.pool))
-        return report
+        self.load_rule(state, remap)
+        return remap
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Check own keys and the whole of the inner state."""

@@ -72,7 +72,7 @@ class Retest(Wrapper):
         """Choose as the inner curriculum does, and replace what is retired."""
         chosen = np.array(self.inner.choose(n), dtype=np.int64)
         retired = self.retired
-        # Beyond the pool every prompt comes anyway.
+        # A batch larger than the pool repeats prompts as it is, and is left alone.
         if n <= len(self.pool) and retired.any():
             self._replace(chosen, retired)
         self.chosen_at[chosen] = self.next_pick_id + np.arange(n)

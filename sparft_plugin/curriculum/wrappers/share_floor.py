@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.base import Curriculum
 from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.passes import rank_among_equals
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Prompt
 from sparft_plugin.curriculum.state import Remap
@@ -77,7 +78,7 @@ class ShareFloor(Wrapper):
         """Choose as the inner curriculum does, then pay what arms are owed."""
         chosen = np.array(self.inner.choose(n), dtype=np.int64)
         self.debt[self.members.sizes > 0] += self.floor * n
-        # Beyond the pool every prompt comes anyway.
+        # A batch larger than the pool repeats prompts as it is, and is left alone.
         if n <= len(self.pool):
             self._pay(chosen)
         self.debt -= np.bincount(self.pool.arms[chosen], minlength=self.n_arms)
@@ -113,9 +114,8 @@ class ShareFloor(Wrapper):
         """Slots of a batch beyond what their arms are owed, in random order."""
         shuffled = self.rng.permutation(len(arms))
         by_arm = shuffled[np.argsort(arms[shuffled], kind="stable")]
-        first = np.searchsorted(arms[by_arm], np.arange(self.n_arms))
-        rank = np.arange(len(arms)) - first[arms[by_arm]]
-        return self.rng.permutation(by_arm[rank >= owed[arms[by_arm]]])
+        spare = rank_among_equals(arms[by_arm]) >= owed[arms[by_arm]]
+        return self.rng.permutation(by_arm[spare])
 
     def arm_arrays(self) -> Sequence[str]:
         """What each arm is owed."""

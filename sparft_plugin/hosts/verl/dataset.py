@@ -127,6 +127,15 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             messages, image_patch_size=image_patch_size, config=config
         )
 
+    @classmethod
+    async def process_vision_info(
+        cls, messages: list[dict[str, Any]], image_patch_size: int, config: DictConfig
+    ) -> Any:
+        """Pass on to the recipe's own dataset class, under the name that verl 0.7 asks for."""
+        return await wrapped_class(config).process_vision_info(
+            messages, image_patch_size=image_patch_size, config=config
+        )
+
 
 def wrapped_class(config: DictConfig) -> Any:
     """Return the recipe's own dataset class, verl's ``RLHFDataset`` by default."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,14 @@ class FinishedGroup:
         Milliseconds the reward workers spent on encoding, beside generation.
     model_version : int
         The trainer step whose weights began the group.
+    tokens : int array, shape (rollouts,), or None
+        Length of each response in tokens; None where the reward manager does not tell.
+    at_limit : bool array, shape (rollouts,), or None
+        Which responses filled the length they were given; None as for `tokens`.
+    formats : float array, shape (rollouts,), or None
+        What the recipe's reward function reports as ``format``; None if it does not.
+    blank : int
+        How many responses the memory's encoder got as an empty text.
     """
 
     uid: str
@@ -46,6 +55,10 @@ class FinishedGroup:
     responses: NDArray[np.float32] | None
     encode_ms: float
     model_version: int
+    tokens: NDArray[np.int64] | None = None
+    at_limit: NDArray[np.bool_] | None = None
+    formats: NDArray[np.float64] | None = None
+    blank: int = 0
 
     @property
     def prompt_id(self) -> str:
@@ -114,6 +127,10 @@ def make_group(
         ),
         encode_ms=float(sum(extra.get("sparft_encode_ms", 0.0) for extra in extras)),
         model_version=model_version,
+        tokens=_of_all(extras, "sparft_tokens", np.int64),
+        at_limit=_of_all(extras, "sparft_at_limit", np.bool_),
+        formats=_of_all(extras, "format", np.float64),
+        blank=sum(bool(extra.get("sparft_blank")) for extra in extras),
     )
 
 
@@ -141,6 +158,14 @@ def _extra(extra: Mapping[str, Any], name: str) -> Any:
             "sparft_plugin's FeedbackRewardManager."
         )
     return extra[name]
+
+
+def _of_all(extras: Sequence[Mapping[str, Any]], name: str, kind: type[Any]) -> Any:
+    """Values of an extra that not every recipe reports; None unless all rollouts have a number."""
+    values = [extra.get(name) for extra in extras]
+    if not all(isinstance(value, (Real, np.bool_)) for value in values):
+        return None
+    return np.array(values, dtype=kind)
 
 
 def _order(group: FinishedGroup) -> tuple[int, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.memory.base import Terms
+from sparft_plugin.memory.collapse import StepStats
 
 
 def group_metrics(
@@ -44,6 +46,21 @@ def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:
     }
 
 
-def mean(arrays: Sequence[NDArray[np.float64]]) -> float:
+def step_stats(groups: Sequence[FinishedGroup]) -> StepStats | None:
+    """What the collapse watch is told of a step; None where no reward manager told lengths."""
+    tokens = [group.tokens for group in groups if group.tokens is not None]
+    at_limit = [group.at_limit for group in groups if group.at_limit is not None]
+    formats = [group.formats for group in groups if group.formats is not None]
+    if not groups or not len(tokens) == len(at_limit) == len(groups):
+        return None
+    return StepStats(
+        accuracy=mean([group.accuracies for group in groups]),
+        mean_tokens=mean(tokens),
+        clipped_share=mean(at_limit),
+        format_reward=mean(formats) if len(formats) == len(groups) else None,
+    )
+
+
+def mean(arrays: Sequence[NDArray[Any]]) -> float:
     """Mean over all values of some arrays; 0 of none."""
     return float(np.concatenate(arrays).mean()) if arrays else 0.0

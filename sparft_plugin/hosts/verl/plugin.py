@@ -1,8 +1,16 @@
-"""What ``import verl`` loads in every process (entry-point group ``verl.plugins``)."""
+"""What ``import verl`` loads in every process.
+
+verl 0.9 finds it by the entry-point group ``verl.plugins``; for 0.7 and 0.8 set
+``VERL_USE_EXTERNAL_MODULES=sparft_plugin.hosts.verl.plugin``. It is needed on a CPU only.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    from sparft_plugin.hosts.verl import cpu  # noqa: F401
+    if importlib.util.find_spec("verl.plugin") is not None:
+        from sparft_plugin.hosts.verl import cpu  # noqa: F401
+    else:
+        from sparft_plugin.hosts.verl.legacy import cpu as legacy_cpu  # noqa: F401

@@ -21,12 +21,17 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.legacy import preflight as legacy
+from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
 MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
 BUFFER = ("pkg://sparft_plugin.hosts.verl.replay_buffer", "FeedbackReplayBuffer")
 MODES = ("sync", "colocate_async", "separate_async")
 """verl's own trainer modes; a registered trainer of another name may sample in another way."""
+
+OTHER_TRAINERS = {"async_training": "fully asynchronous", "rollout": "one-step-off"}
+"""verl's experimental trainers, by a section that only their configs have."""
 
 
 class Preflight(Callback):  # type: ignore[misc]
@@ -61,11 +66,11 @@ def _say(sentence: str) -> None:
 def adopt(config: DictConfig) -> None:
     """Let a recipe keep its own dataset class and reward manager, inside ours.
 
-    A group filter needs prompts one by one, as verl's own does: ``data.gen_batch_size`` is set.
-
     A recipe's command line wins over our group, so its choice stands where our piece should be.
-    It is moved to ``sparft.wraps`` and ours is put back; a line on stderr says so.
+    It is moved to ``sparft.wraps`` and ours is put back; a line on stderr says so. What depends on
+    the trainer is set here too, because the recipe chooses the trainer.
     """
+    legacy.move_old_reward_keys(config)
     dataset = config.data.custom_cls
     if (dataset.path, dataset.name) != DATASET:
         path = None if dataset.path == DATASET[0] else dataset.path
@@ -83,7 +88,10 @@ def adopt(config: DictConfig) -> None:
         wrapped.name = manager.name if manager.name != MANAGER[1] else wrapped.name
         manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
         _say(f"your reward manager {wrapped.name} goes on working inside ours.")
-    if OmegaConf.select(config, "sparft.group_filter.name") is not None:
+    if legacy.is_legacy(config):
+        legacy.attach(config)
+    # Prompts one by one, as for verl's own filter.
+    elif OmegaConf.select(config, "sparft.group_filter.name") is not None:
         if config.data.gen_batch_size not in (None, 1):
             _say("data.gen_batch_size is set to 1, because the group filter refills one by one.")
         config.data.gen_batch_size = 1
@@ -99,12 +107,7 @@ def check(config: DictConfig) -> None:
     """
     section = OmegaConf.to_container(config.sparft, resolve=True)
     options = SparftConfig.from_mapping(section)
-    sampler = config.trainer.v1.sampler.custom_sampler
-    _require(
-        (sampler.path, sampler.name) == BUFFER,
-        f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
-        "buffer; remove it from your overrides.",
-    )
+    check_trainer(config, options)
     dataset, manager = config.data.custom_cls, config.reward.reward_manager
     _require(
         (dataset.path, dataset.name) == DATASET,
@@ -128,30 +131,66 @@ def check(config: DictConfig) -> None:
         "from your overrides or set it to False.",
     )
     _require(
-        config.trainer.use_v1,
-        "trainer.use_v1=False is not supported yet; remove it to use verl's default trainer.",
+        not config.reward.reward_model.enable,
+        "reward.reward_model.enable=True is not supported yet; use a reward function.",
+    )
+    check_filter(config, options)
+    check_memory(config, options)
+    check_data(config, options)
+
+
+def check_trainer(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a trainer that we cannot attach to, or one in which our piece was replaced.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the trainer or the key, and the mend.
+    """
+    for key, trainer in OTHER_TRAINERS.items():
+        _require(
+            OmegaConf.select(config, key) is None,
+            f"sparft does not support verl's {trainer} trainer, which this config with its section "
+            f"'{key}' is for; use python -m verl.trainer.main_ppo.",
+        )
+    _require(
+        OmegaConf.select(config, "hydra.job.name") != "main_ppo_sync",
+        "sparft does not support verl's trainer preview main_ppo_sync; use python -m "
+        "verl.trainer.main_ppo.",
+    )
+    if legacy.is_legacy(config):
+        legacy.check(config, options)
+        return
+    sampler = config.trainer.v1.sampler.custom_sampler
+    _require(
+        (sampler.path, sampler.name) == BUFFER,
+        f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
+        "buffer; remove it from your overrides.",
     )
     mode = config.trainer.v1.trainer_mode
     _require(
         mode in MODES,
         f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
     )
-    _require(
-        not config.reward.reward_model.enable,
-        "reward.reward_model.enable=True is not supported yet; use a reward function.",
-    )
-    check_filter(config, options)
-    check_data(config, options)
 
 
 def check_filter(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a group filter that would reject every group there can be: verl refills for ever.
+    """Refuse a group filter that would reject every group, or none, whatever comes.
+
+    verl refills for ever what is rejected, and with a buffer that is not its own it filters
+    nothing where no metric is named.
 
     Raises
     ------
     SparftError
-        Naming the filter and the number of rollouts.
+        Naming the filter and the number of rollouts, or the missing metric.
     """
+    verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
+    _require(
+        not verls.get("enable", False) or bool(verls.get("metric")),
+        "algorithm.filter_groups.enable=True filters nothing without a metric; set "
+        "algorithm.filter_groups.metric=acc.",
+    )
     group_filter = options.build_group_filter()
     if options.group_filter is None or group_filter is None:
         return
@@ -185,7 +224,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     if reduction is not None:
         _ = plugins.build("embedder", reduction.embedder, {"model": reduction.encoder}).identity
     if options.memory is not None:
-        _ = memory_encoder(options.memory["encoder"]).identity
+        _ = memory_encoder(options.memory["encoder"], options.memory_encoder).identity
     files = config.data.train_files
     _require(bool(files), "data.train_files is empty; name your training files.")
     files = [files] if isinstance(files, str) else list(files)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,46 @@ from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 
 
+class Memory(Protocol):
+    """A memory, wherever it lives."""
+
+    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
+        """Score the first `scored` groups against the memory as it stands, then write all."""
+
+    def metrics(self) -> dict[str, float]:
+        """What it holds after the last step."""
+
+    def dumps(self) -> bytes:
+        """Return its whole state."""
+
+    def loads(self, state: bytes) -> None:
+        """Go back to a state that `dumps` returned."""
+
+
+class OwnMemory:
+    """A memory in the driver's process, for one run.
+
+    Parameters
+    ----------
+    memory : IntrinsicReward
+        The reward, with an empty memory.
+    """
+
+    def __init__(self, memory: IntrinsicReward) -> None:
+        self.memory = memory
+        self.metrics = memory.metrics
+        self.dumps = memory.dumps
+        self.loads = memory.loads
+
+    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
+        """Score the first `scored` groups against the memory as it stands, then write all."""
+        terms = self.memory.score(groups[:scored])
+        self.memory.write(groups)
+        return terms
+
+
 class Remembering:
-    """An intrinsic reward with the embeddings of the prompts it is asked about.
+    """A memory with the embeddings of the prompts it is asked about.
 
     Parameters
     ----------
@@ -24,17 +63,26 @@ class Remembering:
         Returns the text of a prompt id; a KeyError where the run's data does not tell it.
     timer : PartTimer
         Counts what a step waits for.
+    place : callable
+        Puts the memory where it is to live: `OwnMemory`, or a memory that runs share.
+    encoder_options : mapping or None
+        See `memory_encoder`.
     """
 
     def __init__(
-        self, memory: IntrinsicReward, text_of: Callable[[str], str], timer: PartTimer
+        self,
+        memory: IntrinsicReward,
+        text_of: Callable[[str], str],
+        timer: PartTimer,
+        place: Callable[[IntrinsicReward], Memory] = OwnMemory,
+        encoder_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.memory = memory
         self.text_of = text_of
         self.timer = timer
-        self.embedder = memory_encoder(memory.encoder)
+        self.embedder = memory_encoder(memory.encoder, encoder_options)
         # The saved memory names the weights, not only the model: other weights are refused.
-        self.memory.encoder = self.embedder.identity
+        memory.encoder = self.embedder.identity
+        self.memory = place(memory)
         self.queries: dict[str, NDArray[np.float32]] = {}
         self._texts_of_resumed: dict[str, str] = {}
 
@@ -80,9 +128,7 @@ class Remembering:
             self.encode_queries(group.prompt_id for group in groups)
         with self.timer.part("memory"):
             remembered = [self._memory_group(group) for group in groups]
-            terms = self.memory.score(remembered[: len(trained)])
-            self.memory.write(remembered)
-        return terms
+            return self.memory.advance(remembered, scored=len(trained))
 
     def _text(self, prompt_id: str) -> str:
         resumed = self._texts_of_resumed.get(prompt_id)

@@ -28,8 +28,10 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
 
     Groups that ``sparft.group_filter`` or verl's own ``filter_groups`` rejects are read, cleared
     and refilled by verl; curriculum and memory are told of them with the step's other groups. So
-    are groups that verl's async modes drop as stale. Where a rollout failed, the evicted group is
-    incomplete: it is not learned from, and its pick expires.
+    are groups that verl's async modes drop as stale. Where a rollout failed, for example with its
+    reward worker, an evicted group is not learned from and its pick expires; the synchronous mode
+    trains on the rollouts that are left, and so do curriculum and memory, which
+    ``sparft/feedback/incomplete`` counts.
 
     verl asks for this class whatever its ``trainer.v1.trainer_mode``; in the async modes it gets
     ``FeedbackReplayBufferAsync``.
@@ -76,6 +78,7 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         """By uid of a finished group: its pass rate if our filter rejects it, else None."""
         self._rejected = 0
         self._failed = 0
+        self._incomplete = 0
         self._in_flight: set[str] | None = None
         """Uids of the groups that are still to come; None where sampling drains them all."""
         self._cleared: list[FinishedGroup] = []
@@ -151,6 +154,8 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         if self._in_flight is not None:
             metrics["sparft/feedback/evicted"] = len(cleared)
             metrics["sparft/feedback/failed"] = self._failed
+        else:
+            metrics["sparft/feedback/incomplete"] = self._incomplete
         self._failed = 0
         run, waiting = training.current(), self._in_flight
         with run.timer.part("read"):
@@ -167,6 +172,14 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
                 else InFlight(len(waiting), lambda: read_picks(partition_id, waiting))
             ),
         )
+
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: Any
+    ) -> Any:
+        """Note how many of the groups that go on to the trainer have lost a rollout."""
+        if partition_id == "train":
+            self._incomplete = len(self.failure_keys[partition_id] & set(selected_prompt_uids))
+        return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
 
 
 class FeedbackReplayBufferAsync(FeedbackReplayBuffer, ReplayBufferAsync):  # type: ignore[misc]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sparft_plugin.config.schema import SparftConfig
@@ -13,14 +14,22 @@ from sparft_plugin.curriculum import Curriculum, Pick, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.metrics import group_metrics, pass_rate_per_arm, reward_metrics
-from sparft_plugin.hosts.verl.remembering import Remembering
+from sparft_plugin.hosts.verl.metrics import (
+    group_metrics,
+    pass_rate_per_arm,
+    reward_metrics,
+    step_stats,
+)
+from sparft_plugin.hosts.verl.remembering import Memory, OwnMemory, Remembering
+from sparft_plugin.hosts.verl.speaking import speak
 from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.memory.base import Terms
+from sparft_plugin.memory.base import IntrinsicReward, Terms
+from sparft_plugin.memory.collapse import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+STATE_KEYS = ("version", "curriculum", "memory", "collapse")
 _current: TrainingRun | None = None
 
 Pay = Callable[[Sequence[FinishedGroup], Sequence[Terms]], None]
@@ -68,7 +77,12 @@ class TrainingRun:
             assert pool is not None
             self.curriculum.start(pool, options.seed)
         memory = options.build_memory()
-        self.remembering = Remembering(memory, text_of, self.timer) if memory else None
+        self.remembering = (
+            Remembering(memory, text_of, self.timer, place_of(options), options.memory_encoder)
+            if memory
+            else None
+        )
+        self.collapse = CollapseWatch(fade=options.memory_host.fade) if memory else None
 
     def select(self, n: int) -> list[Pick]:
         """Ask the curriculum for n picks."""
@@ -110,18 +124,34 @@ class TrainingRun:
             metrics |= pass_rate_per_arm(groups)
             metrics |= {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
         if self.remembering is not None:
-            terms = self.remembering.score_and_write(trained, cleared)
-            if terms:
-                with self.timer.part("write"):
-                    pay(trained, terms)
-                metrics |= reward_metrics(terms)
-                stored = self.remembering.memory.metrics()
-                metrics |= {f"memory/{k}": float(v) for k, v in stored.items()}
+            metrics |= self._pay(trained, cleared, pay)
         if in_flight is not None:
             metrics["feedback/late"] = late
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
         metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
+
+    def _pay(
+        self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup], pay: Pay
+    ) -> dict[str, float]:
+        """Pay what the memory gives for the trained groups, faded if a collapse asks for it."""
+        assert self.remembering is not None
+        assert self.collapse is not None
+        groups = [*trained, *cleared]
+        stats = step_stats(groups)
+        for sentence in self.collapse.observe(stats) if stats else ():
+            logger.warning("sparft: %s", sentence)
+        metrics = {f"collapse/{k}": v for k, v in self.collapse.metrics().items()}
+        metrics["memory/blank"] = sum(group.blank for group in groups)
+        terms = self.remembering.score_and_write(trained, cleared)
+        if not terms:
+            return metrics
+        terms = [replace(term, total=self.collapse.factor * term.total) for term in terms]
+        with self.timer.part("write"):
+            pay(trained, terms)
+        stored = self.remembering.memory.metrics()
+        metrics |= {f"memory/{k}": float(v) for k, v in stored.items()}
+        return metrics | reward_metrics(terms)
 
     def _observe(self, groups: Sequence[FinishedGroup], in_flight: InFlight | None) -> int:
         """Tell the curriculum of the groups by their picks, and which picks will never come.
@@ -149,12 +179,14 @@ class TrainingRun:
         return len(outcomes) - len(expected)
 
     def state_dict(self) -> dict[str, Any]:
-        """State as data: JSON text for the curriculum, npz bytes for the memory."""
-        return {
-            "version": STATE_VERSION,
-            "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
-            "memory": self.remembering.memory.dumps() if self.remembering else None,
-        }
+        """State as data: npz bytes for the memory, JSON text for the rest."""
+        with self.timer.part("save"):
+            return {
+                "version": STATE_VERSION,
+                "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
+                "memory": self.remembering.memory.dumps() if self.remembering else None,
+                "collapse": json.dumps(self.collapse.state_dict()) if self.collapse else None,
+            }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state saved by the same configuration.
@@ -164,12 +196,12 @@ class TrainingRun:
         SparftError
             If the state has other keys, another version, or lacks a part that is configured.
         """
-        check_keys("sparft state of the checkpoint", state, self.state_dict())
-        if state["version"] != STATE_VERSION:
+        if state.get("version") != STATE_VERSION:
             raise SparftError(
-                f"the sparft state has version {state['version']}, this package reads "
+                f"the sparft state has version {state.get('version')}, this package reads "
                 f"{STATE_VERSION}; resume with the version that wrote it."
             )
+        check_keys("sparft state of the checkpoint", state, STATE_KEYS)
         for part, configured in (("curriculum", self.curriculum), ("memory", self.remembering)):
             if (state[part] is None) != (configured is None):
                 raise SparftError(
@@ -182,11 +214,26 @@ class TrainingRun:
                 logger.warning("sparft: %s", changed)
         if self.remembering is not None:
             self.remembering.memory.loads(state["memory"])
+        if self.collapse is not None:
+            self.collapse.load_state_dict(json.loads(state["collapse"]))
+
+
+def place_of(options: SparftConfig) -> Callable[[IntrinsicReward], Memory]:
+    """Return what puts the memory where ``sparft.memory.scope`` says."""
+    host = options.memory_host
+    if host.scope == "driver":
+        return OwnMemory
+    assert host.folder is not None
+    # Ray is a requirement of this scope only.
+    from sparft_plugin.hosts.verl.memory_actor import SharedMemory
+
+    return partial(SharedMemory, folder=host.folder)
 
 
 def start(run: TrainingRun) -> TrainingRun:
     """Make a run the current one of this process; verl trains one run a process."""
     global _current
+    speak()
     _current = run
     return run
 

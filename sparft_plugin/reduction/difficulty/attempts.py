@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
 
-from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.difficulty.engine import Response
+from sparft_plugin.reduction.difficulty.resumable import ResumableLog
 from sparft_plugin.reduction.difficulty.verifier import Verdict, solved
-
-FORMAT = "sparft attempts 1"
-MEND = "pass --overwrite to start over, or choose another output."
 
 
 class Attempted(NamedTuple):
@@ -40,53 +33,17 @@ class Tally(NamedTuple):
     """Number of attempts; 0 if the prompt is too long."""
 
 
-class AttemptLog:
-    """JSON lines: a header with the settings, then the attempts of one prompt after the other.
+class AttemptLog(ResumableLog):
+    """The attempts of one prompt after the other; only prompts with all their attempts count.
 
-    Only prompts with all their attempts count. What a kill left after the last of them, half a
-    line included, is cut off when the log is opened. One process writes at a time.
-
-    Parameters
-    ----------
-    path : path
-        The log; made if it does not exist.
-    settings : mapping
-        Everything the attempts depend on, in JSON values; ``attempts`` is the number per prompt.
-    overwrite : bool, default False
-        Start over whatever stands there.
-
-    Raises
-    ------
-    SparftError
-        If the file cannot be written, another process writes to it, it is no log, a line is broken,
-        or it was made with other settings.
+    Of the settings, ``attempts`` is the number per prompt. See ``ResumableLog``.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        self.path, self.settings = path, dict(settings)
-        self.done: set[str] = set()
-        """Ids of the prompts that need no more attempts."""
-        try:
-            self._file: BinaryIO = path.open("a+b")
-        except OSError as error:
-            raise SparftError(f"{path} cannot be written: {error}") from error
-        try:
-            self._lock()
-            self._begin(overwrite)
-        except SparftError:
-            self._file.close()
-            raise
+    header: ClassVar[str] = "sparft attempts 1"
+    kind: ClassVar[str] = "log of attempts"
 
-    def __enter__(self) -> AttemptLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
+    done: set[str]
+    """Ids of the prompts that need no more attempts."""
 
     def append(self, batch: Sequence[Attempted]) -> None:
         """Write prompts and return when they are on the disk.
@@ -96,7 +53,7 @@ class AttemptLog:
         SparftError
             If the disk refuses.
         """
-        self._write(record for prompt in batch for record in _records(prompt))
+        self.write(record for prompt in batch for record in _records(prompt))
         self.done.update(prompt.id for prompt in batch)
 
     def tallies(self, solved_above: float) -> dict[str, Tally]:
@@ -108,7 +65,7 @@ class AttemptLog:
             Score above which an attempt without an accuracy counts as solved.
         """
         sums: dict[str, list[float]] = {}
-        for _, _, record in self._records():
+        for _, _, record in self.records():
             entry = sums.setdefault(record["id"], [0.0, 0.0, 0])
             if "too_long" not in record:
                 verdict = Verdict(record["score"], record.get("acc"))
@@ -121,104 +78,22 @@ class AttemptLog:
             for key, (rate, score, count) in sums.items()
         }
 
-    def _lock(self) -> None:
-        import fcntl
-
-        try:
-            # A record lock, unlike flock, is not handed on to child processes that outlive us.
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SparftError(
-                f"another process is writing {self.path}; wait for it or choose another output."
-            ) from error
-
-    def _begin(self, overwrite: bool) -> None:
-        self._file.seek(0)
-        first = b"" if overwrite else self._file.readline()
-        empty = not self._file.read(1)
-        if not first.endswith(b"\n"):
-            if not _line({"format": FORMAT, **self.settings}).startswith(first):
-                raise SparftError(f"{self.path} is no log of attempts; {MEND}")
-            self._start_over()
-        elif self._differs(_header(first, self.path), empty):
-            self._start_over()
-        else:
-            self._file.truncate(self._finished_end(len(first)))
-
-    def _start_over(self) -> None:
-        self._file.truncate(0)
-        self._write([{"format": FORMAT, **self.settings}])
-
-    def _differs(self, header: Mapping[str, Any], empty: bool) -> bool:
-        """Whether the settings are others, which only a log without attempts may have."""
-        wanted = json.loads(_line({"format": FORMAT, **self.settings}))
-        for name in sorted(wanted.keys() | header.keys()):
-            if header.get(name) != wanted.get(name):
-                if empty:
-                    return True
-                raise SparftError(
-                    f"{self.path} was made with {name} {json.dumps(header.get(name))}, not "
-                    f"{json.dumps(wanted.get(name))}; {MEND}"
-                )
-        return False
-
-    def _finished_end(self, end: int) -> int:
-        """Byte after the last prompt whose attempts are all there."""
-        current, count, wanted = "", 0, self.settings["attempts"]
-        for stop, number, record in self._records():
+    def take_in(self, start: int) -> int:
+        """Learn which prompts are done; the log ends after the last of them."""
+        self.done = set()
+        end, current, count, wanted = start, "", 0, self.settings["attempts"]
+        for stop, number, record in self.records():
+            if not {"id", "row"} <= record.keys():
+                raise self.broken(number, "it is no attempt")
+            if "too_long" not in record and not isinstance(record.get("score"), (int, float)):
+                raise self.broken(number, "it has no score")
             if record["id"] != current and count:
-                raise self._broken(number, f"prompt {current} has {count} of {wanted} attempts")
+                raise self.broken(number, f"prompt {current} has {count} of {wanted} attempts")
             current, count = record["id"], count + 1
             if "too_long" in record or count == wanted:
                 self.done.add(current)
                 end, count = stop, 0
         return end
-
-    def _records(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Byte after each whole line, its number, and its record; the header is left out."""
-        self._file.seek(0)
-        stop = len(self._file.readline())
-        for number, line in enumerate(self._file, 2):
-            if not line.endswith(b"\n"):
-                return
-            stop += len(line)
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise self._broken(number, "it is no JSON") from error
-            if not isinstance(record, dict) or not {"id", "row"} <= record.keys():
-                raise self._broken(number, "it is no attempt")
-            if "too_long" not in record and not isinstance(record.get("score"), (int, float)):
-                raise self._broken(number, "it has no score")
-            yield stop, number, record
-
-    def _broken(self, number: int, reason: str) -> SparftError:
-        return SparftError(f"{self.path}, line {number} is broken ({reason}); {MEND}")
-
-    def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        try:
-            self._file.seek(0, os.SEEK_END)
-            self._file.writelines(map(_line, records))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise SparftError(f"{self.path} cannot be written: {error}") from error
-
-
-def _line(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode(
-        "utf-8", "replace"
-    )
-
-
-def _header(line: bytes, path: Path) -> dict[str, Any]:
-    try:
-        header = json.loads(line)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise SparftError(f"{path} is no log of attempts; {MEND}")
-    return header
 
 
 def _records(prompt: Attempted) -> Iterator[dict[str, Any]]:

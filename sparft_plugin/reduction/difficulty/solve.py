@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import Attempted, AttemptLog
 from sparft_plugin.reduction.difficulty.engine import Generator, Request, Response, TooLong
 from sparft_plugin.reduction.difficulty.sampling import prompt_seed
+from sparft_plugin.reduction.difficulty.texts import Rows, Text, read_texts
 from sparft_plugin.reduction.difficulty.verifier import Verdict, Verifier
 
 BLOCK = 4096
-MEDIA = ("images", "videos", "audios")
-"""verl's columns of what a prompt shows besides its text."""
-
-
-class Rows(Protocol):
-    """The part of a corpus that is used here."""
-
-    def take(self, rows: NDArray[np.int64]) -> Any:
-        """Whole rows in verl's schema, as a ``pyarrow.Table``."""
-
-    def place(self, row: int) -> Any:
-        """Source of a row and its number there: ``file`` and ``row``."""
+REFUSAL = (
+    "only text can be attempted here; log rollouts of a training (trainer.rollout_data_dir) and "
+    "give reduce --difficulty rollouts:DIR."
+)
 
 
 class Task(NamedTuple):
@@ -130,51 +120,23 @@ def read_tasks(
         left = [i for i in block if prompts.ids[i] not in done]
         if not left:
             continue
-        records = corpus.take(prompts.rows[np.array(left)]).to_pylist()
         tasks: dict[int, list[Task]] = {}
-        for i, record in zip(left, records, strict=True):
-            task = _task(prompts.ids[i], int(prompts.rows[i]), record, corpus, prompt_key)
-            tasks.setdefault(i // batch, []).append(task)
+        for text in read_texts(prompts, corpus, left, prompt_key, REFUSAL):
+            task = _task(prompts, text)
+            tasks.setdefault(text.at // batch, []).append(task)
         yield from tasks.values()
 
 
-def _task(key: str, row: int, record: dict[str, Any], corpus: Rows, prompt_key: str) -> Task:
-    where = corpus.place(row)
-    place = f"{where.file}, row {where.row}"
-    for name in MEDIA:
-        if record.get(name):
-            raise _not_text(place, name)
-    for message in record[prompt_key]:
-        if not isinstance(message["content"], str) and not all(map(_is_text, message["content"])):
-            raise _not_text(place, prompt_key)
+def _task(prompts: PromptTable, text: Text) -> Task:
     return Task(
-        key,
-        row,
-        place,
-        [_message(message) for message in record[prompt_key]],
-        record["data_source"],
-        record["reward_model"]["ground_truth"],
-        record.get("extra_info") or {},
+        prompts.ids[text.at],
+        int(prompts.rows[text.at]),
+        text.place,
+        text.messages,
+        text.record["data_source"],
+        text.record["reward_model"]["ground_truth"],
+        text.record.get("extra_info") or {},
     )
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, str) or isinstance(part.get("text"), str)
-
-
-def _not_text(place: str, key: str) -> SparftError:
-    return SparftError(
-        f"{place}, key '{key}': only text can be attempted here; log rollouts of a training "
-        "(trainer.rollout_data_dir) and give reduce --difficulty rollouts:DIR."
-    )
-
-
-def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the nulls that parquet pads with, and with text parts joined to a string."""
-    content = message["content"]
-    if not isinstance(content, str):
-        content = "".join(part if isinstance(part, str) else part["text"] for part in content)
-    return {k: v for k, v in message.items() if v is not None} | {"content": content}
 
 
 def _judge_all(

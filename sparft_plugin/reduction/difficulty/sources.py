@@ -21,8 +21,9 @@ from sparft_plugin.reduction.difficulty.combine import (
     scale_labels,
 )
 from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, RolloutHistory, read_rollouts
-from sparft_plugin.reduction.difficulty.solve import BLOCK, Rows
+from sparft_plugin.reduction.difficulty.solve import BLOCK
 from sparft_plugin.reduction.difficulty.solved_file import read_solved
+from sparft_plugin.reduction.difficulty.texts import Rows
 from sparft_plugin.reduction.difficulty.verifier import SOLVED_ABOVE
 
 KINDS = ("column", "solved", "rollouts", "none")

@@ -1,0 +1,72 @@
+"""Curriculum and memory from the checkpoint that verl is about to resume from."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from omegaconf import DictConfig
+
+from sparft_plugin.errors import SparftError
+
+if TYPE_CHECKING:
+    from sparft_plugin.hosts.verl.training import TrainingRun
+
+DATASET_STATE = "dataset_state"
+"""Where torchdata keeps the state of a dataset that lives in the trainer's process."""
+
+
+def restore(trainer: DictConfig, run: TrainingRun) -> None:
+    """Restore a run's state where verl resumes.
+
+    verl 0.8 and the legacy trainer of 0.9 restore ``data.pt`` unless the checkpoint ends an epoch:
+    then the dataset would silently start anew. In all other cases verl restores the same state
+    again, which changes nothing.
+
+    Parameters
+    ----------
+    trainer : DictConfig
+        The ``trainer`` section of the config.
+    run : TrainingRun
+        The run of this process.
+
+    Raises
+    ------
+    SparftError
+        If the checkpoint holds no state of ours, or one that the run cannot take.
+    """
+    folder = checkpoint_folder(trainer)
+    if folder is None:
+        return
+    file = folder / "data.pt"
+    # verl loads the same file as a pickle; we read plain data from it and nothing else.
+    try:
+        saved = torch.load(file, weights_only=True) if file.exists() else {}
+    except pickle.UnpicklingError as error:
+        raise SparftError(
+            f"{file} holds more than plain data ({str(error).splitlines()[0]}); resume without the "
+            "sampler or dataset that put it there."
+        ) from error
+    state = saved.get(DATASET_STATE)
+    if not state:
+        raise SparftError(
+            f"the checkpoint {folder} holds no sparft state; it was written without a sparft name, "
+            "so start a new run or resume without one."
+        )
+    run.load_state_dict(state)
+
+
+def checkpoint_folder(trainer: DictConfig) -> Path | None:
+    """Return the folder that verl resumes from; None where it starts from scratch."""
+    if trainer.resume_mode == "disable":
+        return None
+    if trainer.resume_mode == "resume_path":
+        return Path(trainer.resume_from_path).absolute()
+    folder = Path(trainer.default_local_dir).absolute()
+    newest = folder / "latest_checkpointed_iteration.txt"
+    if not newest.exists():
+        return None
+    step = folder / f"global_step_{int(newest.read_text())}"
+    return step if step.exists() else None

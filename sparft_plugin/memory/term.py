@@ -1,0 +1,138 @@
+"""One term of the intrinsic reward: what it stores, what it reads, how it is scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparft_plugin.memory.archive import Arrays
+from sparft_plugin.memory.base import MemoryGroup
+from sparft_plugin.memory.normalize import WindowNormalizer
+from sparft_plugin.memory.store import EpisodicStore
+from sparft_plugin.memory.vectors import best_cosines
+
+Kept = Callable[[MemoryGroup], NDArray[np.bool_]]
+"""Which responses of a group a term remembers, (g,)."""
+
+
+def closeness(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
+    """R_s = -|| a - mean(B) ||_2 of responses a (g, d) to remembered ones B (m, d), m >= 1."""
+    distances: NDArray[np.float64] = np.linalg.norm(
+        responses - near.mean(axis=0, dtype=np.float64), axis=1
+    )
+    return -distances
+
+
+def novelty(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
+    """R_e = 1 - max over b in B of cos(a, b), of responses a (g, d) and B (m, d), m >= 1."""
+    return 1.0 - best_cosines(responses, near)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """How a term is computed, and what the released code pays where the formula says nothing.
+
+    Parameters
+    ----------
+    raw : callable
+        Raw values (g,) of responses (g, d) read against remembered ones (m, d).
+    when_flat : callable
+        What the released code pays for a raw value while all values of the window are equal.
+    when_empty : float
+        What the released code pays while nothing is remembered.
+    """
+
+    raw: Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
+    when_flat: Callable[[float], float]
+    when_empty: float
+
+
+# The released code pays 1 - s for closeness, s the scaled distance, and leaves s as the distance
+# itself where it cannot be scaled.
+CLOSENESS = Formula(closeness, when_flat=lambda raw: 1.0 + raw, when_empty=0.0)
+NOVELTY = Formula(novelty, when_flat=lambda raw: 0.0, when_empty=1.0)
+
+
+class Term:
+    """A term as in the paper: all of a step is read before any of it is written.
+
+    Parameters
+    ----------
+    formula : Formula
+    kept : callable
+        Which responses of a group are remembered.
+    neighbors : int >= 1
+        Number K of nearest stored queries that are read.
+    store : EpisodicStore
+        Empty.
+    windows : WindowNormalizer
+        Empty.
+    """
+
+    def __init__(
+        self,
+        formula: Formula,
+        kept: Kept,
+        neighbors: int,
+        store: EpisodicStore,
+        windows: WindowNormalizer,
+    ) -> None:
+        self.formula = formula
+        self.kept = kept
+        self.neighbors = neighbors
+        self.store = store
+        self.windows = windows
+        self._read: dict[int, tuple[MemoryGroup, NDArray[np.float64]]] = {}
+
+    def score(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
+        """Scaled values (g,) of one or more groups; nothing is changed."""
+        raws = self._raw(groups)
+        self._read = {id(g): (g, raw) for g, raw in zip(groups, raws, strict=True)}
+        return [
+            self.windows.normalize(group.prompt_id, raw)
+            for group, raw in zip(groups, raws, strict=True)
+        ]
+
+    def write(self, groups: Sequence[MemoryGroup]) -> None:
+        """Record the raw values of one or more groups, then store what is kept of them."""
+        # What was scored since the last write was read from the same memory.
+        unread = [group for group in groups if id(group) not in self._read]
+        fresh = zip(unread, self._raw(unread), strict=True) if unread else ()
+        read = {**self._read, **{id(group): (group, raw) for group, raw in fresh}}
+        self._read = {}
+        for group in groups:
+            self.windows.record(group.prompt_id, read[id(group)][1])
+        for group in groups:
+            self.store.write(group.prompt_id, group.query, group.responses[self.kept(group)])
+
+    def _raw(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
+        """Raw values (g,) of each group; NaN where nothing is remembered."""
+        known = self.store.nearest_each(np.stack([g.query for g in groups]), self.neighbors)
+        return [
+            self.formula.raw(group.responses, near)
+            if len(near)
+            else np.full(len(group.responses), np.nan)
+            for group, near in zip(groups, known, strict=True)
+        ]
+
+    def arrays(self) -> Arrays:
+        """Return store and windows, for `restore`."""
+        stored = self.store.arrays()
+        return {**stored, **{f"window.{k}": v for k, v in self.windows.arrays().items()}}
+
+    def restore(self, arrays: Arrays, dimension: int | None) -> None:
+        """Fill an empty term from `arrays`; see `EpisodicStore.restore`."""
+        windows = members(arrays, "window.")
+        self.store.restore({k: v for k, v in arrays.items() if "." not in k}, dimension)
+        self.windows.restore(windows)
+
+
+def members(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays whose name starts with a prefix, without it."""
+    return {
+        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
+    }

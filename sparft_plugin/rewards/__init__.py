@@ -1,0 +1,1 @@
+"""Verifiers and shapers: reward functions that verl calls by name, each with its parts beside."""

@@ -1,0 +1,108 @@
+"""Cosine length reward: short when right, long when wrong, nothing for running to the limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sparft_plugin.rewards.options import check_number, refuse_unknown
+from sparft_plugin.rewards.tokens import response_tokens
+from sparft_plugin.rewards.verifiers import verify
+
+RIGHT = (1.0, 0.5)
+WRONG = (-1.0, -0.5)
+
+
+def cosine_length(
+    tokens: int,
+    limit: int,
+    accuracy: float,
+    right: tuple[float, float] = RIGHT,
+    wrong: tuple[float, float] = WRONG,
+    exceeded: float = WRONG[0],
+) -> float:
+    """Return the reward for the length of a response.
+
+        r(n) = r_L + (r_0 - r_L) (1 + cos(pi n / L)) / 2   for n < L,   exceeded for n >= L
+
+    so r goes from r_0 for an empty response to r_L at the limit. Demystifying Long
+    Chain-of-Thought, https://arxiv.org/abs/2502.03373, Eq. 1. In tokens, and flat at the limit: the
+    "Cosine" baseline in Memory-R's release divides characters by a token limit, so that its cosine
+    comes round again and pays long wrong answers like short ones.
+
+    Parameters
+    ----------
+    tokens : int >= 0
+        Length n of the response.
+    limit : int >= 1
+        Length L at which generation is cut off.
+    accuracy : float in [0, 1]
+        1 takes the pair of a right response, 0 that of a wrong one, between them is linear.
+    right, wrong : (float, float)
+        (r_0, r_L) of a right and of a wrong response; the defaults are Memory-R's.
+    exceeded : float
+        Reward at or above the limit, right or wrong; the paper's choice is that of the shortest
+        wrong response.
+    """
+    if tokens >= limit:
+        return exceeded
+    fade = (1 + math.cos(math.pi * tokens / limit)) / 2
+    short, long = (accuracy * r + (1 - accuracy) * w for r, w in zip(right, wrong, strict=True))
+    return long + (short - long) * fade
+
+
+def compute_score(
+    data_source: Any,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Any = None,
+    *,
+    limit: int | None = None,
+    tokenizer: str | None = None,
+    weight: float = 1.0,
+    exceeded: float = WRONG[0],
+    verifier: str = "gsm8k",
+    verifier_kwargs: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> dict[str, float]:
+    """Score a response by a verifier's score + weight * ``cosine_length``.
+
+    Parameters
+    ----------
+    data_source, solution_str, ground_truth, extra_info
+        As verl gives them.
+    limit : int >= 1
+        Tokens at which generation is cut off: '${data.max_response_length}'.
+    tokenizer : str, optional
+        See ``response_tokens``.
+    weight : float >= 0, default 1.0
+        What the length is worth beside the verifier's score.
+    exceeded : float, default -1.0
+        See ``cosine_length``.
+    verifier : str, default "gsm8k"
+        What says whether the response is right; see ``verifiers``.
+    verifier_kwargs : mapping, optional
+        Its own options.
+
+    Returns
+    -------
+    dict
+        The verifier's parts, with ``length``, the reward for the length, not weighted; ``tokens``;
+        and ``score``, the sum.
+
+    Raises
+    ------
+    SparftError
+        On an unknown or bad option, or where the number of tokens cannot be told.
+    """
+    options = ["limit", "tokenizer", "weight", "exceeded", "verifier", "verifier_kwargs"]
+    refuse_unknown("cosine_length", kwargs, options)
+    most = int(check_number("limit", limit, 1))
+    check_number("weight", weight, 0)
+    check_number("exceeded", exceeded)
+    parts = verify(verifier, verifier_kwargs, data_source, solution_str, ground_truth, extra_info)
+    tokens = response_tokens(solution_str, extra_info, tokenizer)
+    length = cosine_length(tokens, most, parts["acc"], exceeded=exceeded)
+    score = parts["score"] + weight * length
+    return {**parts, "score": score, "length": length, "tokens": float(tokens)}

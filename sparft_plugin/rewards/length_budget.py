@@ -1,0 +1,121 @@
+"""Length budget: a target length that shrinks while the policy learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.rewards.options import check_number, refuse_unknown
+from sparft_plugin.rewards.tokens import response_tokens
+from sparft_plugin.rewards.verifiers import verify
+
+
+def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:
+    """Return the budget of a training step, in tokens.
+
+        B(t) = max(least, start * decay ^ floor(t / every))
+
+    Train Long, Think Short, https://arxiv.org/abs/2508.08940, whose `least` is 1.
+
+    Parameters
+    ----------
+    step : int >= 0
+        Training step t, 0 before the first update.
+    start : float >= 1
+        Budget of the first step.
+    decay : float in (0, 1]
+        Factor by which it shrinks.
+    every : int >= 1
+        Steps between two shrinkings.
+    least : float >= 1, default 1.0
+        The budget that is never gone below.
+    """
+    return float(max(least, start * decay ** (step // every)))
+
+
+def budget_rate(tokens: int, budget: float) -> float:
+    """Return how well a length fits a budget: 0 at 0, 1 at the budget, 0 from twice the budget on.
+
+    The triangle of Train Long, Think Short: using the budget up is rewarded as well as keeping to
+    it, so that early steps explore.
+    """
+    return max(0.0, 1 - abs(tokens - budget) / budget)
+
+
+def compute_score(
+    data_source: Any,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Any = None,
+    *,
+    start: float = 256.0,
+    decay: float = 0.8,
+    every: int | None = None,
+    least: float = 1.0,
+    tokenizer: str | None = None,
+    weight: float = 0.5,
+    verifier: str = "gsm8k",
+    verifier_kwargs: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> dict[str, float]:
+    """Score a response by a verifier's score + weight * how well its length fits the budget.
+
+    Parameters
+    ----------
+    data_source, solution_str, ground_truth, extra_info
+        As verl gives them; ``extra_info["max_global_steps"]`` is the training step.
+    start, decay, every, least
+        See ``budget_at``; `every` has no default, because it depends on the length of the run.
+    tokenizer : str, optional
+        See ``response_tokens``.
+    weight : float >= 0, default 0.5
+        What the length is worth; below 1, so that it never pays more than being right.
+    verifier, verifier_kwargs
+        See ``cosine_length.compute_score``.
+
+    Returns
+    -------
+    dict
+        The verifier's parts, with ``length`` in [0, 1], not weighted; ``tokens``; ``budget`` in
+        tokens; and ``score``, the sum.
+
+    Raises
+    ------
+    SparftError
+        On an unknown or bad option, or where the step or the number of tokens cannot be told.
+    """
+    options = ["start", "decay", "every", "least", "tokenizer", "weight"]
+    refuse_unknown("length_budget", kwargs, [*options, "verifier", "verifier_kwargs"])
+    check_number("start", start, 1)
+    check_number("decay", decay, 0, 1, above=True)
+    steps = int(check_number("every", every, 1))
+    check_number("least", least, 1)
+    check_number("weight", weight, 0)
+    parts = verify(verifier, verifier_kwargs, data_source, solution_str, ground_truth, extra_info)
+    tokens = response_tokens(solution_str, extra_info, tokenizer)
+    budget = budget_at(training_step(extra_info), start, decay, steps, least)
+    length = budget_rate(tokens, budget)
+    score = parts["score"] + weight * length
+    return {**parts, "score": score, "length": length, "tokens": float(tokens), "budget": budget}
+
+
+def training_step(extra_info: Mapping[str, Any] | None) -> int:
+    """Return how many steps the weights had been trained that ended a response.
+
+    verl's v1 trainer knows it of every rollout, and its reward managers put it into ``extra_info``
+    as ``max_global_steps``: 0 before the first update, also in validation.
+
+    Raises
+    ------
+    SparftError
+        If it is missing, or no whole number >= 0.
+    """
+    step = (extra_info or {}).get("max_global_steps")
+    if isinstance(step, bool) or not isinstance(step, Integral) or step < 0:
+        raise SparftError(
+            f"extra_info.max_global_steps is {step!r}, but length_budget needs the training step; "
+            "train with trainer.use_v1=True and one of verl's own reward managers."
+        )
+    return int(step)

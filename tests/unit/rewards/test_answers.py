@@ -1,0 +1,91 @@
+"""Where the one answer of a response is looked for, and when there is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.rewards.answers import LONGEST, extract_answer
+from sparft_plugin.rewards.boxes import boxes
+from sparft_plugin.rewards.integer import is_integer
+from sparft_plugin.rewards.truth import read_truth
+
+plain = st.text(alphabet="abc123+-^ ", min_size=1, max_size=40).filter(str.strip)
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("<answer> 5 </answer>", "5"),
+        ("<answer>5</answer> \\boxed{6} #### 7", "5"),
+        ("\\boxed{6} #### 7", "6"),
+        ("one\n#### 7\ntwo", "7"),
+        ("<think>\\boxed{1}</think>\\boxed{2}", "2"),
+        ("\\boxed{1}</think>\\boxed{2}", "2"),
+        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
+        ("\\boxed{\\{1\\}}", "\\{1\\}"),
+        ("\\boxed{[1,2\\}}", "[1,2\\}"),
+        ("\\boxed{ 5 } and \\boxed{5}", "5"),
+        ("<answer>$5$</answer>", "5"),
+        ("<answer>$$5$$</answer>", "5"),
+        ("<answer>\\[5\\]</answer>", "5"),
+        ("<answer>yes.</answer>", "yes"),
+        ("<answer>" + "7" * LONGEST + "</answer>", "7" * LONGEST),
+        ("<answer>" + "7" * (LONGEST + 1) + "</answer>", None),
+        ("5", None),
+        ("<answer></answer>", None),
+        ("<answer>5</answer><answer>5</answer>", None),
+        ("\\boxed{5}</answer>", None),
+        ("\\boxed{5}\\boxed{6}", None),
+        ("\\boxed{\\boxed{5}}", None),
+        ("\\\\boxed{5}", None),
+        ("\\\\\\boxed{5}", "5"),
+        ("\\boxed{5} \\boxed{", None),
+        ("\\boxed{5}\\boxed{" + "1" * LONGEST + "1}", None),
+        ("<think>\\boxed{5}", None),
+        ("#### 5 #### 5", None),
+        ("##### 5", None),
+    ],
+)
+def test_the_answer_is_the_one_that_the_rules_name(response: str, answer: str | None) -> None:
+    assert extract_answer(response) == answer
+
+
+@given(plain, plain)
+def test_what_is_boxed_comes_out_of_any_text(inner: str, around: str) -> None:
+    assert list(boxes(f"{around}\\boxed{{{inner}}}{around}", 100)) == [inner]
+
+
+@given(st.text(alphabet="{}\\box ed<answer>/#5$\n", max_size=200))
+def test_any_text_gives_a_short_answer_or_none(response: str) -> None:
+    answer = extract_answer(response)
+
+    assert answer is None or (0 < len(answer) <= LONGEST and answer in response)
+
+
+@pytest.mark.parametrize("answer", ["0", "42", "-7", "+7", "1,000", "12,345,678"])
+def test_digits_are_an_integer(answer: str) -> None:
+    assert is_integer(answer)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "", "4.0", "4 2", "²", "٤٢", "４", "1,00", "1e3", "x", "4\n", "--4"]
+)
+def test_anything_else_is_none(answer: str | None) -> None:
+    assert not is_integer(answer)
+
+
+@pytest.mark.parametrize(
+    ("given", "truth"),
+    [("5", "5"), (5, "5"), (2.5, "2.5"), ("so\n#### 5", "5"), ("\\boxed{5}", "5"), ("$x$", "x")],
+)
+def test_a_ground_truth_is_read_like_an_answer(given: object, truth: str) -> None:
+    assert read_truth(given, "set") == truth
+
+
+@pytest.mark.parametrize("given", [None, "", " ", "####", True, ["5"], {"a": 1}, "7" * 301])
+def test_a_ground_truth_that_no_response_can_meet_is_refused(given: object) -> None:
+    with pytest.raises(SparftError, match="ground truth .* of a row of 'set' is no answer"):
+        read_truth(given, "set")

@@ -1,0 +1,184 @@
+"""The judge works from wherever a reward function is called, and outlives what kills it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from sparft_plugin.rewards.math_process import JUDGE, MathProcess, Verdict
+
+PAIR = (r"2\sqrt{3}", r"\sqrt{12}")
+TOWER = (r"\pi", "9^{9^{9^{9^9}}}")
+PATIENT = 30.0
+
+
+def ask() -> Verdict:
+    return JUDGE.compare(*PAIR, PATIENT)
+
+
+def answer_through(end: Connection) -> None:
+    verdict = ask()
+    assert JUDGE.process is not None
+    end.send((verdict, JUDGE.process.pid))
+
+
+def test_threads_take_turns() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        verdicts = list(threads.map(lambda _: ask(), range(24)))
+
+    assert verdicts == [Verdict(True, True)] * 24
+
+
+def test_it_works_in_the_executor_of_an_event_loop() -> None:
+    async def many() -> list[Verdict]:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(None, ask) for _ in range(4)))
+
+    assert asyncio.run(many()) == [Verdict(True, True)] * 4
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_daemonic_process_starts_its_own(method: str) -> None:
+    ask()
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context(method)
+    child = context.Process(target=answer_through, args=(theirs,), daemon=True)
+    # As if another thread were asking at the moment of the fork.
+    with JUDGE.turn:
+        child.start()
+
+    assert ours.poll(60)
+    verdict, theirs_pid = ours.recv()
+    child.join(10)
+    assert child.exitcode == 0
+    assert verdict == ask() == Verdict(True, True)
+    assert JUDGE.process is not None
+    assert theirs_pid != JUDGE.process.pid
+
+
+def test_a_ray_actor_starts_its_own() -> None:
+    ray = pytest.importorskip("ray")
+
+    class Worker:
+        async def ask(self) -> tuple[bool, bool]:
+            loop = asyncio.get_running_loop()
+            return tuple(await loop.run_in_executor(None, ask))  # type: ignore[return-value]
+
+    ray.init(num_cpus=1, include_dashboard=False, configure_logging=False)
+    try:
+        worker = ray.remote(Worker).remote()
+        assert ray.get(worker.ask.remote(), timeout=120) == (True, True)
+    finally:
+        ray.shutdown()
+
+
+def test_what_overruns_is_ended_and_the_next_comparison_is_answered() -> None:
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+    process = judge.process
+
+    assert judge.compare(*TOWER, 0.2) == Verdict(False, False)
+    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    assert judge.process is process
+    judge.close()
+
+
+def test_a_judge_that_was_killed_is_replaced() -> None:
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+    assert judge.process is not None
+    first = judge.process.pid
+    os.kill(first, signal.SIGKILL)
+    judge.process.wait(10)
+
+    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    assert judge.process.pid != first
+    judge.close()
+
+
+def test_a_worker_that_is_killed_between_two_requests_shifts_no_verdict() -> None:
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+    assert judge.process is not None
+    parent = judge.process.pid
+    (worker,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    os.kill(int(worker), signal.SIGKILL)
+    judge.process.wait(10)
+
+    asked = [judge.compare(*pair, PATIENT) for pair in (PAIR, ("x", "y"), PAIR, ("x", "2x"))]
+    assert asked == [Verdict(same, True) for same in (True, False, True, False)]
+    judge.close()
+
+
+def test_an_interrupted_wait_leaves_no_reply_for_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("sparft_plugin.rewards.math_process.read_line", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            judge.compare(*PAIR, PATIENT)
+
+    assert judge.compare("x", "y", PATIENT) == Verdict(False, True)
+    judge.close()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_judge_that_dies_over_a_request_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+    assert judge.process is not None
+    killer = threading.Timer(0.3, judge.process.kill)
+    killer.start()
+
+    monkeypatch.setattr("sparft_plugin.rewards.math_process.GRACE_SECONDS", 1.0)
+    assert judge.compare(*TOWER, 1.0) == Verdict(False, False)
+    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    judge.close()
+
+
+def test_an_ignored_alarm_of_the_caller_does_not_switch_the_limit_off() -> None:
+    script = (
+        "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN);"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM});"
+        "from sparft_plugin.rewards.math_process import JUDGE;"
+        "JUDGE.compare('x', 'x', 9); judge = JUDGE.process;"
+        rf"assert tuple(JUDGE.compare({TOWER[0]!r}, {TOWER[1]!r}, 0.3)) == (False, False);"
+        "assert JUDGE.process is judge;"
+        "assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+
+def test_nothing_is_left_when_the_caller_is_killed() -> None:
+    script = (
+        "import sys, os, time; from sparft_plugin.rewards.math_process import JUDGE;"
+        "JUDGE.compare('x', 'x', 5); print(JUDGE.process.pid, flush=True); time.sleep(60)"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert caller.stdout is not None
+    judge = int(caller.stdout.readline())
+    caller.kill()
+    caller.communicate()
+
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"/proc/{judge}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{judge}")

@@ -1,0 +1,68 @@
+"""What an adapter's rollouts become, and what must not be missing from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.groups import FinishedGroup, make_group
+
+TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
+
+
+def group(*extras: dict, with_responses: bool = False) -> FinishedGroup:
+    n = len(extras)
+    return make_group(
+        "uid",
+        outputs=[[f"uid_{i}_0"] for i in range(n)],
+        rewards=[float(i) for i in range(n)],
+        infos=[{"sparft": TAG}] * n,
+        extras=extras,
+        model_version=3,
+        with_responses=with_responses,
+    )
+
+
+def test_lengths_and_formats_come_with_the_rollouts_that_tell_them():
+    told = group(
+        {"acc": 1.0, "sparft_tokens": 5, "sparft_at_limit": False, "format": 1.0},
+        {"acc": 0.0, "sparft_tokens": 8, "sparft_at_limit": True, "format": 0.5},
+    )
+    assert told.tokens.tolist() == [5, 8]
+    assert told.at_limit.tolist() == [False, True]
+    assert told.formats.tolist() == [1.0, 0.5]
+
+
+def test_responses_that_were_encoded_as_an_empty_text_are_counted():
+    told = group({"acc": 0.0, "sparft_blank": True}, {"acc": 0.0, "sparft_blank": False})
+    assert told.blank == 1
+    assert group({"acc": 0.0}).blank == 0
+
+
+def test_what_one_rollout_does_not_tell_is_not_known_of_the_group():
+    told = group({"acc": 1.0, "format": 1.0, "sparft_tokens": 5}, {"acc": 0.0, "format": None})
+    assert told.tokens is None
+    assert told.at_limit is None
+    assert told.formats is None
+
+
+def test_a_format_that_is_no_number_is_not_a_format_reward():
+    told = group({"acc": 1.0, "format": "xml"}, {"acc": 0.0, "format": 1.0})
+    assert told.formats is None
+
+
+def test_a_rollout_without_accuracy_is_refused_by_name():
+    with pytest.raises(SparftError, match="carries no 'acc'; reward.reward_manager must be"):
+        group({"acc": 1.0}, {"score": 1.0})
+
+
+def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
+    vector = np.array([0.5, -1.0], dtype=np.float16)
+    extras = [{"acc": 1.0, "sparft_embedding": vector}, {"acc": 0.0, "sparft_embedding": -vector}]
+    assert group(*extras).responses is None
+    responses = group(*extras, with_responses=True).responses
+    assert responses.dtype == np.float32
+    assert responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
+    with pytest.raises(SparftError, match="carries no 'sparft_embedding'"):
+        group({"acc": 1.0}, with_responses=True)

@@ -1,0 +1,207 @@
+"""Curves of runs that go well, and of runs that collapse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.memory.collapse import CollapseWatch, StepStats
+
+STEPS = 200
+
+
+def line(start, end):
+    """A straight way from one value to another."""
+    return np.linspace(start, end, STEPS)
+
+
+def curve(accuracy=0.3, mean_tokens=150, clipped_share=0.02, format_reward=0.5, noise=0.0, seed=0):
+    """Steps of a run; each value is a number or a line, accuracy with noise."""
+    rng = np.random.default_rng(seed)
+    columns = [np.broadcast_to(v, STEPS) for v in (accuracy, mean_tokens, clipped_share)]
+    columns[0] = np.clip(columns[0] + noise * rng.normal(size=STEPS), 0, 1)
+    formats = [None] * STEPS if format_reward is None else np.broadcast_to(format_reward, STEPS)
+    return [
+        StepStats(a.item(), t.item(), c.item(), None if f is None else float(f))
+        for a, t, c, f in zip(*columns, formats, strict=True)
+    ]
+
+
+def told(steps, **options):
+    """Each warning with the number of its step."""
+    watch = CollapseWatch(**options)
+    return [(n, text) for n, step in enumerate(steps, 1) for text in watch.observe(step)]
+
+
+HEALTHY = {
+    "learning": {"accuracy": line(0.1, 0.6), "format_reward": line(0.1, 1), "noise": 0.05},
+    "standing still": {"noise": 0.1},
+    "harder prompts at a format long learned": {"accuracy": line(0.9, 0.1), "format_reward": 1.0},
+    "harder prompts without a format reward": {"accuracy": line(0.9, 0.1), "format_reward": None},
+    "right and brief": {"accuracy": line(0.2, 0.8), "mean_tokens": line(300, 20)},
+    "longer and longer": {"mean_tokens": line(50, 900), "clipped_share": line(0, 0.3)},
+    "a limit too small from the start": {"clipped_share": line(0.7, 0.8)},
+    "never right": {"accuracy": 0.0, "format_reward": line(0, 1)},
+    "hardly ever right": {
+        "accuracy": np.random.default_rng(0).binomial(128, 0.01, size=STEPS) / 128,
+        "format_reward": line(0, 1),
+    },
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_said_of(name, seed):
+    assert told(curve(**HEALTHY[name], seed=seed)) == []
+
+
+COLLAPSING = {
+    "reward-mode collapse": {
+        "accuracy": line(0.35, 0.02),
+        "format_reward": line(0.1, 1),
+        "noise": 0.05,
+    },
+    "length collapse: over the last 20 steps responses had": {"mean_tokens": line(200, 4)},
+    "of the responses ran to the limit": {"clipped_share": line(0.05, 1)},
+}
+
+
+@pytest.mark.parametrize("text", COLLAPSING)
+@pytest.mark.parametrize("seed", range(3))
+def test_each_collapse_is_told_once(text, seed):
+    warnings = told(curve(**COLLAPSING[text], seed=seed))
+    assert len(warnings) == 1
+    step, sentence = warnings[0]
+    assert text in sentence
+    assert 60 < step < STEPS
+
+
+def test_the_scale_of_the_format_reward_does_not_matter():
+    curves = [
+        curve(accuracy=line(0.4, 0.05), format_reward=scale * line(0.2, 1))
+        for scale in (0.01, 1.0, 50.0)
+    ]
+    assert len({told(steps)[0][0] for steps in curves}) == 1
+
+
+def test_a_format_reward_that_rises_from_below_zero_counts():
+    steps = curve(accuracy=line(0.4, 0.05), format_reward=line(-1, -0.1))
+    assert "rose to" in told(steps)[0][1]
+
+
+def test_the_sentence_tells_the_figures():
+    steps = curve(clipped_share=np.repeat([0.1, 0.9], STEPS // 2))
+    ((step, sentence),) = told(steps, window=10)
+    assert step == STEPS // 2 + 5
+    assert "over the last 10 steps 50% of the responses ran to the limit, 10% did" in sentence
+
+
+def test_an_episode_that_wavers_is_told_once_and_a_second_one_again():
+    shares = np.concatenate(
+        [np.full(40, 0.05), np.tile([0.6, 0.35], 40), np.full(40, 0.05), np.full(40, 0.7)]
+    )
+    assert len(told(curve(clipped_share=shares), window=5)) == 2
+
+
+def test_nothing_is_said_before_the_window_is_full():
+    watch = CollapseWatch(window=30)
+    for step in curve(mean_tokens=line(1000, 1))[:29]:
+        assert watch.observe(step) == []
+    assert watch.metrics()["short"] == 0
+
+
+def test_metrics_are_degrees():
+    watch = CollapseWatch(window=10)
+    for step in curve(mean_tokens=np.repeat([200, 50], STEPS // 2)):
+        watch.observe(step)
+    assert watch.metrics() == {
+        "reward_mode": 0,
+        "short": pytest.approx(0.75),
+        "limit": 0,
+        "episodes": 0,
+        "factor": 1,
+    }
+
+
+def factors(fade):
+    watch, seen = CollapseWatch(window=10, fade=fade), []
+    shares = np.concatenate([np.full(50, 0.0), np.full(50, 0.9), np.full(100, 0.0)])
+    for step in curve(clipped_share=shares):
+        watch.observe(step)
+        seen.append(watch.factor)
+    return seen
+
+
+def test_the_fade_is_off_unless_asked_for():
+    assert set(factors(fade=False)) == {1.0}
+
+
+def test_the_fade_goes_down_evenly_in_an_episode_and_up_after_it():
+    seen = factors(fade=True)
+    begin = seen.index(next(f for f in seen if f < 1))
+    assert 50 < begin < 60
+    np.testing.assert_allclose(seen[begin : begin + 10], np.linspace(0.9, 0, 10), atol=1e-12)
+    assert seen[99] == 0
+    assert seen[-1] == 1
+    up = [f for f in seen[100:] if 0 < f < 1]
+    np.testing.assert_allclose(np.diff(up), 0.1)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 30, 120])
+def test_a_resumed_watch_is_the_one_that_never_stopped(cut):
+    steps = curve(**COLLAPSING["reward-mode collapse"])
+    straight, resumed = CollapseWatch(fade=True), CollapseWatch(fade=True)
+    for step in steps[:cut]:
+        straight.observe(step)
+    resumed.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
+    for step in steps[cut:]:
+        assert resumed.observe(step) == straight.observe(step)
+        assert resumed.metrics() == straight.metrics()
+    assert resumed.state_dict() == straight.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"version": 9}, "version=9"),
+        ({"window": 7}, "window=7, this run has 20"),
+        ({"surprise": 1}, "unknown 'surprise'"),
+        ({"active": {"short": True}}, "lacks 'limit', 'reward_mode'"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_by_name(change, word):
+    watch = CollapseWatch()
+    with pytest.raises(SparftError, match=word):
+        watch.load_state_dict({**watch.state_dict(), **change})
+
+
+def test_a_missing_key_of_the_state_is_refused_by_name():
+    state = CollapseWatch().state_dict()
+    del state["best"]
+    with pytest.raises(SparftError, match="lacks 'best'"):
+        CollapseWatch().load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ((np.nan, 1, 0), "accuracy"),
+        ((1.1, 1, 0), "accuracy"),
+        ((0.5, -1, 0), "mean_tokens"),
+        ((0.5, np.inf, 0), "mean_tokens"),
+        ((0.5, 1, 2), "clipped_share"),
+        ((0.5, 1, 0, np.nan), "format_reward"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(values, word):
+    with pytest.raises(SparftError, match=word):
+        StepStats(*values)
+
+
+@pytest.mark.parametrize("options", [{"window": 1}, {"window": 2.5}, {"fade": "yes"}])
+def test_options_out_of_range_are_refused_by_name(options):
+    with pytest.raises(SparftError, match=next(iter(options))):
+        CollapseWatch(**options)

@@ -1,0 +1,121 @@
+"""The memory's side of a run: prompts encoded once, groups handed over in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sparft_plugin.hosts.verl import remembering
+from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.remembering import OwnMemory, Remembering
+from sparft_plugin.hosts.verl.timing import PartTimer
+from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup
+from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+
+TEXTS = {"p": "one and two", "q": "three", "r": "four"}
+
+
+class Letters:
+    """An encoder that counts letters, and notes what it was asked."""
+
+    identity = "letters@1"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked.extend(texts)
+        return np.array([[text.count(c) for c in "eno"] for text in texts], np.float32)
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
+    made = Letters()
+
+    def memory_encoder(model: str, options: Mapping[str, Any] | None) -> Letters:
+        assert (model, options) == ("letters", {"precision": "bfloat16"})
+        return made
+
+    monkeypatch.setattr(remembering, "memory_encoder", memory_encoder)
+    return made
+
+
+def memory(encoder: str = "letters") -> MemoryRPlus:
+    return MemoryRPlus(encoder, warmup_steps=0)
+
+
+def run(place: Any = OwnMemory) -> Remembering:
+    return Remembering(memory(), TEXTS.__getitem__, PartTimer(), place, {"precision": "bfloat16"})
+
+
+def group(prompt: str, seed: int) -> FinishedGroup:
+    rng = np.random.default_rng(seed)
+    accuracies = rng.integers(0, 2, 3).astype(np.float64)
+    return FinishedGroup(
+        uid=f"{prompt}{seed}",
+        tag={"id": prompt, "arm": 0, "difficulty": None, "pick": seed},
+        outputs=((0,), (1,), (2,)),
+        rewards=accuracies,
+        accuracies=accuracies,
+        responses=rng.standard_normal((3, 3)).astype(np.float32),
+        encode_ms=0.0,
+        model_version=0,
+    )
+
+
+def memory_group(finished: FinishedGroup) -> MemoryGroup:
+    assert finished.responses is not None
+    (query,) = Letters().encode([TEXTS[finished.prompt_id]])
+    return MemoryGroup(finished.prompt_id, query, finished.responses, finished.accuracies)
+
+
+def test_each_prompt_is_encoded_once_a_run(letters: Letters) -> None:
+    ours = run()
+    ours.score_and_write([group("p", 1), group("q", 2)], [group("p", 3)])
+    ours.score_and_write([group("q", 4), group("r", 5)], [])
+    assert letters.asked == ["one and two", "three", "four"]
+
+
+def test_the_memory_is_placed_with_the_identity_of_the_weights(letters: Letters) -> None:
+    placed: list[str] = []
+
+    def place(memory: IntrinsicReward) -> OwnMemory:
+        placed.append(memory.encoder)
+        return OwnMemory(memory)
+
+    run(place)
+    assert placed == ["letters@1"]
+
+
+def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters: Letters) -> None:
+    ours, alone = run(), memory("letters@1")
+    for step in range(4):
+        trained = [group("p", 10 * step), group("q", 10 * step + 1)]
+        cleared = [group("r", 10 * step + 2)]
+        terms = ours.score_and_write(trained, cleared)
+        told = [memory_group(g) for g in (*trained, *cleared)]
+        for our, expected in zip(terms, alone.score(told[:2]), strict=True):
+            np.testing.assert_array_equal(our.total, expected.total)
+        alone.write(told)
+    assert ours.memory.dumps() == alone.dumps()
+    assert ours.memory.metrics() == alone.metrics()
+
+
+def test_a_step_without_trained_groups_writes_nothing(letters: Letters) -> None:
+    ours = run()
+    assert ours.score_and_write([], [group("p", 1)]) == []
+    assert ours.memory.dumps() == memory("letters@1").dumps()
+
+
+def test_the_text_of_a_prompt_that_left_the_data_can_be_told(letters: Letters) -> None:
+    ours = run()
+    assert not ours.lacks_text("p")
+    assert ours.lacks_text("gone")
+    ours.add_text("gone", "no one")
+    assert not ours.lacks_text("gone")
+    ours.encode_queries(["gone"])
+    assert ours.queries["gone"].tolist() == [1, 2, 2]

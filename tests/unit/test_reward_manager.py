@@ -1,0 +1,168 @@
+"""Verl's own managers inside ours: what a training rollout gets, and how it is encoded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from sparft_plugin import SparftError
+from sparft_plugin.hosts.verl import reward_manager as module
+from sparft_plugin.hosts.verl.reward_checks import check_embedding
+from tests.unit.reward_rollouts import (
+    END,
+    LIMIT,
+    MEMORY,
+    Encoder,
+    Tokenizer,
+    config,
+    extras,
+    letters,
+    returns,
+    rollout,
+    score,
+    torch,
+    verl,
+)
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    made, asked = Encoder(), []
+
+    def build(model, options):
+        asked.append((model, options))
+        return made
+
+    monkeypatch.setattr(module, "memory_encoder", build)
+    made.asked = asked
+    return made
+
+
+def test_without_a_memory_a_training_rollout_gets_accuracy_and_length():
+    (result,) = score(returns({"score": 2.5, "acc": 1.0, "format": 0.5}), rollout(letters("abc")))
+    assert result["reward_score"] == 2.5
+    assert result["reward_extra_info"] == {
+        "score": 2.5,
+        "acc": 1.0,
+        "format": 0.5,
+        "sparft_tokens": 4,
+        "sparft_at_limit": False,
+    }
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_response_that_fills_the_limit_is_marked(told):
+    full, short = rollout([97] * LIMIT, told=told), rollout([97] * (LIMIT - 1), told=told)
+    lengths = [
+        (extra["sparft_tokens"], extra["sparft_at_limit"])
+        for extra in extras(returns(0.0), full, short)
+    ]
+    assert lengths == [(6, True), (5, False)]
+
+
+def test_of_several_outputs_the_last_ones_own_length_counts():
+    from tensordict import TensorDict
+
+    # As verl 0.9 pads them: prompt and response as one on the right.
+    prompts, answers = [[7] * 5, [7] * 2], [[97, 98], [97, 98, 99, END]]
+    longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
+
+    def padded(rows, width):
+        return torch.tensor([row + [0] * (width - len(row)) for row in rows])
+
+    both = [p + a for p, a in zip(prompts, answers, strict=True)]
+    data = verl.DataProto(
+        batch=TensorDict(
+            {
+                "prompts": padded(prompts, 5),
+                "responses": padded(answers, 4),
+                "attention_mask": padded([[1] * len(row) for row in both], longest),
+            },
+            batch_size=2,
+        ),
+        non_tensor_batch={
+            "data_source": np.array(["toy"] * 2),
+            "reward_model": np.array([{"ground_truth": "x"}] * 2),
+            "extra_info": np.array([{"sparft": {"id": "a"}}] * 2),
+            "response_len": np.array([2, 4]),
+        },
+    )
+    (extra,) = extras(returns(1.0), data)
+    assert extra["sparft_tokens"] == 4
+
+
+def test_a_validation_rollout_is_left_as_the_recipe_scored_it(encoder):
+    (result,) = score(returns(7.0), rollout(letters("abc"), training=False), memory=MEMORY)
+    assert result == {"reward_score": 7.0, "reward_extra_info": {"acc": 7.0}}
+    assert encoder.texts == []
+
+
+def test_with_a_memory_the_response_is_encoded_and_its_cost_told(encoder):
+    (extra,) = extras(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+    assert extra["sparft_embedding"].dtype == np.float16
+    assert extra["sparft_embedding"].tolist() == [3, 1]
+    assert extra["sparft_encode_ms"] >= 0
+    assert extra["sparft_blank"] is False
+    assert encoder.asked == [("toy", None)]
+
+
+def test_the_encoders_options_reach_it_as_plain_values(encoder):
+    options = {"precision": "bfloat16", "batch_tokens": 64}
+    score(returns(1.0), memory=MEMORY, encoder_options=options)
+    assert encoder.asked == [("toy", options)]
+    assert type(encoder.asked[0][1]) is dict
+
+
+def test_the_reasoning_alone_is_encoded_where_it_is_what_is_stored(encoder):
+    text = "<think> ab </think>c"
+    whole, reasoning = (
+        extras(returns(1.0), rollout(letters(text)), memory={**MEMORY, "stored": stored})
+        for stored in ("response", "reasoning")
+    )
+    assert encoder.texts == [text, "ab"]
+    assert whole[0]["sparft_tokens"] == reasoning[0]["sparft_tokens"] == len(text) + 1
+
+
+@pytest.mark.parametrize("ids", [[], [END], [2, 2, END]])
+def test_empty_and_special_tokens_only_count_as_the_empty_text(encoder, ids):
+    blank, other = extras(returns(0.0), rollout(ids), rollout(letters("a")), memory=MEMORY)
+    assert encoder.texts == ["", "a"]
+    assert (blank["sparft_blank"], other["sparft_blank"]) == (True, False)
+    assert blank["sparft_embedding"].tolist() == [0, 1]
+    assert blank["sparft_tokens"] == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("vector", "fault"),
+    [([np.nan, 1.0], "not finite"), ([np.inf, 1.0], "not finite"), ([0.0, 0.0], "zero")],
+)
+def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, vector, fault):
+    monkeypatch.setattr(encoder, "encode", lambda texts: np.array([vector], dtype=np.float32))
+    with pytest.raises(SparftError, match=f"toy@1 gave the response 'abc' an embedding .* {fault}"):
+        score(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+
+
+def test_of_a_long_text_only_the_beginning_is_told():
+    with pytest.raises(SparftError, match=r"the response 'a{40}\.\.\.' an"):
+        check_embedding(np.zeros(2, np.float32), "toy", "a" * 500)
+
+
+def test_an_error_of_the_encoder_fails_its_rollout_and_the_next_one_works(encoder, monkeypatch):
+    works = encoder.encode
+
+    def encode(texts):
+        if "bad" in texts:
+            raise RuntimeError("out of memory")
+        return works(texts)
+
+    monkeypatch.setattr(encoder, "encode", encode)
+
+    async def scenario():
+        manager = module.FeedbackRewardManager(config(memory=MEMORY), Tokenizer(), returns(1.0))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            await manager.run_single(rollout(letters("bad")))
+        return await manager.run_single(rollout(letters("good")))
+
+    assert asyncio.run(scenario())["reward_extra_info"]["sparft_embedding"].tolist() == [4, 1]
