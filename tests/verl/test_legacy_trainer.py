@@ -48,6 +48,11 @@ else:
     policy = "actor_rollout_ref.actor.fsdp_config.wrap_policy.transformer_layer_cls_to_wrap"
     LEGACY.append(f"+{policy}=[Qwen2DecoderLayer]")
 
+MINUTES = pytest.mark.skipif(
+    VERL >= (0, 9) and os.environ.get("SPARFT_SLOW") != "1",
+    reason="one run more; SPARFT_SLOW=1 make verl runs it, make test-verl-versions on 0.7 and 0.8",
+)
+
 
 @dataclass
 class Resumed:
@@ -159,8 +164,10 @@ def test_the_checkpoint_holds_what_its_own_step_taught(
 
 @pytest.mark.parametrize(
     ("resumed", "steps"),
-    [("after_an_epoch", (3, 4)), ("within_an_epoch", (2, 3))],
-    ids=["after an epoch", "within an epoch"],
+    [
+        pytest.param("after_an_epoch", (3, 4), id="after an epoch"),
+        pytest.param("within_an_epoch", (2, 3), id="within an epoch", marks=MINUTES),
+    ],
 )
 def test_a_resumed_run_equals_the_uninterrupted_one(
     resumed: str,
