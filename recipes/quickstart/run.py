@@ -119,7 +119,7 @@ def summarise(out: Path, before: dict[str, Any], after: dict[str, Any]) -> dict[
             "success": int(last["sparft/memory/success"]),
             "failure": int(last["sparft/memory/failure"]),
         },
-        "curriculum_share_of_step": spent_choosing / step_s,
+        "curriculum_percent_of_step": 100 * spent_choosing / step_s,
         "plugin_ms_per_step": float(np.median(over_steps("sparft/ms/total"))),
         "step_s_median": step_s,
     }

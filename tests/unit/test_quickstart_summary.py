@@ -76,4 +76,4 @@ def test_every_step_tells_them_apart_on_the_terminal(
 def test_the_summary_tells_what_share_of_a_step_the_curriculum_takes(out: Path) -> None:
     scores = {"mean_at_4": 0.1, "greedy": 0.2}
     summary = run.summarise(out, scores, scores)
-    assert summary["curriculum_share_of_step"] == pytest.approx(0.004 / 2.0)
+    assert summary["curriculum_percent_of_step"] == pytest.approx(100 * 0.004 / 2.0)
