@@ -26,9 +26,9 @@ def memory_encoder(model: str, options: Mapping[str, Any] | None = None) -> Embe
         ``sparft.memory.encoder``: a folder, a hub id or the packaged all-MiniLM-L6-v2.
     options : mapping or None
         ``sparft.memory_encoder``: ``precision``, ``backend`` and ``batch_tokens`` as in
-        `SentenceTransformerEmbedder`, except that torch takes 256 tokens a pass by default: some
-        hundred texts at once took up to a fifth less time so than one a pass, fewer took as long,
-        and one that comes alone takes two and a half times as long, beside generation.
+        `SentenceTransformerEmbedder`, except that torch takes 256 tokens a pass by default: a
+        hundred texts at once take about a tenth less time so than one a pass, and one that comes
+        alone takes almost three times as long, beside generation.
 
     Raises
     ------
