@@ -24,15 +24,7 @@ def pack_step(step: int, groups: Sequence[MemoryGroup]) -> bytes:
     groups : sequence of MemoryGroup
         As they were given to `IntrinsicReward.write`; there may be none.
     """
-    arrays: Arrays = {}
-    if groups:
-        arrays = {
-            "prompt_ids": np.array([group.prompt_id for group in groups], dtype=np.str_),
-            "counts": np.array([len(group.responses) for group in groups], np.int64),
-            "queries": np.stack([group.query for group in groups]),
-            "responses": np.concatenate([group.responses for group in groups]),
-            "accuracies": np.concatenate([group.accuracies for group in groups]),
-        }
+    arrays = group_arrays(groups) if groups else {}
     return pack({"version": VERSION, "step": step}, arrays)
 
 
@@ -50,8 +42,22 @@ def unpack_step(data: bytes, step: int) -> list[MemoryGroup]:
     if header != expected:
         raise SparftError(f"a journal entry of the memory says {header}, {expected} is due.")
     check_keys("a journal entry of the memory", arrays, KEYS if arrays else ())
-    if not arrays:
-        return []
+    return groups_of(arrays) if arrays else []
+
+
+def group_arrays(groups: Sequence[MemoryGroup]) -> Arrays:
+    """Return one or more groups as arrays over all of them; `groups_of` is the inverse."""
+    return {
+        "prompt_ids": np.array([group.prompt_id for group in groups], dtype=np.str_),
+        "counts": np.array([len(group.responses) for group in groups], np.int64),
+        "queries": np.stack([group.query for group in groups]),
+        "responses": np.concatenate([group.responses for group in groups]),
+        "accuracies": np.concatenate([group.accuracies for group in groups]),
+    }
+
+
+def groups_of(arrays: Arrays) -> list[MemoryGroup]:
+    """Return the groups that `group_arrays` was given."""
     ends = np.cumsum(arrays["counts"])[:-1]
     parts = zip(
         arrays["prompt_ids"].tolist(),

@@ -13,8 +13,9 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import memory_server
 from sparft_plugin.hosts.verl.memory_locks import hold
 from sparft_plugin.hosts.verl.memory_replies import KEPT_RUNS, Replies, Reply
-from sparft_plugin.hosts.verl.memory_server import MemoryServer, pack_groups, spec_of, unpack_groups
+from sparft_plugin.hosts.verl.memory_server import MemoryServer, spec_of
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup
+from sparft_plugin.memory.journal import group_arrays, groups_of
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
 
@@ -90,7 +91,7 @@ def server(tmp_path: Path, runs: Runs) -> MemoryServer:
 
 
 def advance(server: MemoryServer, run: str, number: int, seed: int) -> dict[str, Any]:
-    return server.advance(run, number, pack_groups(step_of(seed)), scored=2)
+    return server.advance(run, number, group_arrays(step_of(seed)), scored=2)
 
 
 # A step
@@ -112,15 +113,15 @@ def test_a_step_is_scored_as_the_memory_stood_and_then_written(server: MemorySer
 
 
 def test_groups_that_are_not_scored_are_written_too(server: MemoryServer) -> None:
-    answer = server.advance("a", 1, pack_groups(step_of(1)), scored=1)
+    answer = server.advance("a", 1, group_arrays(step_of(1)), scored=1)
     assert answer["terms"].shape == (3, 3)
     assert server.dumps() == after(1)
 
 
-def test_groups_travel_as_lists_and_arrays(server: MemoryServer) -> None:
-    packed = pack_groups(step_of(1))
-    assert {type(value) for value in packed.values()} == {list, np.ndarray}
-    for back, group in zip(unpack_groups(packed), step_of(1), strict=True):
+def test_groups_travel_as_arrays_without_python_objects() -> None:
+    packed = group_arrays(step_of(1))
+    assert {value.dtype.kind for value in packed.values()} == {"U", "i", "f"}
+    for back, group in zip(groups_of(packed), step_of(1), strict=True):
         assert back.prompt_id == group.prompt_id
         for name in ("query", "responses", "accuracies"):
             np.testing.assert_array_equal(getattr(back, name), getattr(group, name))

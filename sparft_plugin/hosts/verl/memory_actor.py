@@ -16,8 +16,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.memory_locks import hold
-from sparft_plugin.hosts.verl.memory_server import RUNS, MemoryServer, pack_groups, spec_of
+from sparft_plugin.hosts.verl.memory_server import RUNS, MemoryServer, spec_of
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
+from sparft_plugin.memory.journal import group_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class SharedMemory:
     def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
         """Score the first `scored` groups against the memory as it stands, then write all."""
         self._number += 1
-        answer = self._call("advance", self.run, self._number, pack_groups(groups), scored)
+        answer = self._call("advance", self.run, self._number, group_arrays(groups), scored)
         self._metrics = answer["metrics"]
         ends = np.cumsum([len(group.responses) for group in groups[:scored]])[:-1]
         return [Terms(*part) for part in np.split(answer["terms"], ends, axis=1)]

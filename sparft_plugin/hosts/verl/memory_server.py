@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -15,13 +15,12 @@ from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.memory_locks import hold, living
 from sparft_plugin.hosts.verl.memory_replies import Replies, Reply
-from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
+from sparft_plugin.memory.archive import Arrays
+from sparft_plugin.memory.base import IntrinsicReward, Terms
 from sparft_plugin.memory.files import MemoryFolder
+from sparft_plugin.memory.journal import groups_of
 
 logger = logging.getLogger(__name__)
-
-Packed = dict[str, Any]
-"""Groups as lists and arrays, which is all that travels between a run and the actor."""
 
 RUNS = "runs"
 LOCK_PATIENCE_S = 30.0
@@ -108,7 +107,7 @@ class MemoryServer:
             self._begin(fresh)
         return self._answer(others=len(others))
 
-    def advance(self, run: str, number: int, packed: Packed, scored: int) -> dict[str, Any]:
+    def advance(self, run: str, number: int, packed: Arrays, scored: int) -> dict[str, Any]:
         """Score the first groups of a step, then write all of them; a repeated step is not written.
 
         Parameters
@@ -118,7 +117,7 @@ class MemoryServer:
         number : int >= 1
             The run's own number of the step, greater by one each time.
         packed : dict
-            The groups, see `pack_groups`.
+            The groups, see `group_arrays`.
         scored : int >= 1
             How many of them are scored.
 
@@ -129,7 +128,7 @@ class MemoryServer:
         """
         reply = self.replies.find(run, number)
         if reply is None:
-            groups = unpack_groups(packed)
+            groups = groups_of(packed)
             terms = np.hstack([stack_terms(t) for t in self.memory.score(groups[:scored])])
             reply = Reply(number, self.memory.step + 1, terms)
             # In this order: after a death in between, the journal tells whether the reply counts.
@@ -205,30 +204,6 @@ def build(spec: Mapping[str, Any]) -> IntrinsicReward:
     options = {**spec["options"], "encoder": spec["encoder"]}
     built: IntrinsicReward = plugins.build("intrinsic reward", spec["name"], options)
     return built
-
-
-def pack_groups(groups: Sequence[MemoryGroup]) -> Packed:
-    """Return groups as ids, counts and arrays over all of them; `unpack_groups` is the inverse."""
-    return {
-        "prompt_ids": [group.prompt_id for group in groups],
-        "counts": [len(group.responses) for group in groups],
-        "queries": np.stack([group.query for group in groups]),
-        "responses": np.concatenate([group.responses for group in groups]),
-        "accuracies": np.concatenate([group.accuracies for group in groups]),
-    }
-
-
-def unpack_groups(packed: Packed) -> list[MemoryGroup]:
-    """Return the groups that `pack_groups` was given."""
-    ends = np.cumsum(packed["counts"])[:-1]
-    parts = zip(
-        packed["prompt_ids"],
-        packed["queries"],
-        np.split(packed["responses"], ends),
-        np.split(packed["accuracies"], ends),
-        strict=True,
-    )
-    return [MemoryGroup(*part) for part in parts]
 
 
 def stack_terms(terms: Terms) -> NDArray[np.float64]:
