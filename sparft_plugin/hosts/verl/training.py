@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sparft_plugin.config.schema import SparftConfig
@@ -20,15 +19,17 @@ from sparft_plugin.hosts.verl.metrics import (
     reward_metrics,
     step_stats,
 )
-from sparft_plugin.hosts.verl.remembering import Memory, OwnMemory, Remembering
+from sparft_plugin.hosts.verl.remembering import Remembering
 from sparft_plugin.hosts.verl.speaking import speak
 from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.memory.base import IntrinsicReward, Terms
+from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 2
+STATE_VERSION = 3
+READABLE = (2, STATE_VERSION)
+"""Version 2 had the memory as npz bytes."""
 STATE_KEYS = ("version", "curriculum", "memory", "collapse")
 _current: TrainingRun | None = None
 
@@ -78,11 +79,9 @@ class TrainingRun:
             self.curriculum.start(pool, options.seed)
         memory = options.build_memory()
         self.remembering = (
-            Remembering(memory, text_of, self.timer, place_of(options), options.memory_encoder)
-            if memory
-            else None
+            Remembering(memory, text_of, self.timer, options.memory_encoder) if memory else None
         )
-        self.collapse = CollapseWatch(fade=options.memory_host.fade) if memory else None
+        self.collapse = CollapseWatch(fade=options.fade) if memory else None
 
     def select(self, n: int) -> list[Pick]:
         """Ask the curriculum for n picks."""
@@ -179,12 +178,15 @@ class TrainingRun:
         return len(outcomes) - len(expected)
 
     def state_dict(self) -> dict[str, Any]:
-        """State as data: npz bytes for the memory, JSON text for the rest."""
+        """State as data: tensors for the memory, JSON text for the rest.
+
+        The tensors are the memory's own, so they must be saved before the next step, as verl does.
+        """
         with self.timer.part("save"):
             return {
                 "version": STATE_VERSION,
                 "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
-                "memory": self.remembering.memory.dumps() if self.remembering else None,
+                "memory": self.remembering.state_dict() if self.remembering else None,
                 "collapse": json.dumps(self.collapse.state_dict()) if self.collapse else None,
             }
 
@@ -196,7 +198,7 @@ class TrainingRun:
         SparftError
             If the state has other keys, another version, or lacks a part that is configured.
         """
-        if state.get("version") != STATE_VERSION:
+        if state.get("version") not in READABLE:
             raise SparftError(
                 f"the sparft state has version {state.get('version')}, this package reads "
                 f"{STATE_VERSION}; resume with the version that wrote it."
@@ -213,21 +215,9 @@ class TrainingRun:
             if changed is not None:
                 logger.warning("sparft: %s", changed)
         if self.remembering is not None:
-            self.remembering.memory.loads(state["memory"])
+            self.remembering.load_state_dict(state["memory"])
         if self.collapse is not None:
             self.collapse.load_state_dict(json.loads(state["collapse"]))
-
-
-def place_of(options: SparftConfig) -> Callable[[IntrinsicReward], Memory]:
-    """Return what puts the memory where ``sparft.memory.scope`` says."""
-    host = options.memory_host
-    if host.scope == "driver":
-        return OwnMemory
-    assert host.folder is not None
-    # Ray is a requirement of this scope only.
-    from sparft_plugin.hosts.verl.memory_actor import SharedMemory
-
-    return partial(SharedMemory, folder=host.folder)
 
 
 def start(run: TrainingRun) -> TrainingRun:
