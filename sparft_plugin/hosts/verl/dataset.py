@@ -15,7 +15,7 @@ from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.pool import Pool, every_core
+from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.prompts import prompt_id
 
 
@@ -70,9 +70,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             )
         )
         if self.pool is not None and options.reduction is not None:
-            # A reduced pool is small: encode its queries now, while the cores are idle.
-            with every_core():
-                self.run.encode_queries(self.texts)
+            # A reduced pool is small: encode its queries now, while the workers start.
+            self.run.encode_queries(self.texts)
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
@@ -87,7 +86,9 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         if self.run is None:
             return [self.inner[index] for index in indices]
         if self.pool is None:
-            return [self._tagged(index) for index in indices]
+            items = [self._tagged(index) for index in indices]
+            self.run.encode_queries(item["extra_info"]["sparft"]["id"] for item in items)
+            return items
         return [self._picked(pick) for pick in self.run.select(len(indices))]
 
     def _picked(self, pick: Pick) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 from sparft_plugin.hosts.verl.reward_checks import (
     MEND,
@@ -58,7 +59,7 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
                 memory.encoder, OmegaConf.to_container(options) if options else None
             )
             self.stored = memory.get("stored", "response")
-            self.batcher = MicroBatcher(self.encoder.encode)
+            self.batcher = MicroBatcher(partial(encode_stored, self.encoder, self.stored))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one rollout; see the class.
@@ -95,14 +96,16 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         return result
 
     async def _embedded(self, tokens: Any, batcher: MicroBatcher) -> dict[str, Any]:
+        scored_at = time.time()
         whole = self.tokenizer.decode(tokens, skip_special_tokens=True)
         text = stored_text(whole, self.stored)
-        began = time.perf_counter()
-        embedding, share = await batcher.encode(text)
+        embedding = await batcher.encode(text)
         check_embedding(embedding, self.encoder.identity, text)
         return {
             "sparft_embedding": embedding.astype(np.float16),
-            "sparft_encode_ms": 1000 * min(share, time.perf_counter() - began),
+            "sparft_encoder": self.encoder.identity,
+            "sparft_scored_at": scored_at,
+            "sparft_embedded_at": time.time(),
             "sparft_blank": not text.strip(),
         }
 

@@ -14,6 +14,7 @@ from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.metrics import (
+    encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
@@ -87,10 +88,12 @@ class TrainingRun:
         """Ask the curriculum for n picks."""
         assert self.curriculum is not None
         with self.timer.part("select"):
-            return self.curriculum.select(n)
+            picks = self.curriculum.select(n)
+            self.encode_queries(pick.prompt.id for pick in picks)
+            return picks
 
     def encode_queries(self, prompt_ids: Iterable[str]) -> None:
-        """Encode prompts ahead of their first group, for the memory if there is one."""
+        """Begin to encode prompts ahead of their first group, if there is a memory."""
         if self.remembering is not None:
             self.remembering.encode_queries(prompt_ids)
 
@@ -127,7 +130,7 @@ class TrainingRun:
         if in_flight is not None:
             metrics["feedback/late"] = late
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
-        metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
+        metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
 
     def _pay(
