@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +17,7 @@ from sparft_plugin.curriculum import Pick
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
 
 
@@ -54,6 +56,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.run: training.TrainingRun | None = None
         if _files(data_files) != _files(config.train_files):
             return
+        self.checkpoints = config.get("sparft_checkpoints")
         section = OmegaConf.to_container(config.sparft, resolve=True)
         options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
@@ -106,8 +109,12 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         return _with_tag(item, identity, 0, None, None)
 
     def state_dict(self) -> dict[str, Any]:
-        """State of curriculum and memory; empty for validation files."""
-        return self.run.state_dict() if self.run else {}
+        """State of curriculum and memory, for a checkpoint; empty for validation files."""
+        if self.run is None:
+            return {}
+        if self.checkpoints is not None:
+            forget_pruned(Path(self.checkpoints.folder), self.checkpoints.keep)
+        return self.run.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` gave."""
