@@ -165,18 +165,13 @@ def lone_and_full(unique: list[str]) -> list[dict[str, float]]:
 
 def queries_ahead(encoder: Any, drawn: Sequence[Question]) -> dict[str, float]:
     """Milliseconds that new prompts take, and that are waited for after a generation of 2 s."""
-    from sparft_plugin.hosts.verl.pool import every_core
     from sparft_plugin.hosts.verl.queries import Queries
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        with every_core():
-            return encoder.encode(texts)
-
     texts = {str(i): one.text for i, one in enumerate(drawn)}
-    taken = [timed(lambda: encode(list(texts.values())))[0] for _ in range(ROUNDS)]
+    taken = [timed(lambda: encoder.encode(list(texts.values())))[0] for _ in range(ROUNDS)]
     waited = []
     for _ in range(ROUNDS):
-        queries = Queries(encode)
+        queries = Queries(encoder.encode)
         queries.begin(texts)
         time.sleep(GENERATION_S)
         waited.append(timed(lambda queries=queries: queries.wait(texts))[0])

@@ -14,6 +14,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.background import cores_of_a_worker
 from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 from sparft_plugin.hosts.verl.reward_checks import (
@@ -59,6 +60,7 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
                 memory.encoder, OmegaConf.to_container(options) if options else None
             )
             self.stored = memory.get("stored", "response")
+            self.encoder.cores = cores_of_a_worker(config)
             self.batcher = MicroBatcher(partial(encode_stored, self.encoder, self.stored))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
