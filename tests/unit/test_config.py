@@ -423,6 +423,8 @@ def test_a_name_changes_only_the_keys_where_we_attach():
         "trainer.v1.sampler.custom_sampler.name",
         "trainer.v1.sampler.sampler_kwargs.filter_groups",
         "trainer.v1.sampler.sampler_kwargs.group_filter",
+        "trainer.v1.sampler.sampler_kwargs.accuracy",
+        "trainer.v1.sampler.sampler_kwargs.rollouts",
         "trainer.v1.sampler.sampler_kwargs.train_batch_size",
         "trainer.v1.sampler.sampler_kwargs.gen_batch_size",
         "trainer.v1.sampler.sampler_kwargs.sync_refill_failed_groups",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from sparft_plugin.memory.collapse import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
+LOSS_STEPS = 20
 STATE_VERSION = 2
 STATE_KEYS = ("version", "curriculum", "memory", "collapse")
 _current: TrainingRun | None = None
@@ -72,6 +74,8 @@ class TrainingRun:
         self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.timer = PartTimer()
+        self.losses = Losses(options.max_incomplete)
+        self._source: str | None = None
         self.curriculum: Curriculum | None = options.build_curriculum()
         if self.curriculum is not None:
             assert pool is not None
@@ -101,8 +105,12 @@ class TrainingRun:
         cleared: Sequence[FinishedGroup],
         pay: Pay,
         in_flight: InFlight | None = None,
+        lost: int = 0,
     ) -> dict[str, float]:
         """Take in the finished groups of a step, pay the intrinsic reward, return the metrics.
+
+        Groups that lost a rollout are counted and otherwise left out: they are not learned from,
+        remembered or paid.
 
         Parameters
         ----------
@@ -115,11 +123,24 @@ class TrainingRun:
             See `Pay`; called once if there is a memory and a trained group.
         in_flight : InFlight or None
             Groups that are still to come; None where verl has drained them all.
+        lost : int
+            Groups that will never come, because a rollout of theirs failed.
+
+        Raises
+        ------
+        SparftError
+            If too many groups lost a rollout, accuracies were read from different things, or
+            responses were embedded by another encoder than the driver's.
         """
+        self._check_alike([*trained, *cleared])
+        incomplete = lost + sum(not group.complete for group in [*trained, *cleared])
+        self.losses.observe(incomplete, lost + len(trained) + len(cleared))
+        trained = [group for group in trained if group.complete]
+        cleared = [group for group in cleared if group.complete]
         groups = [*trained, *cleared]
         with self.timer.part("observe"):
             late = self._observe(groups, in_flight)
-        metrics = group_metrics(trained, cleared)
+        metrics = group_metrics(trained, cleared) | {"feedback/incomplete": float(incomplete)}
         if self.curriculum is not None:
             metrics |= pass_rate_per_arm(groups)
             metrics |= {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
@@ -130,6 +151,26 @@ class TrainingRun:
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
         metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
+
+    def _check_alike(self, groups: Sequence[FinishedGroup]) -> None:
+        """Refuse accuracies read from different things, and embeddings of different encoders."""
+        sources = {source for group in groups for source in group.sources}
+        sources |= {self._source} if self._source else set()
+        if len(sources) > 1:
+            raise SparftError(
+                f"accuracy was read from {' and '.join(sorted(sources))}, because the reward "
+                "function returns other keys for some responses; return the same keys for every "
+                "response, or say how accuracy follows with sparft.accuracy."
+            )
+        self._source = next(iter(sources), None)
+        encoders = {encoder for group in groups for encoder in group.encoders}
+        if self.remembering is not None and encoders:
+            own = self.remembering.embedder.identity
+            for other in sorted(encoders - {own}):
+                raise SparftError(
+                    f"a reward worker embeds responses with {other} and the driver prompts with "
+                    f"{own}; install the same sparft.memory.encoder on every node."
+                )
 
     def _pay(
         self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup], pay: Pay
@@ -216,6 +257,51 @@ class TrainingRun:
             self.remembering.memory.loads(state["memory"])
         if self.collapse is not None:
             self.collapse.load_state_dict(json.loads(state["collapse"]))
+
+
+@dataclass
+class Losses:
+    """Counts groups that lost a rollout, and stops a run that loses too many.
+
+    Parameters
+    ----------
+    limit : float in [0, 1]
+        ``sparft.max_incomplete``: the share of the groups of `LOSS_STEPS` steps that may be lost.
+        A run that has made fewer steps is held to the same number.
+    """
+
+    limit: float
+    steps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSS_STEPS))
+    warned: bool = False
+
+    def observe(self, incomplete: int, groups: int) -> None:
+        """Take in a step.
+
+        Raises
+        ------
+        SparftError
+            If the limit is passed.
+        """
+        self.steps.append((incomplete, groups))
+        lost, all_groups = map(sum, zip(*self.steps, strict=True))
+        if lost > self.limit * all_groups * LOSS_STEPS / len(self.steps):
+            raise SparftError(
+                f"{lost} of the {all_groups} groups of the last {len(self.steps)} steps lost a "
+                "rollout to a dead worker or a failed agent, more than "
+                f"sparft.max_incomplete={self.limit:g} of {LOSS_STEPS} steps; the first error in "
+                "the log above names the cause, and a higher limit goes on without such groups."
+            )
+        if incomplete and not self.warned:
+            self.warned = True
+            logger.warning(
+                "sparft: %d of the step's %d groups lost a rollout to a dead worker or a failed "
+                "agent; curriculum and memory leave such groups out, sparft/feedback/incomplete "
+                "counts them, and the run stops at more than sparft.max_incomplete=%g of %d steps.",
+                incomplete,
+                groups,
+                self.limit,
+                LOSS_STEPS,
+            )
 
 
 def place_of(options: SparftConfig) -> Callable[[IntrinsicReward], Memory]:
