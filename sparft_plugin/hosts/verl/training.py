@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparft_plugin.config.schema import SparftConfig
@@ -15,22 +13,24 @@ from sparft_plugin.curriculum import Curriculum, Pick, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.losses import Losses
 from sparft_plugin.hosts.verl.metrics import (
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
     step_stats,
 )
-from sparft_plugin.hosts.verl.remembering import Memory, OwnMemory, Remembering
+from sparft_plugin.hosts.verl.remembering import Remembering
 from sparft_plugin.hosts.verl.speaking import speak
 from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.memory.base import IntrinsicReward, Terms
+from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
-LOSS_STEPS = 20
-STATE_VERSION = 2
+STATE_VERSION = 3
+READABLE = (2, STATE_VERSION)
+"""Version 2 had the memory as npz bytes."""
 STATE_KEYS = ("version", "curriculum", "memory", "collapse")
 _current: TrainingRun | None = None
 
@@ -82,11 +82,9 @@ class TrainingRun:
             self.curriculum.start(pool, options.seed)
         memory = options.build_memory()
         self.remembering = (
-            Remembering(memory, text_of, self.timer, place_of(options), options.memory_encoder)
-            if memory
-            else None
+            Remembering(memory, text_of, self.timer, options.memory_encoder) if memory else None
         )
-        self.collapse = CollapseWatch(fade=options.memory_host.fade) if memory else None
+        self.collapse = CollapseWatch(fade=options.fade) if memory else None
 
     def select(self, n: int) -> list[Pick]:
         """Ask the curriculum for n picks."""
@@ -220,12 +218,15 @@ class TrainingRun:
         return len(outcomes) - len(expected)
 
     def state_dict(self) -> dict[str, Any]:
-        """State as data: npz bytes for the memory, JSON text for the rest."""
+        """State as data: tensors for the memory, JSON text for the rest.
+
+        The tensors are the memory's own, so they must be saved before the next step, as verl does.
+        """
         with self.timer.part("save"):
             return {
                 "version": STATE_VERSION,
                 "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
-                "memory": self.remembering.memory.dumps() if self.remembering else None,
+                "memory": self.remembering.state_dict() if self.remembering else None,
                 "collapse": json.dumps(self.collapse.state_dict()) if self.collapse else None,
             }
 
@@ -237,7 +238,7 @@ class TrainingRun:
         SparftError
             If the state has other keys, another version, or lacks a part that is configured.
         """
-        if state.get("version") != STATE_VERSION:
+        if state.get("version") not in READABLE:
             raise SparftError(
                 f"the sparft state has version {state.get('version')}, this package reads "
                 f"{STATE_VERSION}; resume with the version that wrote it."
@@ -254,66 +255,9 @@ class TrainingRun:
             if changed is not None:
                 logger.warning("sparft: %s", changed)
         if self.remembering is not None:
-            self.remembering.memory.loads(state["memory"])
+            self.remembering.load_state_dict(state["memory"])
         if self.collapse is not None:
             self.collapse.load_state_dict(json.loads(state["collapse"]))
-
-
-@dataclass
-class Losses:
-    """Counts groups that lost a rollout, and stops a run that loses too many.
-
-    Parameters
-    ----------
-    limit : float in [0, 1]
-        ``sparft.max_incomplete``: the share of the groups of `LOSS_STEPS` steps that may be lost.
-        A run that has made fewer steps is held to the same number.
-    """
-
-    limit: float
-    steps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSS_STEPS))
-    warned: bool = False
-
-    def observe(self, incomplete: int, groups: int) -> None:
-        """Take in a step.
-
-        Raises
-        ------
-        SparftError
-            If the limit is passed.
-        """
-        self.steps.append((incomplete, groups))
-        lost, all_groups = map(sum, zip(*self.steps, strict=True))
-        if lost > self.limit * all_groups * LOSS_STEPS / len(self.steps):
-            raise SparftError(
-                f"{lost} of the {all_groups} groups of the last {len(self.steps)} steps lost a "
-                "rollout to a dead worker or a failed agent, more than "
-                f"sparft.max_incomplete={self.limit:g} of {LOSS_STEPS} steps; the first error in "
-                "the log above names the cause, and a higher limit goes on without such groups."
-            )
-        if incomplete and not self.warned:
-            self.warned = True
-            logger.warning(
-                "sparft: %d of the step's %d groups lost a rollout to a dead worker or a failed "
-                "agent; curriculum and memory leave such groups out, sparft/feedback/incomplete "
-                "counts them, and the run stops at more than sparft.max_incomplete=%g of %d steps.",
-                incomplete,
-                groups,
-                self.limit,
-                LOSS_STEPS,
-            )
-
-
-def place_of(options: SparftConfig) -> Callable[[IntrinsicReward], Memory]:
-    """Return what puts the memory where ``sparft.memory.scope`` says."""
-    host = options.memory_host
-    if host.scope == "driver":
-        return OwnMemory
-    assert host.folder is not None
-    # Ray is a requirement of this scope only.
-    from sparft_plugin.hosts.verl.memory_actor import SharedMemory
-
-    return partial(SharedMemory, folder=host.folder)
 
 
 def start(run: TrainingRun) -> TrainingRun:
