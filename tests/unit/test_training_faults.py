@@ -13,7 +13,8 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick, Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.training import LOSS_STEPS, TrainingRun
+from sparft_plugin.hosts.verl.losses import STEPS
+from sparft_plugin.hosts.verl.training import TrainingRun
 
 
 def start(**options: Any) -> TrainingRun:
@@ -44,6 +45,13 @@ def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires() -> No
     assert (run.curriculum.observed, run.curriculum.expired) == (1, 2)
 
 
+def test_a_step_of_which_nothing_is_left_has_no_pass_rate() -> None:
+    run = start(max_incomplete=1.0)
+    metrics = finish(run, *(group(pick, complete=False) for pick in run.select(2)))
+    assert metrics["sparft/feedback/incomplete"] == 2
+    assert not {"sparft/pass_rate", "sparft/reward/outcome"} & metrics.keys()
+
+
 def step(run: TrainingRun, lost: int, groups: int = 10) -> None:
     picks = run.select(groups)
     finish(run, *(group(pick) for pick in picks[lost:]), lost=lost)
@@ -65,7 +73,7 @@ def test_lost_groups_are_warned_of_once_and_stop_the_run_at_the_limit_of_twenty_
 
 def test_what_was_lost_longer_ago_than_twenty_steps_is_forgotten() -> None:
     run = start()
-    for lost in [4, *[0] * LOSS_STEPS, 4]:
+    for lost in [4, *[0] * STEPS, 4]:
         step(run, lost)
     with pytest.raises(SparftError, match="5 of the 200 groups of the last 20 steps"):
         step(run, 1)
