@@ -48,7 +48,7 @@ class RowTable:
         self._used += len(new)
         while self._used > BLOCK * len(self._blocks):
             self._blocks.append(np.zeros((BLOCK, self.width), self.dtype))
-        numbers = np.concatenate([np.array(again, np.int64), new])
+        numbers: NDArray[np.int64] = np.concatenate([np.array(again, np.int64), new])
         for block, here in self._by_block(numbers):
             block[numbers[here] % BLOCK] = rows[here]
         return numbers

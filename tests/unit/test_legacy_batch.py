@@ -114,7 +114,7 @@ def test_rewards_that_ray_maps_read_only_are_not_written_to():
 def test_what_we_attach_for_the_driver_does_not_go_on_to_the_trainer():
     vectors = np.zeros((1, 4), dtype=np.float16)
     times = np.array([1.0])
-    _, output = batch(["a"], [2], sparft_embedding=vectors, sparft_encode_ms=times)
+    _, output = batch(["a"], [2], sparft_embedding=vectors, sparft_scored_at=times)
     drop_ours(output)
     assert output.meta_info["reward_extra_keys"] == ["acc"]
     assert set(output.non_tensor_batch) == {"acc", "min_global_steps", "reward_extra_info"}

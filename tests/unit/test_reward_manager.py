@@ -103,11 +103,12 @@ def test_a_validation_rollout_is_left_as_the_recipe_scored_it(encoder):
     assert encoder.texts == []
 
 
-def test_with_a_memory_the_response_is_encoded_and_its_cost_told(encoder):
+def test_with_a_memory_the_response_is_encoded_and_told_when_and_by_whom(encoder):
     (extra,) = extras(returns(1.0), rollout(letters("abc")), memory=MEMORY)
     assert extra["sparft_embedding"].dtype == np.float16
     assert extra["sparft_embedding"].tolist() == [3, 1]
-    assert extra["sparft_encode_ms"] >= 0
+    assert 0 < extra["sparft_scored_at"] <= extra["sparft_embedded_at"]
+    assert extra["sparft_encoder"] == "toy@1"
     assert extra["sparft_blank"] is False
     assert extra["sparft_encoder"] == "toy@1"
     assert encoder.asked == [("toy", None)]

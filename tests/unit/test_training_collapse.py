@@ -64,7 +64,6 @@ def group(accuracy: float, tokens: float, at_limit: bool = False) -> FinishedGro
         rewards=right.astype(np.float64),
         accuracies=right.astype(np.float64),
         responses=None,
-        encode_ms=0.0,
         model_version=0,
         tokens=np.full(4, tokens, np.int64),
         at_limit=np.full(4, at_limit),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,8 @@ from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.pool import Pool, every_core
+from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
 
 
@@ -55,6 +57,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.run: training.TrainingRun | None = None
         if _files(data_files) != _files(config.train_files):
             return
+        self.checkpoints = config.get("sparft_checkpoints")
         section = OmegaConf.to_container(config.sparft, resolve=True)
         options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
@@ -71,9 +74,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             )
         )
         if self.pool is not None and options.reduction is not None:
-            # A reduced pool is small: encode its queries now, while the cores are idle.
-            with every_core():
-                self.run.encode_queries(self.texts)
+            # A reduced pool is small: encode its queries now, while the workers start.
+            self.run.encode_queries(self.texts)
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
@@ -88,7 +90,9 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         if self.run is None:
             return [self.inner[index] for index in indices]
         if self.pool is None:
-            return [self._tagged(index) for index in indices]
+            items = [self._tagged(index) for index in indices]
+            self.run.encode_queries(item["extra_info"]["sparft"]["id"] for item in items)
+            return items
         return [self._picked(pick) for pick in self.run.select(len(indices))]
 
     def _picked(self, pick: Pick) -> dict[str, Any]:
@@ -104,8 +108,12 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         return _with_tag(item, index, Prompt(identity), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """State of curriculum and memory; empty for validation files."""
-        return self.run.state_dict() if self.run else {}
+        """State of curriculum and memory, for a checkpoint; empty for validation files."""
+        if self.run is None:
+            return {}
+        if self.checkpoints is not None:
+            forget_pruned(Path(self.checkpoints.folder), self.checkpoints.keep)
+        return self.run.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` gave."""

@@ -34,8 +34,9 @@ class FinishedGroup:
         Raw accuracy of each rollout.
     responses : float32 array, shape (rollouts, d), or None
         Embedding of each response; None when no memory is configured.
-    encode_ms : float
-        Milliseconds the reward workers spent on encoding, beside generation.
+    scored_at, embedded_at : float
+        When the last of its rollouts had its reward, and when the last had its embedding, in
+        seconds of the workers' clocks; both 0 without a memory.
     model_version : int
         The trainer step whose weights began the group.
     tokens : int array, shape (rollouts,), or None
@@ -61,12 +62,13 @@ class FinishedGroup:
     rewards: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     responses: NDArray[np.float32] | None
-    encode_ms: float
     model_version: int
     tokens: NDArray[np.int64] | None = None
     at_limit: NDArray[np.bool_] | None = None
     formats: NDArray[np.float64] | None = None
     blank: int = 0
+    scored_at: float = 0.0
+    embedded_at: float = 0.0
     complete: bool = True
     sources: frozenset[str] = frozenset()
     encoders: frozenset[str] = frozenset()
@@ -145,12 +147,13 @@ def make_group(
         rewards=np.array(rewards, dtype=np.float64),
         accuracies=np.array([value for value, _ in read], dtype=np.float64),
         responses=_embeddings(extras) if with_responses else None,
-        encode_ms=float(sum(extra.get("sparft_encode_ms", 0.0) for extra in extras)),
         model_version=model_version,
         tokens=_of_all(extras, "sparft_tokens", np.int64),
         at_limit=_of_all(extras, "sparft_at_limit", np.bool_),
         formats=_of_all(extras, "format", np.float64),
         blank=sum(bool(extra.get("sparft_blank")) for extra in extras),
+        scored_at=max(float(extra.get("sparft_scored_at", 0.0)) for extra in extras),
+        embedded_at=max(float(extra.get("sparft_embedded_at", 0.0)) for extra in extras),
         complete=len(outputs) >= (tag.get("rollouts") or rollouts),
         sources=frozenset(source for _, source in read),
         encoders=frozenset(

@@ -41,6 +41,12 @@ def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
     }
 
 
+def encoding_outlived_rewards(groups: Sequence[FinishedGroup]) -> float:
+    """Seconds from the last reward of a step to its last embedding; 0 if that came before."""
+    scored = max((group.scored_at for group in groups), default=0.0)
+    return max(0.0, max((group.embedded_at for group in groups), default=0.0) - scored)
+
+
 def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:
     """Means of the parts of the intrinsic reward over all rollouts."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 from sparft_plugin.memory.stored import stored_text
 
@@ -71,7 +71,8 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
     @cached_property
     def batcher(self) -> MicroBatcher:
         """Encodes what concurrent rollouts bring together."""
-        return MicroBatcher(self.encoder.encode)
+        stored = self.memory.get("stored", "response")
+        return MicroBatcher(partial(encode_stored, self.encoder, stored))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one rollout; see the class.
@@ -114,15 +115,16 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         return extra
 
     async def _embedded(self, tokens: Any) -> dict[str, Any]:
+        scored_at = time.time()
         whole = self.tokenizer.decode(tokens, skip_special_tokens=True)
         text = stored_text(whole, self.memory.get("stored", "response"))
-        began = time.perf_counter()
-        embedding, share = await self.batcher.encode(text)
+        embedding = await self.batcher.encode(text)
         check_embedding(embedding, self.encoder.identity, text)
         return {
             "sparft_embedding": embedding.astype(np.float16),
             "sparft_encoder": self.encoder.identity,
-            "sparft_encode_ms": 1000 * min(share, time.perf_counter() - began),
+            "sparft_scored_at": scored_at,
+            "sparft_embedded_at": time.time(),
             "sparft_blank": not text.strip(),
         }
 

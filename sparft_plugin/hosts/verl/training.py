@@ -15,6 +15,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.losses import Losses
 from sparft_plugin.hosts.verl.metrics import (
+    encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
@@ -90,10 +91,12 @@ class TrainingRun:
         """Ask the curriculum for n picks."""
         assert self.curriculum is not None
         with self.timer.part("select"):
-            return self.curriculum.select(n)
+            picks = self.curriculum.select(n)
+            self.encode_queries(pick.prompt.id for pick in picks)
+            return picks
 
     def encode_queries(self, prompt_ids: Iterable[str]) -> None:
-        """Encode prompts ahead of their first group, for the memory if there is one."""
+        """Begin to encode prompts ahead of their first group, if there is a memory."""
         if self.remembering is not None:
             self.remembering.encode_queries(prompt_ids)
 
@@ -147,7 +150,7 @@ class TrainingRun:
         if in_flight is not None:
             metrics["feedback/late"] = late
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
-        metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
+        metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
 
     def _check_alike(self, groups: Sequence[FinishedGroup]) -> None:
