@@ -54,8 +54,9 @@ class Model2VecEmbedder(Embedder):
         readables = [readable(text) for text in texts] or [""]
         encoded = self._load().encode(readables)[: len(texts)]
         vectors = np.asarray(encoded, dtype=np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = vectors / np.where(norms > 0, norms, 1)
+        # In double precision, where the squares of no float32 underflow.
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        unit: NDArray[np.float32] = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
         return unit
 
     @cached_property
