@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
@@ -71,7 +71,6 @@ def test_nothing_is_loaded_when_nothing_is_left(path):
     assert attempt(prompts, corpus, path, None) == first
 
 
-@settings(deadline=None, max_examples=40)
 @given(cut=st.integers(0, 2000), batch=st.integers(1, 12))
 def test_cut_off_anywhere_a_log_ends_as_if_it_had_not_been(tmp_path_factory, cut, batch):
     prompts, corpus = opened(sums(9))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
@@ -17,6 +17,7 @@ from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTrans
 from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines import Local
+from tests.budget import COSTLY
 
 QUESTIONS = [
     "How many legs has a cat?",
@@ -56,7 +57,7 @@ def threads(torch):
     torch.set_num_threads(before)
 
 
-@settings(max_examples=6, deadline=None)
+@COSTLY
 @given(st.lists(st.integers(0, len(QUESTIONS) - 1), min_size=1, max_size=12))
 def test_order_company_and_repeats_change_no_bit(minilm, expected, chosen):
     np.testing.assert_array_equal(minilm.encode([QUESTIONS[i] for i in chosen]), expected[chosen])
@@ -161,7 +162,6 @@ def test_a_static_vector_is_the_direction_of_the_mean_of_its_words(static_folder
     )
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(WORDS[1:]), min_size=1).map(" ".join), min_size=1))
 def test_company_changes_no_bit_of_a_static_vector(static, texts):
     alone = np.concatenate([static.encode([text]) for text in texts])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +31,6 @@ def by_double_precision(vectors, query, k, ages=None):
     return [row for _, _, row in sorted(keys)[:k]]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     stored=st.integers(1, 60),

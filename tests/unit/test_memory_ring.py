@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.memory.ring import SEGMENT, Ring
@@ -16,7 +16,6 @@ def numbered(start, count):
     return np.repeat(np.arange(start, start + count, dtype=np.float32)[:, None], 2, axis=1)
 
 
-@settings(max_examples=200, deadline=None)
 @given(capacity=st.integers(1, 3 * SEGMENT + 1), writes=sizes)
 def test_it_holds_the_last_rows_oldest_first(capacity, writes):
     ring, everything = Ring(capacity, 2, FLOAT), []
@@ -30,7 +29,6 @@ def test_it_holds_the_last_rows_oldest_first(capacity, writes):
             assert ring.read()[:, 0].tolist() == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(capacity=st.integers(1, 3 * SEGMENT), before=sizes, ours=sizes, theirs=sizes)
 def test_a_fork_and_its_origin_do_not_see_each_other(capacity, before, ours, theirs):
     ring, twins = Ring(capacity, 2, FLOAT), [Ring(capacity, 2, FLOAT) for _ in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
@@ -79,7 +79,6 @@ def test_components_come_by_variance_with_fixed_signs():
     assert np.corrcoef(scores[:, 1], embeddings[:, 2])[0, 1] > 0.95
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 9), st.integers(0, 10**6))
 def test_neither_the_cut_into_parts_nor_their_order_changes_a_bit_of_a_feature(size, seed):
     embeddings = rng(seed).normal(size=(40, 7)).astype(np.float32)
@@ -142,7 +141,6 @@ def test_members_are_the_rows_of_each_cluster():
     assert [rows.tolist() for rows in members_of(arms, 3)] == [[1, 3], [2], [0, 4]]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_distance_to_the_nearest_kept_prompt_of_the_arm_equals_its_definition(seed):
     points = rng(seed).normal(size=(30, 3)).astype(np.float32)
