@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
 from sparft_plugin.reduction import encode
+from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.embedders import weights
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines import Local
+from sparft_plugin.reduction.tokens import count_tokens
 from tests.budget import COSTLY
 
 QUESTIONS = [
@@ -180,6 +182,22 @@ def test_a_static_model_is_chosen_by_name_and_cached_by_its_content(static_folde
     config = static_folder / "config.json"
     config.write_text(config.read_text() + "\n")
     assert Model2VecEmbedder(str(static_folder)).identity != identity
+
+
+def test_a_model_without_an_owner_is_the_embedders_wherever_it_is_asked_for(
+    static_folder, monkeypatch
+):
+    asked = []
+
+    def hub(name):
+        asked.append(name)
+        return weights.Weights(str(static_folder), None, "static@1")
+
+    monkeypatch.setattr(weights, "_hub", hub)
+    assert Model2VecEmbedder("potion-base-8M").identity == "static@1"
+    config = ReductionConfig(embedder="model2vec", encoder="potion-base-8M", budget="5 tokens")
+    assert count_tokens(["one two cat", "two"], config).tolist() == [3, 1]
+    assert asked == ["minishlab/potion-base-8M"] * 2
 
 
 def test_a_text_of_unknown_words_is_named(static_folder, tmp_path):

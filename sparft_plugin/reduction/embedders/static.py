@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Model2VecEmbedder(Embedder):
         A local folder or a Hugging Face hub id, such as ``minishlab/potion-base-8M``. No static
         model is packaged here.
     """
+
+    owner: ClassVar[str] = "minishlab"
 
     model: str | None = None
     _loaded: Any = field(default=None, init=False, repr=False, compare=False)
@@ -66,7 +68,7 @@ class Model2VecEmbedder(Embedder):
                 "the embedder 'model2vec' needs a static model: set encoder to a folder or a hub "
                 "id such as minishlab/potion-base-8M."
             )
-        return find_weights(self.model, owner="minishlab")
+        return find_weights(self.model, owner=self.owner)
 
     def _load(self) -> Any:
         if self._loaded is None:
