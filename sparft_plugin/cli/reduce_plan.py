@@ -10,12 +10,10 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
-from sparft_plugin.reduction.embedders import Embedder
 from sparft_plugin.reduction.encode import missing_texts
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.vectors.base import PART_ROWS
@@ -63,8 +61,7 @@ def _encoding(
 ) -> tuple[float, str]:
     if arguments.embeddings is not None:
         return 0.0, "none, embeddings are given"
-    options = {"model": config.encoder}
-    embedder: Embedder = plugins.build("embedder", config.embedder, options)
+    embedder = config.build_embedder()
     missing = missing_texts(prompts.texts, config.embedder, embedder, cache_folder("embeddings"))
     if not len(missing):
         return 0.0, f"none, all texts are in the cache ({embedder.identity})"
@@ -97,7 +94,7 @@ def _kept(prompts: PromptTable, config: ReductionConfig) -> str:
 
 
 def _plain(value: object) -> str:
-    if value is None or value == []:
+    if value in (None, [], {}):
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence, Set
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
 from sparft_plugin.reduction.budget import parse_budget
@@ -145,7 +144,7 @@ def check_possible(
     check_size(len(prompts), prompts.source, config)
     if config.near_duplicates is not None:
         check_threshold("near_duplicates", config.near_duplicates)
-    selector: Selector = plugins.build("selector", config.selector)
+    selector = config.build_selector()
     labelled = {"difficulties"} if config.difficulty_key else set()
     check_needs(config.selector, selector, labelled if has is None else has)
     return selector
@@ -198,9 +197,10 @@ def _vectors(
         return given, "given"
     if given is not None:
         return given_vectors(given, np.arange(len(prompts)), len(prompts)), "given"
-    options = {"model": config.encoder}
     cache = cache_folder("embeddings")
-    return encode_texts(prompts.texts, config.embedder, options, engine, cache, progress=progress)
+    return encode_texts(
+        prompts.texts, config.embedder, config.encoding, engine, cache, progress=progress
+    )
 
 
 def _clean(

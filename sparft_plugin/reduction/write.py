@@ -49,8 +49,8 @@ def check_output(
     Raises
     ------
     SparftError
-        If ``out`` is no parquet name, or one of the files is an input, has no folder, is a link that
-        leads nowhere, or exists and must not be overwritten.
+        If ``out`` is no parquet name, or one of the files is an input, has no folder, is a link
+        that leads nowhere, or exists and must not be overwritten.
     """
     target = Path(out)
     if target.suffix != ".parquet":

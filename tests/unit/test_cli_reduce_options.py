@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,15 +14,39 @@ import pytest
 from sparft_plugin.cli.main import main
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.solved_file import FORMAT
+from sparft_plugin.reduction.selectors import Selector
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, write
 
 KEY = "extra_info.difficulty"
 
 
+@dataclass
+class Salted(HashEmbedder):
+    salt: int = 0
+
+    @property
+    def identity(self):
+        return f"salted@{self.salt}"
+
+    def encode(self, texts):
+        return super().encode([f"{self.salt} {text}" for text in texts])
+
+
+@dataclass
+class Last(Selector):
+    """The last members, counted back from an option."""
+
+    skip: int = 0
+
+    def select(self, members, k, rng):
+        return np.arange(len(members))[::-1][self.skip : self.skip + k].astype(np.int64)
+
+
 @pytest.fixture(autouse=True)
 def _hash_embedder():
     HashEmbedder.calls.clear()
-    with registered(embedders={"hash": HashEmbedder}):
+    mine = {"hash": HashEmbedder, "salted": Salted}
+    with registered(embedders=mine, selectors={"last": Last}):
         yield
 
 
@@ -263,6 +288,22 @@ def test_a_share_and_tokens_are_budgets(source):
     told = manifest(source)
     # "12 + 12?" is four word pieces.
     assert (told["kept"], told["tokens"]) == (10, 40)
+
+
+def test_options_of_selector_and_embedder_reach_them(source, capsys):
+    chosen = ["--embedder", "salted", "--selector", "last", "--overwrite"]
+    told = []
+    for salt, skip in ((0, 0), (0, 1), (3, 0)):
+        options = ["--embedder-option", f"salt={salt}", "--selector-option", f"skip={skip}"]
+        assert reduce(source, *chosen, *options) == 0
+        told.append((manifest(source)["encoder"], [r["prompt"] for r in kept(source)]))
+    assert manifest(source)["options"]["embedder_options"] == {"salt": 3}
+    assert [encoder for encoder, _ in told] == ["salted@0", "salted@0", "salted@3"]
+    # Skipping one, the second of each arm comes first.
+    assert told[0][1][1::2] == told[1][1][::2]
+    assert told[0][1] != told[2][1]
+    assert reduce(source, *chosen, "--selector-option", "skp=1") == 2
+    assert "option of the selector 'last' 'skp'; did you mean 'skip'?" in capsys.readouterr().err
 
 
 def test_a_column_of_embeddings_is_what_the_file_of_them_is(source):

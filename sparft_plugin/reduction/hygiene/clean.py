@@ -244,5 +244,5 @@ def _nothing_left(counts: dict[str, Any]) -> SparftError:
     files = ", ".join(f"{name}: {count}" for name, count in counts["by_file"].items())
     return SparftError(
         f"all {counts['total']} prompts are contaminated ({files}); check that no training file is "
-        "named for decontamination, or raise ngram and similarity_threshold."
+        "named for decontamination."
     )
