@@ -207,6 +207,24 @@ def test_prompts_of_an_evaluation_set_are_left_out_and_the_pairs_are_written(sou
     assert gone.isdisjoint(r["extra_info"]["sparft"]["id"] for r in kept(source))
 
 
+def test_of_an_evaluation_set_only_the_texts_are_read(source, capsys):
+    write(source, [*sums(40), row(f"Please: {WORDS} 7 today?", "1")])
+    tests = source.parent / "test.jsonl"
+    questions = [f"{WORDS} 7 today?", f"{WORDS} 7 today?", "Who?"]
+    noisy = [{"prompt": q, "answer": str(i)} for i, q in enumerate(questions)]
+    tests.write_text("\n".join(map(json.dumps, noisy)), encoding="utf-8")
+    assert reduce(source, "--decontaminate", tests, "--dry-run") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert f"keep clear of: 2 prompts of {tests}" in printed
+    assert "encoding: 43 texts with hash@all-MiniLM-L6-v2, about 0 s in this process" in printed
+    assert reduce(source, "--decontaminate", tests) == 0
+    text = (source.parent / "out.pairs.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line)["row"] for line in text.splitlines()] == [0]
+    tests.write_text('{"promt": "Who?"}', encoding="utf-8")
+    assert reduce(source, "--decontaminate", tests, "--dry-run", "--overwrite") == 2
+    assert "test.jsonl has no column 'prompt'; did you mean 'promt'?" in capsys.readouterr().err
+
+
 def test_near_duplicates_leave_one_and_nothing_is_told_of_what_was_not_looked_for(source, capsys):
     vectors = np.eye(60, 64, dtype=np.float32)
     vectors[7] = vectors[3] + 0.01 * vectors[8]
