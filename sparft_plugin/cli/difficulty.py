@@ -119,7 +119,6 @@ def run(arguments: argparse.Namespace) -> int:
                     start,
                     batch=arguments.batch,
                     seed=sampling.seed,
-                    prompt_key=arguments.prompt_key,
                     advance=bar.update,
                 )
             except KeyboardInterrupt:

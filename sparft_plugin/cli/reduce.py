@@ -98,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         say(plan(corpus, prompts, evaluations, config, arguments))
         return 0
-    difficulties, curves = _difficulties(specs, prompts, corpus, arguments.prompt_key)
+    difficulties, curves = _difficulties(specs, prompts, corpus)
     engine = open_engine(arguments.engine)
     with tempfile.TemporaryDirectory(prefix="sparft-") as scratch:
         vectors = _given(arguments.embeddings, corpus, prompts, Path(scratch))
@@ -133,11 +133,11 @@ def _check_outputs(
 
 
 def _difficulties(
-    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus, prompt_key: str
+    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus
 ) -> tuple[Difficulties | None, NDArray[np.float64] | None]:
     if not specs:
         return None, None
-    return find_difficulties(specs, prompts, corpus, prompt_key=prompt_key)
+    return find_difficulties(specs, prompts, corpus)
 
 
 def _given(

@@ -47,9 +47,8 @@ def plan(
     lines += [f"  {name}: {_plain(value)}" for name, value in asdict(config).items()]
     for name in ("difficulty", "embeddings", "decontaminate", "engine", "output", "report"):
         lines.append(f"  {name}: {_plain(getattr(arguments, name))}")
-    seconds, encoding = _encoding(
-        [prompts.texts, *(e.texts for e in evaluations)], config, arguments
-    )
+    sets = [prompts.texts, *(each.texts for each in evaluations)]
+    seconds, encoding = _encoding(sets, config, arguments)
     lines.append(f"encoding: {encoding}")
     components = config.pca_components + bool(arguments.difficulty)
     clusters = 32 if config.clusters == AUTO else int(config.clusters)
