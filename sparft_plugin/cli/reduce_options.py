@@ -89,13 +89,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
             metavar={int: "N", float: "X", str: "NAME"}[kind],
             help=f"{text} (default: {'none' if default is None else default})",
         )
-    for kind, example in (("selector", "sample=500"), ("embedder", "precision=bfloat16")):
+    for method, example in (("selector", "sample=500"), ("embedder", "precision=bfloat16")):
         parser.add_argument(
-            f"--{kind}-option",
+            f"--{method}-option",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help=f"an option of the {kind}, such as {example}; may be repeated (default: none)",
+            help=f"an option of the {method}, such as {example}; may be repeated (default: none)",
         )
     parser.add_argument(
         "--engine",

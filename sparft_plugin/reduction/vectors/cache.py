@@ -120,14 +120,14 @@ class EmbeddingCache:
         try:
             with (self.folder / name).open("rb") as file:
                 keys = np.load(file, allow_pickle=False)
-                np.lib.format.read_magic(file)
-                shape, _, _ = np.lib.format.read_array_header_1_0(file)
+                np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+                header = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
         except FileNotFoundError:
             return
         except (ValueError, EOFError):
             self._is_sound(name)
             return
-        self._keys[name], self.width = keys, shape[1]
+        self._keys[name], self.width = keys, int(header[0][1])
 
     def missing(self, keys: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Positions of the keys, shape (n, 16) uint8, that no sound shard holds."""
