@@ -185,8 +185,8 @@ def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
     if given is None:
         return None
     config = ReductionConfig(**_only_known("sparft.reduction", given, ReductionConfig))
-    plugins.lookup("selector", config.selector)
-    plugins.lookup("embedder", config.embedder)
+    config.build_selector()
+    config.build_embedder()
     return config
 
 

@@ -100,6 +100,16 @@ def test_each_build_is_a_new_object():
         ({"sead": 1}, "option of sparft 'sead'", "seed"),
         ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
         (
+            {"reduction": {"selector": "medoid", "selector_options": {"smaple": 9}}},
+            "option of the selector 'medoid' 'smaple'",
+            "sample",
+        ),
+        (
+            {"reduction": {"embedder_options": {"precison": "bfloat16"}}},
+            "option of the embedder 'sentence_transformers' 'precison'",
+            "precision",
+        ),
+        (
             {"curriculum": {"name": "sparft", "sigmma": 1}},
             "option of the curriculum 'sparft' 'sigmma'",
             "sigma",
@@ -182,6 +192,9 @@ def test_an_empty_reduction_is_a_reduction_with_defaults():
     ("section", "key"),
     [
         ({"reduction": {"clusters": 0}}, "clusters"),
+        ({"reduction": {"selector_options": 3}}, "selector_options must map names"),
+        ({"reduction": {"embedder_options": {"model": "x"}}}, "is set by encoder; drop it"),
+        ({"reduction": {"selector": "medoid", "selector_options": {"sample": 0}}}, "sample of the"),
         ({"reduction": {"difficulty_weight": -1.0}}, "difficulty_weight"),
         ({"curriculum": {"name": "sparft", "sigma": 0}}, "sigma"),
         ({"curriculum": {"name": "sparft", "sigma": "wide"}}, "sigma"),
@@ -243,6 +256,8 @@ def test_a_misspelt_deletion_is_refused():
         "+sparft.curriculum.sigma=0.5",
         "++sparft.curriculum.draw=step",
         "sparft.reduction.clusters=4",
+        "+sparft.reduction.selector_options.sample=500",
+        "+sparft.reduction.embedder_options.precision=bfloat16",
         "+sparft.memory.warmup_steps=10",
         "sparft.memory.neighbors=3",
         "sparft.wraps.dataset.path=mine.py",

@@ -50,7 +50,7 @@ else:
 
 MINUTES = pytest.mark.skipif(
     VERL >= (0, 9) and os.environ.get("SPARFT_SLOW") != "1",
-    reason="one run more; SPARFT_SLOW=1 make verl runs it, make test-verl-versions on 0.7 and 0.8",
+    reason="one run more; make test-slow runs it, make test-verl-versions on 0.7 and 0.8",
 )
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError
@@ -223,7 +222,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     # An identity is looked up without loading the weights; one that cannot be reached is refused.
     reduction = options.reduction
     if reduction is not None:
-        _ = plugins.build("embedder", reduction.embedder, {"model": reduction.encoder}).identity
+        _ = reduction.build_embedder().identity
     if options.memory is not None:
         _ = memory_encoder(options.memory["encoder"], options.memory_encoder).identity
     files = config.data.train_files
