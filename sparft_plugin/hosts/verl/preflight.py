@@ -7,9 +7,12 @@ refusal leaves by ``SystemExit``.
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
+from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS, split
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
+from sparft_plugin.hosts.verl.media import check_media
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
@@ -33,6 +38,21 @@ MODES = ("sync", "colocate_async", "separate_async")
 OTHER_TRAINERS = {"async_training": "fully asynchronous", "rollout": "one-step-off"}
 """verl's experimental trainers, by a section that only their configs have."""
 
+REPLAYS = (
+    "skip.rollout.enable",
+    "skip.rollout_tq.enable",
+    "actor_rollout_ref.rollout.skip.enable",
+    "actor_rollout_ref.rollout.skip_rollout",
+)
+"""What makes verl replay stored rollouts: 0.9 (legacy trainer, v1), 0.8 and 0.7."""
+
+UNGROUPED = {
+    "gae": "a critic's advantages",
+    "reinforce_plus_plus": "advantages over the whole batch",
+    "grpo_passk": "an advantage of the best rollout alone",
+}
+"""verl's estimators that do not compare every rollout of a group with the others."""
+
 
 class Preflight(Callback):  # type: ignore[misc]
     """Wrap what the recipe names itself, then refuse what would not work."""
@@ -40,6 +60,10 @@ class Preflight(Callback):  # type: ignore[misc]
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Move the recipe's own dataset class and reward manager inside ours."""
         _or_exit(adopt, config)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Do the same for every job of a sweep."""
+        _or_exit(adopt_for_sweep, config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a config in which one of our pieces is missing, or whose data is broken."""
@@ -97,8 +121,31 @@ def adopt(config: DictConfig) -> None:
         config.data.gen_batch_size = 1
 
 
+def adopt_for_sweep(config: DictConfig) -> None:
+    """Adopt as overrides: hydra composes each job of a sweep anew from its command line."""
+    adopted = copy.deepcopy(config)
+    adopt(adopted)
+    changed = _leaves(adopted).items() - _leaves(config).items()
+    config.hydra.overrides.task += [f"++{key}={value}" for key, value in sorted(changed)]
+
+
 def check(config: DictConfig) -> None:
-    """Refuse a composed config that would train without one of our pieces.
+    """Refuse a composed config that would train without one of our pieces, or against them.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
+    options = check_settings(config)
+    check_memory(config, options)
+    check_data(config, options)
+
+
+def check_settings(config: DictConfig) -> SparftConfig:
+    """Refuse what the config alone tells, and return its ``sparft`` section, checked.
+
+    The training dataset asks for this too, so that a run that no hydra callback met is refused.
 
     Raises
     ------
@@ -108,6 +155,21 @@ def check(config: DictConfig) -> None:
     section = OmegaConf.to_container(config.sparft, resolve=True)
     options = SparftConfig.from_mapping(section)
     check_trainer(config, options)
+    check_pieces(config, options)
+    check_rewards(config, options)
+    check_groups(config, options)
+    check_filter(config, options)
+    return options
+
+
+def check_pieces(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a config in which a piece of ours was replaced, or would see nothing.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
     dataset, manager = config.data.custom_cls, config.reward.reward_manager
     _require(
         (dataset.path, dataset.name) == DATASET,
@@ -130,13 +192,79 @@ def check(config: DictConfig) -> None:
         "data.shuffle=True would be ignored, because the curriculum decides the order; remove it "
         "from your overrides or set it to False.",
     )
+    for key in REPLAYS:
+        _require(
+            OmegaConf.select(config, key) is not True,
+            f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
+            "remove it.",
+        )
+
+
+def check_rewards(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse rewards that do not pass through our reward manager, or are not read where we add.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
+    model = config.reward.reward_model
     _require(
-        not config.reward.reward_model.enable,
-        "reward.reward_model.enable=True is not supported yet; use a reward function.",
+        not model.enable or config.reward.custom_reward_function.path is not None,
+        "reward.reward_model.enable=True alone makes the model's score the reward and asks nobody "
+        "for an accuracy, which sparft learns from; set reward.custom_reward_function.path to a "
+        "function that asks the model and returns 'acc'.",
     )
-    check_filter(config, options)
-    check_memory(config, options)
-    check_data(config, options)
+    _require(
+        not model.enable or model.enable_resource_pool,
+        "reward.reward_model.enable=True on the GPUs of the rollouts gives rewards only after "
+        "sparft has read the step; set reward.reward_model.enable_resource_pool=True with "
+        "n_gpus_per_node and nnodes of its own.",
+    )
+    _require(
+        options.memory is None or config.algorithm.adv_estimator != "gdpo",
+        "algorithm.adv_estimator=gdpo reads the parts of the reward by their names and not their "
+        "sum, to which sparft.memory adds; use grpo or a sparft name without a memory.",
+    )
+
+
+def check_groups(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a curriculum that compares the rollouts of a group where verl compares none.
+
+    Raises
+    ------
+    SparftError
+        Naming the method or wrapper, the number of rollouts or the estimator, and the mend.
+    """
+    estimator, n = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout.n
+    _require(
+        estimator != "remax",
+        "algorithm.adv_estimator=remax is not supported: its greedy baselines would be taken for "
+        "rollouts; use grpo.",
+    )
+    for key in _comparing(options):
+        _require(
+            n > 1,
+            f"{key} compares the rollouts of a group, and actor_rollout_ref.rollout.n={n} makes "
+            "groups of one; raise n, or use a method that reads the pass rate.",
+        )
+        _require(
+            estimator not in UNGROUPED,
+            f"{key} compares the rollouts of a group, and algorithm.adv_estimator={estimator} "
+            f"trains on {UNGROUPED.get(estimator)}; use grpo, or a method that reads the pass "
+            "rate.",
+        )
+
+
+def _comparing(options: SparftConfig) -> list[str]:
+    """Name by its key what of the curriculum compares the rollouts of a group."""
+    if options.curriculum is None:
+        return []
+    own, wrappers = split(options.curriculum)
+    name = own["name"]
+    classes = {f"sparft.curriculum.name={name}": plugins.lookup("curriculum", name)}
+    classes |= {f"sparft.curriculum.{wrapper}": WRAPPERS[wrapper] for wrapper in wrappers}
+    return [key for key, cls in classes.items() if cls.needs_group]
 
 
 def check_trainer(config: DictConfig, options: SparftConfig) -> None:
@@ -194,6 +322,11 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
     group_filter = options.build_group_filter()
     if options.group_filter is None or group_filter is None:
         return
+    _require(
+        config.data.gen_batch_size == 1,
+        f"sparft.group_filter.name={options.group_filter['name']} refills groups one by one; set "
+        "data.gen_batch_size=1.",
+    )
     n = config.actor_rollout_ref.rollout.n
     right = [np.arange(n) < solved for solved in range(n + 1)]
     equal = [np.full(n, share) for share in np.linspace(0, 1, 101)]
@@ -216,6 +349,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     SparftError
         Naming the file, row and key, or the encoder.
     """
+    from sparft_plugin.corpus.parquet import ParquetSource
     from sparft_plugin.prompts import PromptTable
     from sparft_plugin.reduction.pipeline import check_possible
 
@@ -231,6 +365,8 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     if options.wraps.dataset.path is None and all(
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
     ):
+        for file in files:
+            check_media(ParquetSource(Path(file)), config.data)
         prompts = PromptTable.from_parquet(
             files,
             prompt_key=config.data.prompt_key,
@@ -238,6 +374,21 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
         )
         if reduction is not None:
             check_possible(prompts, reduction)
+
+
+def _leaves(config: DictConfig) -> dict[str, str]:
+    """Values of all sections but hydra's as overrides have them, by dotted key."""
+    found: dict[str, str] = {}
+
+    def visit(node: Any, key: str) -> None:
+        if isinstance(node, dict) and node:
+            for name, value in node.items():
+                visit(value, f"{key}.{name}" if key else str(name))
+        else:
+            found[key] = json.dumps(node)
+
+    visit({k: v for k, v in OmegaConf.to_container(config).items() if k != "hydra"}, "")
+    return found
 
 
 def _require(holds: bool, sentence: str) -> None:

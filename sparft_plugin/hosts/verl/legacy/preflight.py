@@ -18,14 +18,6 @@ OURS = "sparft_plugin.hosts.verl.legacy.manager.FeedbackAgentLoopManager"
 OLDEST = Version("0.7.1")
 """Older versions would ignore our agent loop manager."""
 
-UNSUPPORTED = {
-    "algorithm.adv_estimator=remax": "its greedy baselines would be taken for rollouts; use grpo",
-    "reward_model.enable=True": "sparft reads rewards of a function; use one",
-    "actor_rollout_ref.rollout.skip_rollout=True": "replayed rollouts teach nothing; remove it",
-    "actor_rollout_ref.rollout.skip.enable=True": "replayed rollouts teach nothing; remove it",
-}
-"""Settings that verl would run with sparft working wrongly, with the mend."""
-
 
 def is_legacy(config: DictConfig) -> bool:
     """Whether the legacy trainer runs a recipe; verl 0.7 and 0.8 have no other."""
@@ -72,13 +64,21 @@ def check(config: DictConfig, options: SparftConfig) -> None:
     )
     manager = OmegaConf.select(config, LOOP_MANAGER)
     _require(
+        manager is not None,
+        f"{LOOP_MANAGER} is not set, because the check before the run never met this config; "
+        "launch by python -m verl.trainer.main_ppo, or call sparft_plugin.hosts.verl.preflight's "
+        "adopt(config) and check(config) first.",
+    )
+    _require(
         manager == OURS,
         f"{LOOP_MANAGER}={manager} replaces sparft's manager, through which it learns in this "
         "trainer; remove it from your overrides.",
     )
-    for setting, why in UNSUPPORTED.items():
-        key, value = setting.split("=")
-        _require(str(OmegaConf.select(config, key)) != value, f"{setting} is not supported: {why}.")
+    _require(
+        OmegaConf.select(config, "reward_model.enable") is not True,
+        "reward_model.enable=True is an old key, which verl moves only after this check; name your "
+        "reward model under reward.reward_model.",
+    )
     _require(
         options.group_filter is None,
         f"sparft.group_filter.name={_name(options.group_filter)} needs a trainer that refills "
