@@ -16,14 +16,17 @@ from sparft_plugin.memory.collapse import StepStats
 def group_metrics(
     trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
 ) -> dict[str, float]:
-    """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones."""
+    """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones.
+
+    A group of one rollout has nothing to compare: without any other, the share is left out.
+    """
     groups = [*trained, *cleared]
-    wasted = [np.ptp(group.rewards) == 0 for group in groups]
-    return {
+    wasted = [np.ptp(group.rewards) == 0 for group in groups if group.rewards.size > 1]
+    metrics = {
         "pass_rate": mean([group.accuracies for group in groups]),
-        "wasted_group_share": float(np.mean(wasted)) if wasted else 0.0,
         "reward/outcome": mean([group.rewards for group in trained]),
     }
+    return metrics | ({"wasted_group_share": float(np.mean(wasted))} if wasted else {})
 
 
 def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:

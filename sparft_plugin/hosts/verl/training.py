@@ -72,6 +72,8 @@ class TrainingRun:
         self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.timer = PartTimer()
+        self.heard = False
+        """Whether an adapter has asked for this run, which it does to bring groups."""
         self.curriculum: Curriculum | None = options.build_curriculum()
         if self.curriculum is not None:
             assert pool is not None
@@ -251,4 +253,5 @@ def current() -> TrainingRun:
             "no training dataset of sparft_plugin exists in this process; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    _current.heard = True
     return _current
