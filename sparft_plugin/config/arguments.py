@@ -47,7 +47,7 @@ def known_options() -> set[str]:
 
     known = set(_options(schema.SparftConfig))
     known |= {f"reduction.{name}" for name in _options(ReductionConfig)}
-    known |= {f"memory.{name}" for name in _options(schema.MemoryHost)}
+    known.add("memory.fade")
     encoder = plugins.lookup("embedder", "sentence_transformers")
     known |= {f"memory_encoder.{name}" for name in _options(encoder)}
     known |= {f"wraps.dataset.{name}" for name in _options(schema.WrappedDataset)}

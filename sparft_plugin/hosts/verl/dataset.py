@@ -14,7 +14,7 @@ from verl.utils.import_utils import load_extern_object
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.curriculum import Pick
+from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.media import check_media
@@ -34,7 +34,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
     With a curriculum, the index asked for is ignored and each item is the curriculum's next pick;
     the length stays that of the recipe's data, so the number of steps does not change. Without
     one, items and their order are the recipe's own. Either way an item carries
-    ``extra_info["sparft"] = {id, arm, difficulty, pick}``, which verl brings back with the rollout.
+    ``extra_info["sparft"] = {id, arm, difficulty, pick, row, rollouts}``, which verl brings back
+    with the rollout.
 
     verl makes this class twice, first for the training and then for the validation files, which
     may be the same; the latter pass through untouched. Its ``state_dict`` rides in verl's
@@ -129,10 +130,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
 
     def _picked(self, pick: Pick) -> dict[str, Any]:
         assert self.pool is not None
-        item = self.inner[self.pool.row_of[pick.prompt.id]]
-        return _with_tag(
-            item, pick.prompt.id, pick.prompt.arm, pick.prompt.difficulty, pick.pick_id
-        )
+        row = self.pool.row_of[pick.prompt.id]
+        return _with_tag(self.inner[row], row, pick.prompt, pick.pick_id)
 
     def _tagged(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.inner[index]
@@ -143,7 +142,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         except SparftError as error:
             raise place.error("prompt", str(error)) from error
         self.texts[identity] = read_user_text(messages, place, "prompt")
-        return _with_tag(item, identity, 0, None, None)
+        return _with_tag(item, index, Prompt(identity), None)
 
     def state_dict(self) -> dict[str, Any]:
         """State of curriculum and memory; empty for validation files."""
@@ -202,9 +201,16 @@ def _files(given: Any) -> list[str]:
     return [given] if isinstance(given, str) else [str(file) for file in given]
 
 
-def _with_tag(
-    item: dict[str, Any], identity: str, arm: int, difficulty: float | None, pick: int | None
-) -> dict[str, Any]:
-    tag = {"id": identity, "arm": arm, "difficulty": difficulty, "pick": pick}
+def _with_tag(item: dict[str, Any], row: int, prompt: Prompt, pick: int | None) -> dict[str, Any]:
+    """Attach what comes back with each rollout of an item."""
+    tag = {
+        "id": prompt.id,
+        "arm": prompt.arm,
+        "difficulty": prompt.difficulty,
+        "pick": pick,
+        "row": row,
+        # verl's key for a dataset's own number of rollouts; null: rollout.n.
+        "rollouts": item.get("__rollout_n__"),
+    }
     item["extra_info"] = {**(item.get("extra_info") or {}), "sparft": tag}
     return item

@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
-
-
-class Memory(Protocol):
-    """A memory, wherever it lives."""
-
-    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
-        """Score the first `scored` groups against the memory as it stands, then write all."""
-
-    def metrics(self) -> dict[str, float]:
-        """What it holds after the last step."""
-
-    def dumps(self) -> bytes:
-        """Return its whole state."""
-
-    def loads(self, state: bytes) -> None:
-        """Go back to a state that `dumps` returned."""
-
-
-class OwnMemory:
-    """A memory in the driver's process, for one run.
-
-    Parameters
-    ----------
-    memory : IntrinsicReward
-        The reward, with an empty memory.
-    """
-
-    def __init__(self, memory: IntrinsicReward) -> None:
-        self.memory = memory
-        self.metrics = memory.metrics
-        self.dumps = memory.dumps
-        self.loads = memory.loads
-
-    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
-        """Score the first `scored` groups against the memory as it stands, then write all."""
-        terms = self.memory.score(groups[:scored])
-        self.memory.write(groups)
-        return terms
 
 
 class Remembering:
@@ -63,8 +26,6 @@ class Remembering:
         Returns the text of a prompt id; a KeyError where the run's data does not tell it.
     timer : PartTimer
         Counts what a step waits for.
-    place : callable
-        Puts the memory where it is to live: `OwnMemory`, or a memory that runs share.
     encoder_options : mapping or None
         See `memory_encoder`.
     """
@@ -74,7 +35,6 @@ class Remembering:
         memory: IntrinsicReward,
         text_of: Callable[[str], str],
         timer: PartTimer,
-        place: Callable[[IntrinsicReward], Memory] = OwnMemory,
         encoder_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.text_of = text_of
@@ -82,7 +42,7 @@ class Remembering:
         self.embedder = memory_encoder(memory.encoder, encoder_options)
         # The saved memory names the weights, not only the model: other weights are refused.
         memory.encoder = self.embedder.identity
-        self.memory = place(memory)
+        self.memory = memory
         self.queries: dict[str, NDArray[np.float32]] = {}
         self._texts_of_resumed: dict[str, str] = {}
 
@@ -128,7 +88,25 @@ class Remembering:
             self.encode_queries(group.prompt_id for group in groups)
         with self.timer.part("memory"):
             remembered = [self._memory_group(group) for group in groups]
-            return self.memory.advance(remembered, scored=len(trained))
+            terms = self.memory.score(remembered[: len(trained)])
+            self.memory.write(remembered)
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the memory's state with tensors, which share its memory, in place of arrays."""
+        return {
+            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+            for name, part in self.memory.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any] | bytes) -> None:
+        """Put back what `state_dict` gave, or the bytes that older releases saved."""
+        if not isinstance(state, bytes):
+            state = {
+                name: part.numpy() if isinstance(part, torch.Tensor) else part
+                for name, part in state.items()
+            }
+        self.memory.load_state_dict(state)
 
     def _text(self, prompt_id: str) -> str:
         resumed = self._texts_of_resumed.get(prompt_id)
