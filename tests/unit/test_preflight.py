@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
+from sparft_plugin.hosts.verl.preflight_groups import UNGROUPED
 
 (VERL,) = importlib.util.find_spec("verl").submodule_search_locations
 VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
@@ -339,8 +340,8 @@ COMPARES = [
 @pytest.mark.parametrize(("settings", "key"), COMPARES)
 def test_what_compares_the_rollouts_of_a_group_needs_some(recipe, settings, key):
     assert refusal(recipe(settings={**settings, N: 1, ESTIMATOR: "grpo"})) == (
-        f"{key} compares the rollouts of a group, and {N}=1 makes groups of one; raise n, or use "
-        "a method that reads the pass rate."
+        f"{key} compares the rollouts of a group, and {N}=1 makes groups of one; raise n, or "
+        "train without it."
     )
     preflight.check(recipe(settings={**settings, N: 2, ESTIMATOR: "grpo"}))
 
@@ -352,15 +353,15 @@ def test_an_estimator_that_compares_no_groups_is_refused_where_a_method_does(
 ):
     text = refusal(recipe(settings={**settings, N: 4, ESTIMATOR: estimator}))
     assert text.startswith(f"{key} compares the rollouts of a group, and {ESTIMATOR}={estimator} ")
-    assert text.endswith("use grpo, or a method that reads the pass rate.")
+    assert text.endswith("use grpo, or train without it.")
 
 
 def test_verls_estimators_are_sorted_into_those_that_compare_groups_and_the_others():
     from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
-    assert preflight.UNGROUPED.keys() < ADV_ESTIMATOR_REGISTRY.keys()
+    assert UNGROUPED.keys() < ADV_ESTIMATOR_REGISTRY.keys()
     # A new one must be sorted into docs/verl-versions.md, and here if it compares no groups.
-    assert ADV_ESTIMATOR_REGISTRY.keys() - preflight.UNGROUPED.keys() == {
+    assert ADV_ESTIMATOR_REGISTRY.keys() - UNGROUPED.keys() == {
         "grpo",
         "grpo_vectorized",
         "gdpo",

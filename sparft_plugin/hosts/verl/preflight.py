@@ -22,11 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
-from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS, split
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
 from sparft_plugin.hosts.verl.media import check_media
+from sparft_plugin.hosts.verl.preflight_groups import check_groups, check_rewards
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
@@ -45,13 +45,6 @@ REPLAYS = (
     "actor_rollout_ref.rollout.skip_rollout",
 )
 """What makes verl replay stored rollouts: 0.9 (legacy trainer, v1), 0.8 and 0.7."""
-
-UNGROUPED = {
-    "gae": "a critic's advantages",
-    "reinforce_plus_plus": "advantages over the whole batch",
-    "grpo_passk": "an advantage of the best rollout alone",
-}
-"""verl's estimators that do not compare every rollout of a group with the others."""
 
 
 class Preflight(Callback):  # type: ignore[misc]
@@ -171,100 +164,33 @@ def check_pieces(config: DictConfig, options: SparftConfig) -> None:
         One sentence that names the key and the mend.
     """
     dataset, manager = config.data.custom_cls, config.reward.reward_manager
-    _require(
+    require(
         (dataset.path, dataset.name) == DATASET,
         f"data.custom_cls={dataset.path}:{dataset.name} replaces sparft's dataset; name it as "
         "sparft.wraps.dataset.path and .name instead.",
     )
-    _require(
+    require(
         (manager.module.path, manager.name) == MANAGER and manager.source == "importlib",
         f"reward.reward_manager.name={manager.name} replaces sparft's reward manager; name it as "
         "sparft.wraps.reward_manager.name instead.",
     )
     workers = config.data.dataloader_num_workers
-    _require(
+    require(
         workers == 0,
         f"data.dataloader_num_workers={workers} gives sparft's dataset copies that never see the "
         "feedback; remove it from your overrides or set it to 0.",
     )
-    _require(
+    require(
         options.curriculum is None or not config.data.shuffle,
         "data.shuffle=True would be ignored, because the curriculum decides the order; remove it "
         "from your overrides or set it to False.",
     )
     for key in REPLAYS:
-        _require(
+        require(
             OmegaConf.select(config, key) is not True,
             f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
             "remove it.",
         )
-
-
-def check_rewards(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse rewards that do not pass through our reward manager, or are not read where we add.
-
-    Raises
-    ------
-    SparftError
-        One sentence that names the key and the mend.
-    """
-    model = config.reward.reward_model
-    _require(
-        not model.enable or config.reward.custom_reward_function.path is not None,
-        "reward.reward_model.enable=True alone makes the model's score the reward and asks nobody "
-        "for an accuracy, which sparft learns from; set reward.custom_reward_function.path to a "
-        "function that asks the model and returns 'acc'.",
-    )
-    _require(
-        not model.enable or model.enable_resource_pool,
-        "reward.reward_model.enable=True on the GPUs of the rollouts gives rewards only after "
-        "sparft has read the step; set reward.reward_model.enable_resource_pool=True with "
-        "n_gpus_per_node and nnodes of its own.",
-    )
-    _require(
-        options.memory is None or config.algorithm.adv_estimator != "gdpo",
-        "algorithm.adv_estimator=gdpo reads the parts of the reward by their names and not their "
-        "sum, to which sparft.memory adds; use grpo or a sparft name without a memory.",
-    )
-
-
-def check_groups(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a curriculum that compares the rollouts of a group where verl compares none.
-
-    Raises
-    ------
-    SparftError
-        Naming the method or wrapper, the number of rollouts or the estimator, and the mend.
-    """
-    estimator, n = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout.n
-    _require(
-        estimator != "remax",
-        "algorithm.adv_estimator=remax is not supported: its greedy baselines would be taken for "
-        "rollouts; use grpo.",
-    )
-    for key in _comparing(options):
-        _require(
-            n > 1,
-            f"{key} compares the rollouts of a group, and actor_rollout_ref.rollout.n={n} makes "
-            "groups of one; raise n, or use a method that reads the pass rate.",
-        )
-        _require(
-            estimator not in UNGROUPED,
-            f"{key} compares the rollouts of a group, and algorithm.adv_estimator={estimator} "
-            f"trains on {UNGROUPED.get(estimator)}; use grpo, or a method that reads the pass "
-            "rate.",
-        )
-
-
-def _comparing(options: SparftConfig) -> list[str]:
-    """Name by its key what of the curriculum compares the rollouts of a group."""
-    if options.curriculum is None:
-        return []
-    own, wrappers = split(options.curriculum)
-    name = own["name"]
-    classes = {f"sparft.curriculum.name={name}": plugins.lookup("curriculum", name)}
-    classes |= {f"sparft.curriculum.{wrapper}": WRAPPERS[wrapper] for wrapper in wrappers}
-    return [key for key, cls in classes.items() if cls.needs_group]
 
 
 def check_trainer(config: DictConfig, options: SparftConfig) -> None:
@@ -276,12 +202,12 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
         One sentence that names the trainer or the key, and the mend.
     """
     for key, trainer in OTHER_TRAINERS.items():
-        _require(
+        require(
             OmegaConf.select(config, key) is None,
             f"sparft does not support verl's {trainer} trainer, which this config with its section "
             f"'{key}' is for; use python -m verl.trainer.main_ppo.",
         )
-    _require(
+    require(
         OmegaConf.select(config, "hydra.job.name") != "main_ppo_sync",
         "sparft does not support verl's trainer preview main_ppo_sync; use python -m "
         "verl.trainer.main_ppo.",
@@ -290,13 +216,13 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
         legacy.check(config, options)
         return
     sampler = config.trainer.v1.sampler.custom_sampler
-    _require(
+    require(
         (sampler.path, sampler.name) == BUFFER,
         f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
         "buffer; remove it from your overrides.",
     )
     mode = config.trainer.v1.trainer_mode
-    _require(
+    require(
         mode in MODES,
         f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
     )
@@ -314,7 +240,7 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
         Naming the filter and the number of rollouts, or the missing metric.
     """
     verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
-    _require(
+    require(
         not verls.get("enable", False) or bool(verls.get("metric")),
         "algorithm.filter_groups.enable=True filters nothing without a metric; set "
         "algorithm.filter_groups.metric=acc.",
@@ -322,7 +248,7 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
     group_filter = options.build_group_filter()
     if options.group_filter is None or group_filter is None:
         return
-    _require(
+    require(
         config.data.gen_batch_size == 1,
         f"sparft.group_filter.name={options.group_filter['name']} refills groups one by one; set "
         "data.gen_batch_size=1.",
@@ -334,7 +260,7 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
         Outcome(Pick(-1, Prompt("any")), accuracies.astype(np.float64), np.zeros(n))
         for accuracies in [*right, *equal]
     ]
-    _require(
+    require(
         any(group_filter.keep(outcome) for outcome in possible),
         f"sparft.group_filter.name={options.group_filter['name']} keeps no group of "
         f"actor_rollout_ref.rollout.n={n} rollouts; raise n or remove the filter.",
@@ -360,7 +286,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     if options.memory is not None:
         _ = memory_encoder(options.memory["encoder"], options.memory_encoder).identity
     files = config.data.train_files
-    _require(bool(files), "data.train_files is empty; name your training files.")
+    require(bool(files), "data.train_files is empty; name your training files.")
     files = [files] if isinstance(files, str) else list(files)
     if options.wraps.dataset.path is None and all(
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
@@ -389,8 +315,3 @@ def _leaves(config: DictConfig) -> dict[str, str]:
 
     visit({k: v for k, v in OmegaConf.to_container(config).items() if k != "hydra"}, "")
     return found
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise SparftError(sentence)
