@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup, make_group
+from sparft_plugin.hosts.verl.metrics import group_metrics
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 
@@ -88,3 +91,11 @@ def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
     assert responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
     with pytest.raises(SparftError, match="carries no embedding: its agent loop scored it itself"):
         group({"acc": 1.0}, with_responses=True)
+
+
+def test_a_group_of_one_rollout_is_not_called_wasted():
+    alone, mixed = group({"acc": 1.0}), group({"acc": 1.0}, {"acc": 0.0})
+    assert "wasted_group_share" not in group_metrics([alone], [])
+    assert group_metrics([alone, mixed], [])["wasted_group_share"] == 0.0
+    equal = replace(mixed, rewards=np.ones(2))
+    assert group_metrics([mixed], [equal])["wasted_group_share"] == 0.5

@@ -18,13 +18,16 @@ def group_metrics(
 ) -> dict[str, float]:
     """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones.
 
-    A step whose groups all lost a rollout has none of them.
+    A step whose groups all lost a rollout has none of them; groups of one rollout have nothing to
+    compare, and no share of waste.
     """
     groups = [*trained, *cleared]
+    wasted = [np.ptp(group.rewards) == 0 for group in groups if group.rewards.size > 1]
     metrics = {}
     if groups:
         metrics["pass_rate"] = mean([group.accuracies for group in groups])
-        metrics["wasted_group_share"] = float(np.mean([np.ptp(g.rewards) == 0 for g in groups]))
+    if wasted:
+        metrics["wasted_group_share"] = float(np.mean(wasted))
     if trained:
         metrics["reward/outcome"] = mean([group.rewards for group in trained])
     return metrics

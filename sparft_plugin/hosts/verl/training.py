@@ -75,6 +75,8 @@ class TrainingRun:
         self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.timer = PartTimer()
+        self.heard = False
+        """Whether an adapter has asked for this run, which it does to bring groups."""
         self.losses = Losses(options.max_incomplete)
         self._source: str | None = None
         self.curriculum: Curriculum | None = options.build_curriculum()
@@ -284,4 +286,5 @@ def current() -> TrainingRun:
             "no training dataset of sparft_plugin exists in this process; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    _current.heard = True
     return _current
