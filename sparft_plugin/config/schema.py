@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparft_plugin import plugins
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError, unknown_name
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class SparftConfig:
     ----------
     seed : int >= 0
         Seed of the curriculum, and of the reduction unless it sets its own.
+    accuracy : str or None
+        See `AccuracyRule`.
+    max_incomplete : float in [0, 1]
+        Share of the groups of 20 steps that may lose a rollout before the run stops.
     reduction : ReductionConfig or None
         None trains on every prompt.
     curriculum : mapping or None
@@ -66,6 +71,8 @@ class SparftConfig:
     """
 
     seed: int = 0
+    accuracy: str | None = None
+    max_incomplete: float = 0.02
     reduction: ReductionConfig | None = None
     curriculum: Mapping[str, Any] | None = None
     group_filter: Mapping[str, Any] | None = None
@@ -86,9 +93,14 @@ class SparftConfig:
         seed = given.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise SparftError(f"sparft.seed={seed!r} must be a whole number of at least 0.")
+        limit = given.get("max_incomplete", cls.max_incomplete)
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 1:
+            raise SparftError(f"sparft.max_incomplete={limit!r} must be a share between 0 and 1.")
         wraps = _only_known("sparft.wraps", given.get("wraps") or {}, Wraps)
         config = cls(
             seed=seed,
+            accuracy=AccuracyRule(given.get("accuracy")).rule,
+            max_incomplete=float(limit),
             reduction=_reduction(given.get("reduction")),
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
             group_filter=_filter(given.get("group_filter")),
@@ -173,8 +185,8 @@ def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
     if given is None:
         return None
     config = ReductionConfig(**_only_known("sparft.reduction", given, ReductionConfig))
-    plugins.lookup("selector", config.selector)
-    plugins.lookup("embedder", config.embedder)
+    config.build_selector()
+    config.build_embedder()
     return config
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verl import DataProto
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours, read_groups
+from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours
+from sparft_plugin.hosts.verl.legacy.batch import read_groups as read
 
 WIDTH, PROMPT = 5, 3
+read_groups = partial(read, accuracy=AccuracyRule(), rollouts=1)
 
 
 def batch(uids, lengths, picks=None, **extras):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.memory.memory_r import MemoryR
@@ -30,14 +30,12 @@ def check_run(memory, oracle, steps):
             assert metrics["failure"] == sum(len(entry[2]) for entry in oracle.failures)
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=runs(), options=options, normalize=st.sampled_from(["global", "per_query"]))
 def test_memory_r_is_the_formula(steps, options, normalize):
     options["normalize"] = normalize
     check_run(MemoryR("oracle", **options), Paper(plus=False, **options), steps)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     steps=runs(),
     options=options,
@@ -49,14 +47,12 @@ def test_memory_r_plus_is_the_formulas(steps, options, warmup, normalize):
     check_run(MemoryRPlus("oracle", **options), Paper(plus=True, **options), steps)
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=runs(), options=options)
 def test_memory_r_can_be_the_released_code(steps, options):
     memory = MemoryR("oracle", compat="released", **options)
     check_run(memory, Released(plus=False, **options), steps)
 
 
-@settings(max_examples=200, deadline=None)
 @given(steps=runs(), options=options, warmup=warmups)
 def test_memory_r_plus_can_be_the_released_code(steps, options, warmup):
     options.update(warmup)
@@ -65,7 +61,6 @@ def test_memory_r_plus_can_be_the_released_code(steps, options, warmup):
 
 
 @pytest.mark.parametrize("compat", ["paper", "released"])
-@settings(max_examples=50, deadline=None)
 @given(
     steps=runs(),
     cut=st.integers(0, 5),
@@ -98,7 +93,6 @@ def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
     assert resumed.metrics() == straight.metrics()
 
 
-@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), compat=st.sampled_from(["paper", "released"]))
 def test_half_precision_changes_little(seed, compat):
     """Directions of a real length; a coordinate is off by at most 1 part in 2048."""

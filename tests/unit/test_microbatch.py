@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
@@ -192,7 +192,6 @@ def test_a_text_larger_than_all_that_may_be_kept_is_encoded_each_time():
     asyncio.run(scenario())
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 12)), st.integers(0, 5000))
 def test_kept_texts_never_take_more_than_allowed(numbers, allowed):
     async def scenario():

@@ -44,8 +44,8 @@ def test_every_step_reports_picks_rewards_memory_and_time(first: VerlRun) -> Non
         stored = row["sparft/memory/success"] + row["sparft/memory/failure"]
         assert stored == number * BATCH * ROLLOUTS
         parts = [v for k, v in row.items() if k.startswith("sparft/ms/")]
-        assert row["sparft/ms/total"] + row["sparft/ms/encode_in_workers"] == pytest.approx(
-            sum(parts) - row["sparft/ms/total"]
+        assert row["sparft/ms/plugin"] + row["sparft/ms/encode_in_workers"] == pytest.approx(
+            sum(parts) - row["sparft/ms/plugin"]
         )
 
 

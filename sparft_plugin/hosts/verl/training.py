@@ -13,6 +13,7 @@ from sparft_plugin.curriculum import Curriculum, Pick, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.losses import Losses
 from sparft_plugin.hosts.verl.metrics import (
     encoding_outlived_rewards,
     group_metrics,
@@ -74,6 +75,10 @@ class TrainingRun:
         self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.timer = PartTimer()
+        self.heard = False
+        """Whether an adapter has asked for this run, which it does to bring groups."""
+        self.losses = Losses(options.max_incomplete)
+        self._source: str | None = None
         self.curriculum: Curriculum | None = options.build_curriculum()
         if self.curriculum is not None:
             assert pool is not None
@@ -103,8 +108,12 @@ class TrainingRun:
         cleared: Sequence[FinishedGroup],
         pay: Pay,
         in_flight: InFlight | None = None,
+        lost: int = 0,
     ) -> dict[str, float]:
         """Take in the finished groups of a step, pay the intrinsic reward, return the metrics.
+
+        Groups that lost a rollout are counted and otherwise left out: they are not learned from,
+        remembered or paid.
 
         Parameters
         ----------
@@ -117,11 +126,24 @@ class TrainingRun:
             See `Pay`; called once if there is a memory and a trained group.
         in_flight : InFlight or None
             Groups that are still to come; None where verl has drained them all.
+        lost : int
+            Groups that will never come, because a rollout of theirs failed.
+
+        Raises
+        ------
+        SparftError
+            If too many groups lost a rollout, accuracies were read from different things, or
+            responses were embedded by another encoder than the driver's.
         """
+        self._check_alike([*trained, *cleared])
+        incomplete = lost + sum(not group.complete for group in [*trained, *cleared])
+        self.losses.observe(incomplete, lost + len(trained) + len(cleared))
+        trained = [group for group in trained if group.complete]
+        cleared = [group for group in cleared if group.complete]
         groups = [*trained, *cleared]
         with self.timer.part("observe"):
             late = self._observe(groups, in_flight)
-        metrics = group_metrics(trained, cleared)
+        metrics = group_metrics(trained, cleared) | {"feedback/incomplete": float(incomplete)}
         if self.curriculum is not None:
             metrics |= pass_rate_per_arm(groups)
             metrics |= {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
@@ -132,6 +154,26 @@ class TrainingRun:
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
         metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
+
+    def _check_alike(self, groups: Sequence[FinishedGroup]) -> None:
+        """Refuse accuracies read from different things, and embeddings of different encoders."""
+        sources = {source for group in groups for source in group.sources}
+        sources |= {self._source} if self._source else set()
+        if len(sources) > 1:
+            raise SparftError(
+                f"accuracy was read from {' and '.join(sorted(sources))}, because the reward "
+                "function returns other keys for some responses; return the same keys for every "
+                "response, or say how accuracy follows with sparft.accuracy."
+            )
+        self._source = next(iter(sources), None)
+        encoders = {encoder for group in groups for encoder in group.encoders}
+        if self.remembering is not None and encoders:
+            own = self.remembering.embedder.identity
+            for other in sorted(encoders - {own}):
+                raise SparftError(
+                    f"a reward worker embeds responses with {other} and the driver prompts with "
+                    f"{own}; install the same sparft.memory.encoder on every node."
+                )
 
     def _pay(
         self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup], pay: Pay
@@ -244,4 +286,5 @@ def current() -> TrainingRun:
             "no training dataset of sparft_plugin exists in this process; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    _current.heard = True
     return _current
