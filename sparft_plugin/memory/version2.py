@@ -14,7 +14,7 @@ import numpy as np
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import FINGERPRINT, HEADER, MEND, Arrays
-from sparft_plugin.memory.table import BLOCK
+from sparft_plugin.memory.table import block_rows
 
 _UNREADABLE = (
     ValueError,
@@ -62,8 +62,9 @@ def _add_rows(arrays: Arrays, term: str) -> None:
     arrays[f"{term}ages"] = np.arange(len(arrays[f"{term}counts"]))
     arrays[f"{term}rows"] = np.arange(len(responses))
     arrays[f"{term}free"] = np.empty(0, np.int64)
-    for i, start in enumerate(range(0, max(1, len(responses)), BLOCK)):
-        arrays[f"{term}responses#{i}"] = responses[start : start + BLOCK]
+    rows = block_rows(responses.shape[1], responses.dtype)
+    for i, start in enumerate(range(0, max(1, len(responses)), rows)):
+        arrays[f"{term}responses#{i}"] = responses[start : start + rows]
 
 
 def _fingerprint(arrays: Arrays) -> str:
