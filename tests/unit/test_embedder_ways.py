@@ -185,6 +185,12 @@ def test_through_the_micro_batcher_no_order_of_arrival_changes_a_bit(backend):
             np.testing.assert_array_equal(vector, alone[place])
 
 
+def test_cores_that_ray_did_not_count_change_no_bit(exact):
+    encoder = made("torch", "float32")
+    encoder.cores = 3
+    np.testing.assert_array_equal(encoder.encode(RESPONSES), exact)
+
+
 LONG = "First we restate the question, as every answer does, in many words. " * 60
 OPENINGS = [LONG + "So the answer is 12.", LONG + "Hence it is 7, by another road altogether."]
 

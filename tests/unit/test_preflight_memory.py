@@ -128,6 +128,15 @@ def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatc
     assert "takes up to 1638 ms" in whole
 
 
+@pytest.mark.parametrize(
+    ("workers", "nodes", "cores"), [(8, 1, 12), (8, 8, 96), (1, 1, 96), (200, 1, 1), (9, 8, 48)]
+)
+def test_the_reward_workers_of_a_node_share_its_cores(monkeypatch, workers, nodes, cores):
+    monkeypatch.setattr(background, "free_cores", lambda: 96)
+    given = {"reward": {"num_workers": workers}, "trainer": {"nnodes": nodes}}
+    assert background.cores_of_a_worker(OmegaConf.create(given)) == cores
+
+
 def encoding(**options):
     memory = {"name": "memory_r", "encoder": "all-MiniLM-L6-v2"}
     return SparftConfig.from_mapping({"memory": memory, "memory_encoder": options})
