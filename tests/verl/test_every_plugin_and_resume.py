@@ -135,4 +135,4 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
         zip(in_two, uninterrupted.run.metrics, strict=True), start=1
     ):
         assert decisions(row) == decisions(whole), f"step {step}"
-    assert workspace.checkpoint(5) == uninterrupted.workspace.checkpoint(5)
+    assert workspace.saved(5) == uninterrupted.workspace.saved(5)
