@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.testing.intrinsic_rewards import saved
 from tests.unit.memory_oracle import Paper, Released, memory_groups, options, runs, warmups
 
 
@@ -80,7 +81,7 @@ def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
     for groups in steps[:cut]:
         straight.write(memory_groups(groups))
     resumed = MemoryRPlus(encoder="oracle", **chosen)
-    resumed.loads(straight.dumps())
+    resumed.load_state_dict(straight.state_dict())
     for groups in steps[cut:]:
         for ours, theirs in zip(
             resumed.score(memory_groups(groups)), straight.score(memory_groups(groups)), strict=True
@@ -88,7 +89,7 @@ def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
             np.testing.assert_array_equal(ours.total, theirs.total)
         straight.write(memory_groups(groups))
         resumed.write(memory_groups(groups))
-    assert resumed.dumps() == straight.dumps()
+    assert saved(resumed) == saved(straight)
     assert resumed.metrics() == straight.metrics()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,10 +13,11 @@ from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.curriculum import Pick
+from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.pool import Pool, every_core
+from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
 
 
@@ -25,7 +27,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
     With a curriculum, the index asked for is ignored and each item is the curriculum's next pick;
     the length stays that of the recipe's data, so the number of steps does not change. Without
     one, items and their order are the recipe's own. Either way an item carries
-    ``extra_info["sparft"] = {id, arm, difficulty, pick}``, which verl brings back with the rollout.
+    ``extra_info["sparft"] = {id, arm, difficulty, pick, row, rollouts}``, which verl brings back
+    with the rollout.
 
     verl makes this class twice, for the training and the validation files; the latter pass
     through untouched. Its ``state_dict`` rides in verl's ``data.pt``.
@@ -54,6 +57,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.run: training.TrainingRun | None = None
         if _files(data_files) != _files(config.train_files):
             return
+        self.checkpoints = config.get("sparft_checkpoints")
         section = OmegaConf.to_container(config.sparft, resolve=True)
         options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
@@ -70,9 +74,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             )
         )
         if self.pool is not None and options.reduction is not None:
-            # A reduced pool is small: encode its queries now, while the cores are idle.
-            with every_core():
-                self.run.encode_queries(self.texts)
+            # A reduced pool is small: encode its queries now, while the workers start.
+            self.run.encode_queries(self.texts)
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
@@ -87,26 +90,30 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         if self.run is None:
             return [self.inner[index] for index in indices]
         if self.pool is None:
-            return [self._tagged(index) for index in indices]
+            items = [self._tagged(index) for index in indices]
+            self.run.encode_queries(item["extra_info"]["sparft"]["id"] for item in items)
+            return items
         return [self._picked(pick) for pick in self.run.select(len(indices))]
 
     def _picked(self, pick: Pick) -> dict[str, Any]:
         assert self.pool is not None
-        item = self.inner[self.pool.row_of[pick.prompt.id]]
-        return _with_tag(
-            item, pick.prompt.id, pick.prompt.arm, pick.prompt.difficulty, pick.pick_id
-        )
+        row = self.pool.row_of[pick.prompt.id]
+        return _with_tag(self.inner[row], row, pick.prompt, pick.pick_id)
 
     def _tagged(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.inner[index]
         messages = item["raw_prompt"]
         identity = prompt_id(item["data_source"], messages)
         self.texts[identity] = read_user_text(messages, Place("data.train_files", index), "prompt")
-        return _with_tag(item, identity, 0, None, None)
+        return _with_tag(item, index, Prompt(identity), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """State of curriculum and memory; empty for validation files."""
-        return self.run.state_dict() if self.run else {}
+        """State of curriculum and memory, for a checkpoint; empty for validation files."""
+        if self.run is None:
+            return {}
+        if self.checkpoints is not None:
+            forget_pruned(Path(self.checkpoints.folder), self.checkpoints.keep)
+        return self.run.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` gave."""
@@ -149,9 +156,16 @@ def _files(given: Any) -> list[str]:
     return [given] if isinstance(given, str) else [str(file) for file in given]
 
 
-def _with_tag(
-    item: dict[str, Any], identity: str, arm: int, difficulty: float | None, pick: int | None
-) -> dict[str, Any]:
-    tag = {"id": identity, "arm": arm, "difficulty": difficulty, "pick": pick}
+def _with_tag(item: dict[str, Any], row: int, prompt: Prompt, pick: int | None) -> dict[str, Any]:
+    """Attach what comes back with each rollout of an item."""
+    tag = {
+        "id": prompt.id,
+        "arm": prompt.arm,
+        "difficulty": prompt.difficulty,
+        "pick": pick,
+        "row": row,
+        # verl's key for a dataset's own number of rollouts; null: rollout.n.
+        "rollouts": item.get("__rollout_n__"),
+    }
     item["extra_info"] = {**(item.get("extra_info") or {}), "sparft": tag}
     return item

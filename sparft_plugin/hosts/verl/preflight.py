@@ -134,8 +134,9 @@ def check(config: DictConfig) -> None:
         "reward.reward_model.enable=True is not supported yet; use a reward function.",
     )
     check_filter(config, options)
-    check_memory(config, options)
     check_data(config, options)
+    for sentence in check_memory(config, options):
+        _say(sentence)
 
 
 def check_trainer(config: DictConfig, options: SparftConfig) -> None:
