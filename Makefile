@@ -33,7 +33,7 @@ test: lint types unit contract verl
 # time, and the runs of verl that take longest.
 test-slow: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/contract -m hypothesis --hypothesis-profile=search
-	SPARFT_SLOW=1 $(BIN)/python -m pytest tests/verl/test_async_modes.py tests/verl/test_legacy_trainer.py
+	SPARFT_SLOW=1 $(BIN)/python -m pytest $$(grep -l SPARFT_SLOW tests/verl/test_*.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .
