@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.corpus.source import Source
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
@@ -109,7 +110,7 @@ def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> t
     SparftError
         As the reduction does, or if the data holds none of the prompts of the resumed run.
     """
-    options = asdict(config)
+    options = json.loads(canonical_json(asdict(config)))
     state = json.loads(saved) if saved else None
     if state and state["options"] != options:
         logger.warning("sparft: sparft.reduction differs from the checkpoint; reducing anew.")
@@ -130,25 +131,21 @@ def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> t
             "its %d reduced prompts that are left. Start a new run to reduce the data anew.",
             len(state["ids"]),
         )
-    return _found(table, state["ids"], state["arms"], state["difficulties"]), json.dumps(state)
+    return _found(table, state), json.dumps(state)
 
 
-def _found(
-    table: PromptTable,
-    ids: Sequence[str],
-    arms: Sequence[int],
-    difficulties: Sequence[float | None],
-) -> Chosen:
-    """Look prompts up by their ids; those that are gone are left out."""
-    wanted = {identity: place for place, identity in enumerate(ids)}
-    at = [at for at, identity in enumerate(table.ids) if identity in wanted]
+def _found(table: PromptTable, state: Mapping[str, Any]) -> Chosen:
+    """Look up the prompts of a state by their ids; those that are gone are left out."""
+    labels = zip(state["arms"], state["difficulties"], strict=True)
+    kept = dict(zip(state["ids"], labels, strict=True))
+    at = [place for place, identity in enumerate(table.ids) if identity in kept]
     if not at:
         raise SparftError(
             "data.train_files holds none of the prompts of the checkpoint; resume with the data of "
             "that run, or start a new one."
         )
-    places = [wanted[table.ids[i]] for i in at]
-    return _chosen(np.array(at), [arms[i] for i in places], [difficulties[i] for i in places])
+    arms, difficulties = zip(*(kept[table.ids[place]] for place in at), strict=True)
+    return _chosen(np.array(at), arms, difficulties)
 
 
 def _chosen(
