@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from datasets import Dataset
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
+from sparft_plugin.hosts.verl.dataset import CurriculumDataset
 from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.hosts.verl.training import TrainingRun
 from sparft_plugin.prompts import PromptTable
@@ -33,6 +35,7 @@ from tests.unit.reduction_data import (
     write,
     write_out,
 )
+from tests.unit.test_preflight import VERL_CONFIG
 
 KEY = "extra_info.difficulty"
 REDUCTION = {"embedder": "hash", "encoder": "tiny", "clusters": 3, "per_cluster": 4}
@@ -197,6 +200,48 @@ def test_what_was_learned_is_kept_and_the_state_is_the_same(elsewhere: Any) -> N
     assert resumed.state_dict() == state
 
 
+def test_the_training_dataset_finds_them_in_the_checkpoint_that_verl_resumes_from(
+    elsewhere: Any, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "train.parquet", sums(30))
+    settings = [f"sparft.reduction.{name}={value}" for name, value in REDUCTION.items()]
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
+        config = compose(
+            "ppo_trainer",
+            [
+                "+sparft=sparft",
+                *settings,
+                f"data.train_files={file}",
+                f"+data.cache_dir={tmp_path}",
+                "data.filter_overlong_prompts=False",
+                f"trainer.default_local_dir={tmp_path}",
+            ],
+        )
+
+    def loader() -> StatefulDataLoader:
+        made = CurriculumDataset(str(file), Words(), config.data)
+        return StatefulDataLoader(made, batch_size=4, drop_last=True, collate_fn=list)
+
+    first = loader()
+    batches = iter(first)
+    next(batches)
+    (tmp_path / "global_step_1").mkdir()
+    torch.save(first.state_dict(), tmp_path / "global_step_1" / "data.pt")
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("1")
+    elsewhere()
+    resumed = loader()
+    resumed.load_state_dict(torch.load(tmp_path / "global_step_1" / "data.pt", weights_only=False))
+    assert next(iter(resumed)) == next(batches)
+    assert HashEmbedder.calls == []
+
+
+class Words:
+    """A tokenizer whose tokens are words."""
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[str]]:
+        return {"input_ids": messages[0]["content"].split()}
+
+
 def test_prompts_that_are_gone_are_told_and_the_others_stay(
     elsewhere: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,9 +287,8 @@ def test_a_dataset_without_rows_is_refused() -> None:
 
 
 def test_preflight_accepts_a_method_that_needs_embeddings(tmp_path: Path) -> None:
-    (verl,) = importlib.util.find_spec("verl").submodule_search_locations
     file = write(tmp_path / "train.parquet", sums(30))
-    with initialize_config_dir(str(Path(verl) / "trainer" / "config"), version_base=None):
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
         config = compose(
             "ppo_trainer",
             [
