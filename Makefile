@@ -22,6 +22,7 @@ gsm8k-smoke: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/reduction.py --gsm8k $(GSM8K)
 	$(BIN)/python benchmarks/curriculum.py
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/memory_store.py
 	$(BIN)/python benchmarks/memory.py --gsm8k $(GSM8K)
 	$(BIN)/python benchmarks/memory.py --verl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ def first(workspace: Workspace) -> VerlRun:
 
 @pytest.fixture(scope="module")
 def resumed(workspace: Workspace, first: VerlRun) -> VerlRun:
+    """Resume as on another node: what the first run cached of its reduction is gone."""
+    shutil.rmtree(workspace.folder / "cache" / "reductions")
     run = workspace.train(5, *PLUGINS)
     assert run.returncode == 0, run.output[-4000:]
     return run
@@ -87,6 +90,15 @@ def test_the_checkpoint_holds_curriculum_and_memory_as_data(
     table = PromptTable.from_parquet(workspace.folder / "train.parquet")
     assert set(curriculum["prompts"]) <= set(table.ids)
     assert all(isinstance(part, (str, torch.Tensor)) for part in state["memory"].values())
+
+
+def test_a_run_resumed_on_another_node_reduces_nothing_anew(
+    workspace: Workspace, resumed: VerlRun
+) -> None:
+    assert not (workspace.folder / "cache" / "reductions").exists()
+    pools = [json.loads(workspace.checkpoint(step)["pool"]) for step in (3, 5)]
+    assert pools[0] == pools[1]
+    assert len(pools[0]["ids"]) == 12
 
 
 def test_a_resumed_run_goes_on_where_the_checkpoint_stood(
