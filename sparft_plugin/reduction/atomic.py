@@ -15,7 +15,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     If the block raises, whatever stood at ``path`` before is untouched and nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -23,3 +23,20 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Make the temporary file that ``whole_file`` would, and remove it.
+
+    Raises
+    ------
+    OSError
+        If the folder takes no such file.
+    """
+    temporary = _beside(path)
+    temporary.touch()
+    temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
