@@ -100,14 +100,13 @@ def encode_texts(
         If the encoder cannot be loaded or breaks its contract.
     """
     built: Embedder = plugins.build("embedder", embedder, options)
-    cache = _usable(cache)
-    folder = _folder(cache, embedder, built)
+    folder = _usable(_folder(cache, embedder, built))
     store, keys = EmbeddingCache(folder), _keys(texts)
     missing = _first_of_each(keys, store.missing(keys))
     task = EncodeTexts(embedder, options, folder)
     if isinstance(engine, Local):
         task._built = built
-    with tempfile.TemporaryDirectory(prefix="sparft-", dir=cache) as scratch:
+    with tempfile.TemporaryDirectory(prefix="sparft-", dir=folder) as scratch:
         chunks = _chunks(texts, missing, None if isinstance(engine, Local) else Path(scratch))
         with _bar(len(missing), progress) as bar:
             for name, count in engine.map(task, chunks):
