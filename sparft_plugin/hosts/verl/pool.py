@@ -22,7 +22,7 @@ from sparft_plugin.curriculum import Prompt, PromptPool
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import ReductionConfig, reduce_cached
+from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Local
 from sparft_plugin.reduction.folders import cache_folder
@@ -150,7 +150,7 @@ def _reduced_now(table: PromptTable, options: SparftConfig) -> list[Prompt]:
     if options.reduction is None:
         return [Prompt(identity) for identity in table.ids]
     with every_core():
-        reduction = reduce_cached(table, options.reduction)
+        reduction = reduce(table, options.reduction)
     return [
         Prompt(identity, int(arm), None if math.isnan(difficulty) else float(difficulty))
         for identity, arm, difficulty in zip(
