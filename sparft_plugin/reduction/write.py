@@ -17,7 +17,7 @@ from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.find import check_name
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable, prompt_id
-from sparft_plugin.reduction.atomic import check_writable, whole_file
+from sparft_plugin.reduction.atomic import check_link, check_writable, whole_file
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.schema import add_sparft_column
 
@@ -50,8 +50,9 @@ def check_output(
     Raises
     ------
     SparftError
-        If ``out`` is no parquet name, or one of the files is an input, has no folder or one that
-        takes no files, or exists and must not be overwritten; or if the name is not UTF-8.
+        If ``out`` is no parquet name or not UTF-8, or one of the files is an input, has no folder
+        or one that takes no files, is a link that leads nowhere, or exists and must not be
+        overwritten.
     """
     target = Path(out)
     check_name(target)
@@ -63,6 +64,7 @@ def check_output(
             raise SparftError(f"the folder {path.parent} does not exist; create it first.")
         if path.resolve() in read:
             raise SparftError(f"{path} is also an input; choose another output.")
+        check_link(path)
         if path.is_dir():
             raise SparftError(f"{path} is a folder; choose another output.")
         if path.exists() and not overwrite:

@@ -46,7 +46,10 @@ def table(steps: Sequence[Step]) -> str:
         held = _known(series(steps, name))
         if held.size:
             lines.append(f"{label:<24}{int(held[-1])}")
-    seconds, ours = _known(series(steps, "timing_s/step")), _known(series(steps, "sparft/ms/total"))
+    seconds, ours = (
+        _known(series(steps, "timing_s/step")),
+        _known(series(steps, "sparft/ms/plugin")),
+    )
     if seconds.size and ours.size:
         lines.append(
             f"{'time per step':<24}{np.median(seconds):.2f} s, of which in the plugin "
