@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import pyarrow as pa
 
@@ -17,8 +17,12 @@ from sparft_plugin.corpus.rows import Place
 from sparft_plugin.corpus.source import BATCH_ROWS, Source, row_paths, row_value
 from sparft_plugin.errors import SparftError
 
+T = TypeVar("T")
+
 _UNFIT = (pa.ArrowException, OverflowError, UnicodeEncodeError)
 """What pyarrow says of values that it cannot hold, or that have no common type."""
+_AT_ONCE = 64
+"""Rows handed to pyarrow at once; one array holds 2 GiB of text."""
 
 
 class RowsSource(Source):
@@ -46,7 +50,7 @@ class RowsSource(Source):
 
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
         """Pick the named values; a row without the key gives None."""
-        for records in self._blocks():
+        for records in _blocks(self.records(), BATCH_ROWS):
             yield [[row_value(record, name) for record in records] for name in names]
 
     def schema(self) -> Any:
@@ -67,12 +71,12 @@ class RowsSource(Source):
         """Every key, and the schema or why there is none: not every reader needs one."""
         paths: set[str] = set()
         whole, start = pa.schema([]), 0
-        for records in self._blocks():
+        for records in _blocks(self.records(), _AT_ONCE):
             paths.update(path for record in records for path in row_paths(record))
             if not isinstance(whole, SparftError):
                 rows = range(start, start + len(records))
                 try:
-                    whole = self._fit(rows, records, lambda some, known=whole: _joined(known, some))
+                    whole = self._fit(rows, records, partial(_joined, whole))
                 except SparftError as error:
                     whole = error
             start += len(records)
@@ -87,13 +91,11 @@ class RowsSource(Source):
             raise SparftError(
                 f"{self.name} has fewer rows than row {rows[-1]}, which is asked for."
             )
-        kind = pa.struct(list(self.schema()))
-        return pa.Table.from_struct_array(self._fit(rows, kept, lambda some: pa.array(some, kind)))
-
-    def _blocks(self) -> Iterator[list[Mapping[str, Any]]]:
-        records = self.records()
-        while block := list(islice(records, BATCH_ROWS)):
-            yield block
+        schema = self.schema()
+        read = partial(pa.array, type=pa.struct(list(schema)))
+        blocks = zip(_blocks(rows, _AT_ONCE), _blocks(kept, _AT_ONCE), strict=True)
+        arrays = [self._fit(numbers, records, read) for numbers, records in blocks]
+        return pa.concat_tables([schema.empty_table(), *map(pa.Table.from_struct_array, arrays)])
 
     def _fit(
         self,
@@ -112,6 +114,12 @@ class RowsSource(Source):
             faults = ((key, _fault(read, column)) for key, column in columns.items())
             key, fault = next(((key, fault) for key, fault in faults if fault), ("", error))
             raise Place(self.name, rows[n]).error(key, _problem(fault)) from fault
+
+
+def _blocks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    values = iter(values)
+    while block := list(islice(values, size)):
+        yield block
 
 
 def _problem(fault: Exception) -> str:

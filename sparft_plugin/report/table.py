@@ -64,4 +64,5 @@ def _percent(values: NDArray[np.float64]) -> str:
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]
+    known: NDArray[np.float64] = values[~np.isnan(values)]
+    return known

@@ -157,8 +157,10 @@ def test_a_value_that_arrow_cannot_hold_is_named_whatever_is_kept(case):
     assert str(caught.value).startswith(f"rows, row 2, {problem}")
 
 
+@pytest.mark.parametrize("at_once", [1, 64])
 @pytest.mark.parametrize("kept", [[0], [1], [0, 2]])
-def test_types_are_those_of_all_rows_whatever_is_kept(kept):
+def test_types_are_those_of_all_rows_whatever_is_kept(monkeypatch, kept, at_once):
+    monkeypatch.setattr(json_lines, "_AT_ONCE", at_once)
     rows = [
         {"n": 1, "info": {"y": 1}, "tags": []},
         {"n": 0.5, "info": None, "tags": [{"b": "x"}], "late": None},
