@@ -148,8 +148,11 @@ def _kind(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if value is None or isinstance(value, (str, bool, int)):
         return value
+    if isinstance(value, float):
+        # To JSON 2 and 2.0 are one number, and a column of fractions makes one of the other.
+        return int(value) if value.is_integer() else value
     if isinstance(value, (dict, Mapping)):  # the check of a dict alone is fifteen times quicker
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):

@@ -16,7 +16,7 @@ from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.corpus.source import Source
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import ReductionConfig, reduce_cached
+from sparft_plugin.reduction import ReductionConfig, reduce
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> t
         logger.warning("sparft: sparft.reduction differs from the checkpoint; reducing anew.")
         state = None
     if state is None:
-        reduction = reduce_cached(table, config)
+        reduction = reduce(table, config)
         known = [None if math.isnan(d) else d for d in reduction.difficulties.tolist()]
         state = {
             "options": options,
