@@ -24,6 +24,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/curriculum.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/memory_store.py
+	$(BIN)/python benchmarks/memory_resume.py
 	$(BIN)/python benchmarks/memory.py --gsm8k $(GSM8K)
 	$(BIN)/python benchmarks/memory.py --verl
 	$(BIN)/python benchmarks/table.py

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memory_table import memory_store_table, memory_table
+from memory_table import memory_resume_table, memory_store_table, memory_table
 
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -120,6 +120,7 @@ TABLES = {
     "startup": startup_table,
     "memory": memory_table,
     "memory_store": memory_store_table,
+    "memory_resume": memory_resume_table,
 }
 
 
