@@ -39,6 +39,13 @@ def memory_table(result: dict[str, Any]) -> list[str]:
     ]
     for row in result["by_batch_tokens"]:
         lines.append(f"| {row['batch_tokens']} | {row['together_ms']} | {row['alone_ms']} |")
+    if queries := result.get("queries"):
+        lines += [
+            "",
+            f"{result['prompts']} new prompts take {queries['encoding_ms']:.0f} ms to encode; "
+            f"begun with a generation of 2 s, {queries['waited_ms']:.1f} ms of it are waited for "
+            "(aim: below 50).",
+        ]
     return lines + (verl_lines(result["verl"], limits["step"]) if result["verl"] else [])
 
 
@@ -72,3 +79,17 @@ def memory_store_table(result: dict[str, Any]) -> list[str]:
             f"{case['score_ms']:.0f} | {case['write_ms']:.0f} | {case['bytes_ratio']:.2f} |"
         )
     return lines
+
+
+def memory_resume_table(result: dict[str, Any]) -> list[str]:
+    """Lines about a large memory that is saved, lost and resumed."""
+    exact = result["same_state"] and result["same_pay"]
+    seconds = result["state_s"] + result["save_s"]
+    return [
+        f"A memory of {result['embedding_gb']:.1f} GB of embeddings, saved as verl does, its "
+        f"process killed, and resumed, goes on {'exactly' if exact else 'DIFFERENTLY'}. The file "
+        f"takes {result['file_over_embeddings']:.2f} of their bytes. Saving takes {seconds:.1f} s "
+        f"and {result['peak_of_save_over_held']:.2f} of the memory that the process holds anyway, "
+        f"loading {result['load_s']:.1f} s and {result['peak_of_load_over_embeddings']:.2f} of the "
+        "embeddings' bytes.",
+    ]

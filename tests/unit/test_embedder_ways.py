@@ -150,9 +150,9 @@ def test_bfloat16_on_a_cpu_without_the_instructions_is_refused(tmp_path, monkeyp
 
 
 def test_the_memorys_encoder_stays_on_the_cpu_with_small_passes_or_single_ones():
-    assert memory_encoder("any").arithmetic == "cpu-256"
-    assert memory_encoder("any", {}).arithmetic == "cpu-256"
-    assert memory_encoder("any", {"batch_tokens": None}).arithmetic == "cpu-256"
+    assert memory_encoder("any").arithmetic == "cpu-128"
+    assert memory_encoder("any", {}).arithmetic == "cpu-128"
+    assert memory_encoder("any", {"batch_tokens": None}).arithmetic == "cpu-128"
     assert memory_encoder("any", {"batch_tokens": 32}).arithmetic == "cpu-32"
     assert memory_encoder("any", {"backend": "openvino"}).arithmetic == "cpu-1"
     assert memory_encoder("any", {"device": "cuda:1"}).arithmetic == "cuda-32768"

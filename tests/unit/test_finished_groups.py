@@ -10,7 +10,7 @@ import pytest
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup, make_group
-from sparft_plugin.hosts.verl.metrics import group_metrics
+from sparft_plugin.hosts.verl.metrics import encoding_outlived_rewards, group_metrics
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 
@@ -91,6 +91,20 @@ def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
     assert responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
     with pytest.raises(SparftError, match="carries no embedding: its agent loop scored it itself"):
         group({"acc": 1.0}, with_responses=True)
+
+
+def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step():
+    def timed(*times):
+        return group(
+            *[{"acc": 0.0, "sparft_scored_at": a, "sparft_embedded_at": b} for a, b in times]
+        )
+
+    hidden = timed((100.0, 103.0), (104.0, 104.0))
+    outlived = timed((101.0, 106.5), (105.0, 105.5))
+    assert encoding_outlived_rewards([hidden]) == 0
+    assert encoding_outlived_rewards([hidden, outlived]) == 1.5
+    assert encoding_outlived_rewards([group({"acc": 0.0})]) == 0
+    assert encoding_outlived_rewards([]) == 0
 
 
 def test_a_group_of_one_rollout_is_not_called_wasted():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -238,3 +240,19 @@ def test_a_text_whose_call_failed_is_tried_again():
         assert (await batcher.encode("1")).tolist() == [1]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+def test_encoding_gives_way_to_generation_and_nothing_else_does():
+    def encode(texts):
+        with ThreadPoolExecutor(1) as pool:
+            own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            inner = pool.submit(
+                lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            ).result()
+        return np.array([[own, inner]] * len(texts), np.float32)
+
+    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    found = asyncio.run(MicroBatcher(encode).encode("1"))
+    assert found.tolist() == [ours + 10, ours + 10]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import preflight_memory
+from sparft_plugin.hosts.verl import background, preflight_memory
 from sparft_plugin.hosts.verl.preflight_memory import check_memory, final_bytes
 from sparft_plugin.reduction.embedders import runtimes
 
@@ -108,14 +108,20 @@ def test_a_memory_that_a_resume_could_not_hold_twice_is_warned_of(sized):
     assert len(check_memory(*sized(7473))) == 1
 
 
-def test_one_line_tells_the_encoders_ceiling_and_how_many_workers_lift_it(sized):
-    (line,) = check_memory(*sized(100))
+def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatch):
+    monkeypatch.setattr(background, "free_cores", lambda: 8)
+    config, options = sized(100)
+    (line,) = check_memory(config, options)
     assert line == (
         "the memory's encoder takes up to 102 ms of a core for a response, counted as "
-        "all-MiniLM-L6-v2: 78 responses a second with reward.num_workers=8, 209.7 s for the 16384 "
-        "of a step, while others are generated; where generation is shorter, set "
-        "reward.num_workers=168."
+        "all-MiniLM-L6-v2: 78 responses a second with reward.num_workers=8 of 1 cores each, "
+        "209.7 s for the 16384 of a step, while others are generated; where generation is shorter, "
+        "take nodes of more cores, or +sparft.memory_encoder.device=cuda."
     )
+    config.trainer.nnodes = 16
+    (line,) = check_memory(config, options)
+    assert "reward.num_workers=8 of 8 cores each, 26.2 s" in line
+    assert line.endswith("set reward.num_workers=128, so that every node takes part.")
     (short,) = check_memory(*sized(100, batch=16, length=32))
     assert short.endswith("0.4 s for the 256 of a step, while others are generated.")
     (whole,) = check_memory(*sized(100, stored="windows"))

@@ -132,6 +132,8 @@ def test_the_manifest_explains_the_reduction():
     manifest = json.loads(json.dumps(got.manifest, allow_nan=False))
     assert manifest["options"] == {
         "encoder": "all-MiniLM-L6-v2",
+        "embedder_options": {},
+        "selector_options": {},
         "embedder": "sentence_transformers",
         "embedder_options": {},
         "difficulty_key": KEY,

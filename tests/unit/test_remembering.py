@@ -13,11 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum import Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import remembering
 from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.remembering import Remembering
 from sparft_plugin.hosts.verl.timing import PartTimer
+from sparft_plugin.hosts.verl.training import TrainingRun
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
 from sparft_plugin.testing.intrinsic_rewards import saved
@@ -102,6 +105,19 @@ def test_prompts_are_encoded_while_the_rollouts_are_generated(letters: Letters) 
     ours.score_and_write([group("p", 1), group("r", 2)], [])
     assert ours.timer.take()["encode_queries"] < 50
     assert sorted(letters.asked) == sorted(["one and two", "three", "none"])
+
+
+def test_a_run_begins_to_encode_the_prompts_that_it_picks(letters: Letters) -> None:
+    options = {
+        "curriculum": {"name": "uniform"},
+        "memory": {"name": "memory_r", "encoder": "letters"},
+        "memory_encoder": {"precision": "bfloat16"},
+    }
+    pool = PromptPool.of([Prompt("p"), Prompt("q")])
+    trained = TrainingRun(SparftConfig.from_mapping(options), pool, TEXTS.__getitem__)
+    assert trained.remembering is not None
+    picked = {pick.prompt.id for pick in trained.select(2)}
+    assert {prompt for prompt in ("p", "q", "r") if prompt in trained.remembering.queries} == picked
 
 
 def test_what_a_prompt_is_encoded_with_changes_no_bit_of_the_memory(letters: Letters) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.hosts.verl.background import background_thread
+
 Vector = NDArray[np.float32]
 
 CACHE_BYTES = 32 << 20
@@ -37,6 +39,7 @@ class MicroBatcher:
         self, encode: Callable[[Sequence[str]], Vector], cache_bytes: int = CACHE_BYTES
     ) -> None:
         self._encode = encode
+        self._thread = background_thread("sparft-encoder")
         self._kept = _LeastRecent(cache_bytes)
         self._texts: list[str] = []
         self._next: asyncio.Task[dict[str, Vector]] | None = None
@@ -64,7 +67,7 @@ class MicroBatcher:
             texts, self._texts, self._next = self._texts, [], None
             loop = asyncio.get_running_loop()
             try:
-                rows = await loop.run_in_executor(None, self._encode, texts)
+                rows = await loop.run_in_executor(self._thread, self._encode, texts)
             finally:
                 for text in texts:
                     del self._batch_of[text]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.background import cores_of_a_worker
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.runtimes import require_fast_bfloat16
@@ -30,7 +30,7 @@ TOKEN_MS, READ = 0.4, 256
 """Milliseconds of a core that all-MiniLM-L6-v2 takes for a token in float32, and how many it reads;
 101 ms for a long response on a core with AVX2."""
 PATIENCE_S = 10.0
-"""Seconds of encoding a step from which more reward workers are suggested."""
+"""Seconds of encoding a step from which a mend is suggested."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 OVERRIDE = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 
@@ -82,7 +82,7 @@ def _check_encoder(given: Any) -> None:
 
 
 def _encoder_speed(config: DictConfig, options: SparftConfig) -> list[str]:
-    """One line: what encoding costs a step, and how many reward workers it asks for."""
+    """One line: what encoding costs a step, and what it asks for where that is long."""
     workers = OmegaConf.select(config, "reward.num_workers")
     length = OmegaConf.select(config, "data.max_response_length")
     rollouts = _rollouts(config)
@@ -92,16 +92,22 @@ def _encoder_speed(config: DictConfig, options: SparftConfig) -> list[str]:
     assert options.memory is not None
     windows = options.memory.get("stored") == "windows"
     ms = TOKEN_MS * (length if windows else min(length, READ))
-    seconds = rollouts * ms / 1000 / workers
+    cores = cores_of_a_worker(config)
+    seconds = rollouts * ms / 1000 / (workers * cores)
     line = (
         f"the memory's encoder takes up to {ms:.0f} ms of a core for a response, counted as "
-        f"all-MiniLM-L6-v2: {1000 * workers / ms:.0f} responses a second with "
-        f"reward.num_workers={workers}, {seconds:.1f} s for the {rollouts} of a step, while others "
-        "are generated"
+        f"all-MiniLM-L6-v2: {workers * cores * 1000 / ms:.0f} responses a second with "
+        f"reward.num_workers={workers} of {cores} cores each, {seconds:.1f} s for the {rollouts} "
+        "of a step, while others are generated"
     )
     if seconds > PATIENCE_S:
-        enough = math.ceil(rollouts * ms / 1000 / PATIENCE_S)
-        line += f"; where generation is shorter, set reward.num_workers={enough}"
+        nodes = OmegaConf.select(config, "trainer.nnodes") or 1
+        mend = (
+            f"set reward.num_workers={8 * nodes}, so that every node takes part"
+            if workers < nodes
+            else "take nodes of more cores, or +sparft.memory_encoder.device=cuda"
+        )
+        line += f"; where generation is shorter, {mend}"
     return [line + "."]
 
 

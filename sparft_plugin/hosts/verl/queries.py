@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparft_plugin.hosts.verl.background import background_thread
 
 Vector = NDArray[np.float32]
 
@@ -25,7 +27,7 @@ class Queries:
 
     def __init__(self, encode: Callable[[Sequence[str]], Vector]) -> None:
         self._encode = encode
-        self._thread = ThreadPoolExecutor(1, "sparft-queries")
+        self._thread = background_thread("sparft-queries")
         self._begun: set[str] = set()
         self._texts: deque[tuple[str, str]] = deque()
         self._calls: deque[Future[None]] = deque()

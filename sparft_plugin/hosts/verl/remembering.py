@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sparft_plugin.hosts.verl.background import free_cores
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.pool import every_core
 from sparft_plugin.hosts.verl.queries import Queries
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
@@ -45,7 +45,9 @@ class Remembering:
         self.text_of = text_of
         self.timer = timer
         self.embedder = memory_encoder(memory.encoder, encoder_options)
-        self.queries = Queries(self._encode)
+        # While the driver waits for rollouts, its node's cores are as free as they get.
+        self.embedder.cores = free_cores()
+        self.queries = Queries(self.embedder.encode)
         # The saved memory names the weights, not only the model: other weights are refused.
         memory.encoder = self.embedder.identity
         self.memory = memory
@@ -132,11 +134,6 @@ class Remembering:
                 "+sparft.memory.stored=tail or windows.",
                 self.embedder.reads,
             )
-
-    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode with the cores that are free while the driver waits for rollouts."""
-        with every_core():
-            return self.embedder.encode(texts)
 
 
 def _memory_group(group: FinishedGroup, query: NDArray[np.float32]) -> MemoryGroup:

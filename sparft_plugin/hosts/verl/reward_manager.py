@@ -18,6 +18,7 @@ from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.background import cores_of_a_worker
 from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 from sparft_plugin.memory.stored import stored_text
@@ -64,9 +65,11 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
     def encoder(self) -> Any:
         """The memory's encoder; made at first use, because a worker's constructor cannot tell."""
         options = self.config.sparft.get("memory_encoder")
-        return memory_encoder(
+        encoder = memory_encoder(
             self.memory.encoder, OmegaConf.to_container(options) if options else None
         )
+        encoder.cores = cores_of_a_worker(self.config)
+        return encoder
 
     @cached_property
     def batcher(self) -> MicroBatcher:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.embedders.base import readable
 
 _FINE, _COARSE, _LONG = 8, 32, 128
@@ -103,6 +104,11 @@ def windows(text: str, tokenizer: Any, limit: int) -> list[str]:
 
 def _starts(text: str, tokenizer: Any, room: int) -> tuple[list[int], list[int]]:
     """Where each token begins, and which tokens begin a word; all of them if one word is long."""
+    if not tokenizer.is_fast:
+        raise SparftError(
+            "the encoder's tokenizer does not tell where its tokens lie in a text, which "
+            "sparft.memory.stored=tail and windows need; use stored=response or another encoder."
+        )
     read = tokenizer(
         readable(text), add_special_tokens=False, return_offsets_mapping=True, verbose=False
     )
