@@ -22,6 +22,7 @@ gsm8k-smoke: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/reduction.py --gsm8k $(GSM8K)
 	$(BIN)/python benchmarks/curriculum.py
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/memory_store.py
 	$(BIN)/python benchmarks/memory_resume.py
 	$(BIN)/python benchmarks/memory.py --gsm8k $(GSM8K)
@@ -34,7 +35,7 @@ test: lint types unit contract verl
 # time, and the runs of verl that take longest.
 test-slow: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/contract -m hypothesis --hypothesis-profile=search
-	SPARFT_SLOW=1 $(BIN)/python -m pytest tests/verl/test_async_modes.py tests/verl/test_legacy_trainer.py
+	SPARFT_SLOW=1 $(BIN)/python -m pytest $$(grep -l SPARFT_SLOW tests/verl/test_*.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -80,6 +80,30 @@ def curriculum_table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def startup_table(result: dict[str, Any]) -> list[str]:
+    """Lines about what a run waits for before its first rollout."""
+    limits = result["limits"]
+    lines = [
+        "From the command line to the first batch, imports left out: preflight's check of the "
+        f"training file and the training dataset, {result['cores']} cores. The aim is "
+        f"{limits['seconds']:.0f} s and {limits['peak_gb']:.0f} GB for the largest file:",
+        "",
+        "| rows | run | seconds | of them preflight | resumed | peak memory | verl alone |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for point in result["points"]:
+        for name in result["names"]:
+            first, again = point[name]["first"], point[name]["again"]
+            missed = first["seconds"] > limits["seconds"] or first["peak_gb"] > limits["peak_gb"]
+            lines.append(
+                f"| {point['rows']:,} | `{name}` | {first['seconds']:.1f}"
+                f"{' (missed)' if missed else ''} | {first['preflight']['seconds']:.1f} | "
+                f"{again['seconds']:.1f} | {first['peak_gb']:.2f} GB | "
+                f"{point['verl']['seconds']:.1f} s, {point['verl']['peak_gb']:.2f} GB |"
+            )
+    return lines
+
+
 def refreshed(text: str, name: str, lines: list[str]) -> str:
     """The README with one of its tables replaced."""
     start, end = START.format(name), END.format(name)
@@ -93,6 +117,7 @@ def refreshed(text: str, name: str, lines: list[str]) -> str:
 TABLES = {
     "reduction": reduction_table,
     "curriculum": curriculum_table,
+    "startup": startup_table,
     "memory": memory_table,
     "memory_store": memory_store_table,
     "memory_resume": memory_resume_table,

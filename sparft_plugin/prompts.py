@@ -58,7 +58,11 @@ def prompt_id(data_source: str, messages: Sequence[Mapping[str, Any]]) -> str:
 
 def digest(text: str) -> str:
     """32 hex digits: 128-bit BLAKE2b of a text's UTF-8 bytes."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return _hash(text).hexdigest()
+
+
+def _hash(text: str) -> hashlib.blake2b:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,7 @@ class PromptTable:
     """Row of each prompt in its source, shape (n,), increasing."""
     ids: tuple[str, ...]
     """``prompt_id`` of each prompt, n distinct ids."""
-    texts: Sequence[str]
+    texts: TextSpool
     """Text of each prompt: its user messages, or the plain string before it met a template."""
     labels: Mapping[str, NDArray[np.float64]]
     """Difficulty labels by column, on the scale of the data, shape (n,) each; NaN if not known."""
@@ -113,9 +117,9 @@ class PromptTable:
         SparftError
             If a source cannot be read, a column is missing or a row is invalid.
         """
-        reading = _Reading(tuple(label_keys), complete)
+        reading, prompt_key = _Reading(tuple(label_keys), complete), corpus.columns.needed()[0]
         for number, row in enumerate(corpus.scan(label_keys)):
-            reading.add(number, row, corpus)
+            reading.add(number, row, corpus, prompt_key)
         return reading.table(corpus.name)
 
     @classmethod
@@ -184,19 +188,19 @@ class _Reading:
 
     def __init__(self, label_keys: Sequence[str], complete: bool) -> None:
         self.label_keys, self.complete = label_keys, complete
-        self.position: dict[str, int] = {}
+        self.position: dict[bytes, int] = {}
         self.rows, self.texts = array("q"), TextSpool()
         self.truths: list[bytes] = []
         self.labels: dict[str, dict[int, list[float]]] = {key: {} for key in label_keys}
         self.others: dict[int, list[int]] = {}
 
-    def add(self, number: int, row: Row, corpus: Corpus) -> None:
+    def add(self, number: int, row: Row, corpus: Corpus, key: str) -> None:
         """Check one row; a prompt that was seen before adds its labels only."""
-        place, key = row.place, corpus.columns.needed()[0]
+        place = row.place
         messages = read_messages(row.prompt, place, key)
         text = read_user_text(messages, place, key)
         data_source = read_data_source(row.data_source, place)
-        truth = digest(read_ground_truth(row.reward_model, place)).encode()
+        truth = _hash(read_ground_truth(row.reward_model, place)).digest()
         identity = _identify(data_source, messages, place, key)
         at = self.position.setdefault(identity, len(self.rows))
         if at == len(self.rows):
@@ -224,7 +228,7 @@ class _Reading:
         return PromptTable(
             source=source,
             rows=np.array(self.rows, dtype=np.int64),
-            ids=tuple(self.position),
+            ids=tuple(identity.hex() for identity in self.position),
             texts=self.texts,
             labels=labels,
             others={at: tuple(rows) for at, rows in self.others.items()},
@@ -242,16 +246,18 @@ class _Reading:
         total = 0
         for at, (identity, truth) in enumerate(zip(self.position, self.truths, strict=True)):
             known = [None if math.isnan(v[at]) else float(v[at]) for v in labels.values()]
-            line = canonical_json([identity, truth.decode(), known])
-            total += int(digest(line), 16)
+            line = (
+                f'["{identity.hex()}","{truth.hex()}",{canonical_json(known) if known else "[]"}]'
+            )
+            total += int.from_bytes(_hash(line).digest(), "big")
         return digest(canonical_json([str(total), len(self.position), list(labels)]))
 
 
 def _identify(
     data_source: str, messages: Sequence[Mapping[str, Any]], place: Place, key: str
-) -> str:
+) -> bytes:
     try:
-        return prompt_id(data_source, messages)
+        return bytes.fromhex(prompt_id(data_source, messages))
     except SparftError as error:
         raise place.error(key, str(error)) from error
 

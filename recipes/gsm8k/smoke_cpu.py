@@ -91,7 +91,6 @@ def train(out: Path, steps: int) -> list[dict[str, Any]]:
     """Run verl, its output in ``train.log``, and return the metrics of its steps."""
     log, metrics, cache = out / "train.log", out / "metrics.jsonl", out / "cache"
     metrics.unlink(missing_ok=True)
-    reduced = any(cache.glob("reductions/*.json"))
     environment = dict(os.environ) | ENVIRONMENT
     environment |= {
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
@@ -108,28 +107,14 @@ def train(out: Path, steps: int) -> list[dict[str, Any]]:
             command, stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=out
         )
         say(f"verl's own output: {log}; Ray, FSDP and vLLM take a minute or more to start")
-        if reduced:
-            say("reduction: found in the cache of an earlier run")
         while process.poll() is None:
             time.sleep(0.5)
-            reduced = reduced or say_reduction(cache)
             shown = say_steps(metrics, shown, steps)
     say_steps(metrics, shown, steps)
     if process.returncode:
         sys.stderr.write("".join(log.open(errors="replace").readlines()[-40:]))
         sys.exit(f"training failed with exit code {process.returncode}; all output is in {log}")
     return [row for row in logged(metrics) if "sparft/pass_rate" in row["data"]]
-
-
-def say_reduction(cache: Path) -> bool:
-    """Show where the time of the reduction went, once it is there."""
-    entry = next(cache.glob("reductions/*.json"), None)
-    if entry is None:
-        return False
-    manifest = json.loads(entry.read_text())["body"]["manifest"]
-    parts = ", ".join(f"{part} {took:.2f} s" for part, took in manifest["seconds"].items())
-    say(f"reduction: {manifest['kept']} of {manifest['pool']} questions; {parts}")
-    return True
 
 
 def logged(metrics: Path) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def add_corpus_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-source",
         metavar="NAME",
-        help="data_source of every row, by which verl finds its reward function",
+        help="data_source of every row, if no column has it; verl finds its reward function by it",
     )
 
 

@@ -36,7 +36,13 @@ from sparft_plugin.reduction.pipeline import check_possible, reduce
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.vectors import Vectors, given_vectors
 from sparft_plugin.reduction.vectors.column import save_column
-from sparft_plugin.reduction.write import check_output, manifest_path, sync, write_reduced
+from sparft_plugin.reduction.write import (
+    check_output,
+    check_rows,
+    manifest_path,
+    sync,
+    write_reduced,
+)
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -84,8 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
     specs = [parse_source(text) for text in arguments.difficulty]
     corpus = corpus_of(arguments)
     _check_outputs(arguments, [source.name for source in corpus.sources], beside)
-    for source in corpus.sources:
-        corpus.columns.check_free(source.columns(), source.name)
+    check_rows(corpus)
     strict = [spec.kind for spec in specs] == ["column"]
     prompts = PromptTable.from_corpus(corpus, label_keys=label_keys(specs), complete=strict)
     has = {"difficulties"} if specs else set()

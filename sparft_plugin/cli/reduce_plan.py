@@ -105,6 +105,8 @@ def _kept(prompts: PromptTable, config: ReductionConfig) -> str:
 def _plain(value: object) -> str:
     if value in (None, [], {}):
         return "none"
+    if isinstance(value, dict):
+        value = [f"{name}={each}" for name, each in value.items()]
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -70,7 +70,7 @@ class Columns:
         return [{"role": "user", "content": self.template.replace(PLACEHOLDER, prompt)}]
 
     def check_free(self, names: Sequence[str], source: str) -> None:
-        """Refuse a mapping that would replace a column of the source.
+        """Refuse an option that would replace a column of the source.
 
         Raises
         ------
@@ -84,6 +84,11 @@ class Columns:
                     f"{source} has a column '{column}' already, which --map {target}={name} would "
                     "replace; rename one of the two."
                 )
+        if self.data_source is not None and "data_source" in names:
+            raise SparftError(
+                f"{source} has a column 'data_source' already, which --data-source "
+                f"{self.data_source} would replace; leave the option out or rename the column."
+            )
 
     def to_verl(self, table: Any, source: str) -> Any:
         """Add verl's columns to whole rows; all other columns stay as they are.
@@ -101,6 +106,7 @@ class Columns:
             If a column of verl's name is there already and would be lost.
         """
         self.check_free(table.column_names, source)
+        table = _without_dictionaries(table)
         prompt = self.mapping.get("prompt", self.prompt_key)
         prompts = table_column(table, prompt)
         if _is_text(prompts.type):
@@ -129,9 +135,15 @@ _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]
 
 
 def _is_text(kind: Any) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _without_dictionaries(table: Any) -> Any:
+    """Values themselves: the order of a dictionary is that of the rows of its file."""
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        if pa.types.is_dictionary(kind):
+            table = _put(table, name, table[name].cast(kind.value_type))
+    return table
 
 
 def _put(table: Any, name: str, column: Any) -> Any:

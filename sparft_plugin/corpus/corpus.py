@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.corpus.columns import Columns
 from sparft_plugin.corpus.find import open_sources
+from sparft_plugin.corpus.joined import in_order, joined, shared_notes
 from sparft_plugin.corpus.json_lines import RowsSource
 from sparft_plugin.corpus.rows import Place, read_messages, read_user_text
 from sparft_plugin.corpus.source import Source
@@ -130,6 +132,30 @@ class Corpus:
                 raise SparftError(f"{source.name} has no rows; give at least one prompt.")
             total += count
 
+    @cached_property
+    def schema(self) -> Any:
+        """Arrow schema of whole rows in verl's form, the same whichever of them are taken.
+
+        Columns and fields stand in the order of their names, and types are those that all rows of
+        all sources fit in.
+
+        Raises
+        ------
+        SparftError
+            If a source lacks a needed column, a key has no one type, a mapping would replace a
+            column, or the columns of a source cannot be joined with those of the others.
+        """
+        schemas, whole = [], pa.schema([])
+        for source in self.sources:
+            source.check_has(self.columns.needed())
+            rows = self.columns.to_verl(source.schema().empty_table(), source.name)
+            schemas.append(rows.schema)
+            try:
+                whole = joined(whole, rows.schema)
+            except pa.ArrowException as error:
+                raise _clash(source, error) from error
+        return in_order(whole).with_metadata(shared_notes(schemas))
+
     def take(self, rows: NDArray[np.int64]) -> Any:
         """Read whole rows in verl's schema.
 
@@ -141,8 +167,8 @@ class Corpus:
         Returns
         -------
         pyarrow.Table
-            m rows in the order of ``rows``, with every column of every source; a source without a
-            column gives nulls.
+            m rows in the order of ``rows``, in the corpus's ``schema``; a source without a column
+            gives nulls.
 
         Raises
         ------
@@ -153,13 +179,18 @@ class Corpus:
         wanted = np.asarray(rows)[order]
         starts = self._first_rows()
         stops = [*starts[1:], np.iinfo(np.int64).max]
-        parts = []
+        table = self.schema.empty_table()
         for source, start, stop in zip(self.sources, starts, stops, strict=True):
             here = wanted[(wanted >= start) & (wanted < stop)] - start
             if len(here):
-                parts.append(self.columns.to_verl(source.take(here.tolist()), source.name))
+                source.check_has(self.columns.needed())
+                part = self.columns.to_verl(source.take(here.tolist()), source.name)
+                try:
+                    table = pa.concat_tables([table, part], promote_options="permissive")
+                except pa.ArrowException as error:
+                    raise _clash(source, error) from error
         back = pa.array(np.argsort(order, kind="stable"))
-        return self._join(parts).take(back).combine_chunks()
+        return table.take(back).combine_chunks().replace_schema_metadata(self.schema.metadata)
 
     def place(self, row: int) -> Place:
         """Source of a row and its number there."""
@@ -173,14 +204,9 @@ class Corpus:
                 pass
         return self._starts
 
-    def _join(self, parts: Sequence[Any]) -> Any:
-        try:
-            table = pa.concat_tables(parts, promote_options="permissive")
-        except pa.ArrowException as error:
-            names = ", ".join(source.name for source in self.sources)
-            raise SparftError(
-                f"the columns of {names} cannot be joined ({error}); give each column one type."
-            ) from error
-        # pandas notes the row numbers of the file it wrote, which no longer hold.
-        kept = {k: v for k, v in (table.schema.metadata or {}).items() if k != b"pandas"}
-        return table.replace_schema_metadata(kept or None)
+
+def _clash(source: Source, error: Exception) -> SparftError:
+    return SparftError(
+        f"the columns of {source.name} cannot be joined with those of the inputs before it "
+        f"({error}); give each column one type."
+    )

@@ -43,6 +43,18 @@ def open_sources(inputs: Sequence[Path | str]) -> list[Source]:
     return [source for given in inputs for source in _open(given)]
 
 
+def check_name(path: Path) -> None:
+    """Refuse a file name that is not UTF-8: neither arrow nor a manifest can hold it.
+
+    Raises
+    ------
+    SparftError
+        Naming the file in ASCII.
+    """
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
+        raise SparftError(f"the file name {ascii(str(path))} is not UTF-8; rename it.")
+
+
 def _open(given: Path | str) -> list[Source]:
     path = Path(given)
     if (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
@@ -50,7 +62,7 @@ def _open(given: Path | str) -> list[Source]:
     if path.is_dir():
         return _folder(path)
     if path.suffix in READERS:
-        return [READERS[path.suffix](path)]
+        return [_file(path)]
     if path.exists():
         raise SparftError(f"{given} is no {', '.join(READERS)} file; convert it to one of them.")
     if str(given).partition(":")[0].count("/") == 1 and not str(given).startswith((".", "/", "~")):
@@ -66,7 +78,12 @@ def _folder(folder: Path) -> list[Source]:
         raise SparftError(
             f"the folder {folder} holds no {', '.join(READERS)} file; check the path."
         )
-    return [READERS[path.suffix](path) for path in files]
+    return [_file(path) for path in files]
+
+
+def _file(path: Path) -> Source:
+    check_name(path)
+    return READERS[path.suffix](path)
 
 
 def _beside_an_output(path: Path) -> bool:

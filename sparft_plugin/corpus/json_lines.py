@@ -1,23 +1,28 @@
-"""JSON in its two forms, one record a line or one array; both are read record by record."""
+"""Rows that are in memory, and JSON in its two forms: one record a line, or one array."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import pyarrow as pa
 
+from sparft_plugin.corpus.joined import joined
 from sparft_plugin.corpus.rows import Place
 from sparft_plugin.corpus.source import BATCH_ROWS, Source, row_paths, row_value
 from sparft_plugin.errors import SparftError
 
-_CHUNK = 1 << 20
-_SPACE = " \t\r\n"
-_CUT = 16
-"""A value that a chunk cuts off is broken this near its end, or in a string that is not closed."""
+T = TypeVar("T")
+
+_UNFIT = (pa.ArrowException, OverflowError, UnicodeEncodeError)
+"""What pyarrow says of values that it cannot hold, or that have no common type."""
+_AT_ONCE = 64
+"""Rows handed to pyarrow at once; one array holds 2 GiB of text."""
 
 
 class RowsSource(Source):
@@ -39,89 +44,107 @@ class RowsSource(Source):
         for row in range(len(self._rows)):
             yield self._rows[row]
 
-    @cached_property
-    def _columns(self) -> list[str]:
-        return sorted({path for record in self.records() for path in row_paths(record)})
-
     def columns(self) -> list[str]:
         """Every key of every row."""
-        return self._columns
+        return self._layout[0]
 
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
         """Pick the named values; a row without the key gives None."""
-        found: list[list[Any]] = [[] for _ in names]
-        for record in self.records():
-            for values, name in zip(found, names, strict=True):
-                values.append(row_value(record, name))
-            if found and len(found[0]) == BATCH_ROWS:
-                yield found
-                found = [[] for _ in names]
-        if found and found[0]:
-            yield found
+        for records in _blocks(self.records(), BATCH_ROWS):
+            yield [[row_value(record, name) for record in records] for name in names]
+
+    def schema(self) -> Any:
+        """One type for each key, over all rows.
+
+        Raises
+        ------
+        SparftError
+            Naming the first row and key that does not fit the rows before it.
+        """
+        whole = self._layout[1]
+        if isinstance(whole, SparftError):
+            raise whole
+        return whole
+
+    @cached_property
+    def _layout(self) -> tuple[list[str], Any]:
+        """Every key, and the schema or why there is none: not every reader needs one."""
+        paths: set[str] = set()
+        whole, start = pa.schema([]), 0
+        for records in _blocks(self.records(), _AT_ONCE):
+            paths.update(path for record in records for path in row_paths(record))
+            if not isinstance(whole, SparftError):
+                rows = range(start, start + len(records))
+                try:
+                    whole = self._fit(rows, records, partial(_joined, whole))
+                except SparftError as error:
+                    whole = error
+            start += len(records)
+        return sorted(paths), whole
 
     def take(self, rows: Sequence[int]) -> Any:
-        """Make a table of some rows.
-
-        Keys stay in the order of the records; where records differ in it, they are sorted, so that
-        the order of the rows decides nothing.
-        """
-        wanted, kept = set(rows), []
-        for number, record in enumerate(self.records()):
-            if number in wanted:
-                kept.append(record)
+        """Make a table of some rows."""
+        wanted = set(rows)
+        records = enumerate(islice(self.records(), rows[-1] + 1 if rows else 0))
+        kept = [record for number, record in records if number in wanted]
         if len(kept) < len(rows):
             raise SparftError(
                 f"{self.name} has fewer rows than row {rows[-1]}, which is asked for."
             )
-        kept = _same_keys(kept)
-        names = list(kept[0]) if kept else []
-        return pa.table([self._array(name, rows, kept) for name in names], names=names)
+        schema = self.schema()
+        read = partial(pa.array, type=pa.struct(list(schema)))
+        blocks = zip(_blocks(rows, _AT_ONCE), _blocks(kept, _AT_ONCE), strict=True)
+        arrays = [self._fit(numbers, records, read) for numbers, records in blocks]
+        return pa.concat_tables([schema.empty_table(), *map(pa.Table.from_struct_array, arrays)])
 
-    def _array(self, name: str, rows: Sequence[int], records: Sequence[Mapping[str, Any]]) -> Any:
+    def _fit(
+        self,
+        rows: Sequence[int],
+        records: Sequence[Mapping[str, Any]],
+        read: Callable[[Sequence[Mapping[str, Any]]], Any],
+    ) -> Any:
+        """Hand records to pyarrow; an error names the first row and key that it does not take."""
         try:
-            return pa.array([record.get(name) for record in records])
-        except UnicodeEncodeError as error:
-            row = next(
-                n for n, record in zip(rows, records, strict=True) if _is_cut(record.get(name))
+            return read(records)
+        except _UNFIT as error:
+            n = bisect_left(
+                range(len(records)), True, key=lambda n: _fault(read, records[: n + 1]) is not None
             )
-            raise Place(self.name, row).error(
-                name, "holds half of a surrogate pair, which cannot be written; mend the row."
-            ) from error
-        except (pa.ArrowException, OverflowError) as error:
-            raise SparftError(
-                f"{self.name}, key '{name}': the values have no common type ({error}); give the "
-                "key one type in every row."
-            ) from error
+            columns = {key: [{key: r.get(key)} for r in records[: n + 1]] for key in records[n]}
+            faults = ((key, _fault(read, column)) for key, column in columns.items())
+            key, fault = next(((key, fault) for key, fault in faults if fault), ("", error))
+            raise Place(self.name, rows[n]).error(key, _problem(fault)) from fault
 
 
-def _same_keys(values: list[Any]) -> list[Any]:
-    """Give all dicts among the values the same keys in one order, and so inside them."""
-    records = [value for value in values if isinstance(value, Mapping)]
-    lists = [value for value in values if isinstance(value, list)]
-    if lists:
-        inside = iter(_same_keys([each for value in lists for each in value]))
-        values = [[next(inside) for _ in v] if isinstance(v, list) else v for v in values]
-    if not records:
-        return values
-    first = list(records[0])
-    agreed = all(list(record) == first for record in records)
-    names = first if agreed else sorted({name for record in records for name in record})
-    columns = {name: _same_keys([record.get(name) for record in records]) for name in names}
-    rows = (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
-    rows = rows if names else iter(dict[str, Any]() for _ in records)
-    return [next(rows) if isinstance(value, Mapping) else value for value in values]
+def _blocks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    values = iter(values)
+    while block := list(islice(values, size)):
+        yield block
 
 
-def _is_cut(value: Any) -> bool:
+def _problem(fault: Exception) -> str:
+    if isinstance(fault, UnicodeEncodeError):
+        return "holds half of a surrogate pair, which cannot be written; mend the row."
+    reason = " ".join(str(fault).split())
+    return f"has no one type ({reason}); give the key, and all within it, one type in every row."
+
+
+def _joined(known: Any, records: Sequence[Mapping[str, Any]]) -> Any:
+    return joined(known, pa.schema(list(pa.array(records).type)))
+
+
+def _fault(read: Callable[[Any], Any], records: Sequence[Mapping[str, Any]]) -> Exception | None:
     try:
-        pa.array([value])
-    except UnicodeEncodeError:
-        return True
-    return False
+        read(records)
+    except _UNFIT as error:
+        return error
+    return None
 
 
 class JsonSource(RowsSource):
     """A ``.jsonl`` or ``.json`` file: one object a line, or one array of objects.
+
+    Lines are read one by one; an array is in memory as a whole while it is read.
 
     Raises
     ------
@@ -135,7 +158,7 @@ class JsonSource(RowsSource):
         self.path, self.name = path, str(path)
 
     def records(self) -> Iterator[Mapping[str, Any]]:
-        """Every object in turn, parsed as it is reached.
+        """Every object in turn.
 
         Raises
         ------
@@ -145,13 +168,7 @@ class JsonSource(RowsSource):
         row = 0
         try:
             with self.path.open(encoding="utf-8-sig") as file:
-                window = _Window(file)
-                if window.mark() == "[":
-                    values = _array(window)
-                else:
-                    file.seek(0)
-                    values = _lines(file)
-                for value in values:
+                for value in self._values(file):
                     if not isinstance(value, dict):
                         raise self._broken(row, f"it is a {type(value).__name__}")
                     yield value
@@ -166,70 +183,20 @@ class JsonSource(RowsSource):
             # A number of thousands of digits, or a thousand lists in one another.
             raise self._broken(row, str(error)) from error
 
+    def _values(self, file: TextIO) -> Iterator[Any]:
+        """Values of one array if the text begins with one, of its lines otherwise."""
+        first = file.read(1)
+        while first.isspace():
+            first = file.read(1)
+        file.seek(0)
+        if first == "[":
+            try:
+                values = json.load(file)
+            except (ValueError, RecursionError) as error:
+                raise self.unreadable("a JSON array", error) from error
+            yield from values
+        else:
+            yield from (json.loads(line) for line in file if not line.isspace())
+
     def _broken(self, row: int, reason: str) -> SparftError:
         return SparftError(f"{self.name}, row {row} is no JSON object ({reason}); mend the file.")
-
-
-def _lines(file: TextIO) -> Iterator[Any]:
-    for line in file:
-        if not line.isspace():
-            yield json.loads(line)
-
-
-class _Window:
-    """What is left of a text; at most a chunk and one value are in memory."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file, self._text, self._at = file, "", 0
-
-    def mark(self) -> str:
-        """Show the next character that is no space; nothing at the end."""
-        while True:
-            while self._at < len(self._text) and self._text[self._at] in _SPACE:
-                self._at += 1
-            if self._at < len(self._text) or not self._more():
-                return self._text[self._at : self._at + 1]
-
-    def step(self) -> None:
-        """Go past the character that ``mark`` showed."""
-        self._at += 1
-
-    def value(self) -> Any:
-        """Go past one value and return it."""
-        decode = json.JSONDecoder().raw_decode
-        self.mark()
-        while True:
-            try:
-                value, end = decode(self._text, self._at)
-            except json.JSONDecodeError as error:
-                cut = error.pos >= len(self._text) - _CUT or error.msg.startswith("Unterminated")
-                if not (cut and self._more()):
-                    raise
-            else:
-                # A number may go on in the next chunk; every other value shows its end.
-                if end < len(self._text) or not self._more():
-                    self._at = end
-                    return value
-
-    def _more(self) -> bool:
-        chunk = self._file.read(_CHUNK)
-        if chunk:
-            self._text, self._at = self._text[self._at :] + chunk, 0
-        return bool(chunk)
-
-
-def _array(window: _Window) -> Iterator[Any]:
-    """Values of one array, and nothing after it."""
-    window.step()
-    closed = window.mark() == "]"
-    while not closed:
-        yield window.value()
-        mark = window.mark()
-        closed = mark == "]"
-        if mark not in ("]", ","):
-            raise json.JSONDecodeError("a comma is missing" if mark else "no ']' at the end", "", 0)
-        if not closed:
-            window.step()
-    window.step()
-    if window.mark():
-        raise json.JSONDecodeError("it comes after the end of the array", "", 0)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sparft_plugin.corpus.source import BATCH_ROWS, Source, schema_paths, table_column
+from sparft_plugin.corpus.source import BATCH_ROWS, Source, table_column
 from sparft_plugin.errors import SparftError
 
 _BUFFER = 1 << 20
@@ -30,9 +30,9 @@ class ParquetSource(Source):
         self.path, self.name = path, str(path)
         self._file()
 
-    def columns(self) -> list[str]:
-        """Names from the file's schema."""
-        return schema_paths(self._file().schema_arrow)
+    def schema(self) -> Any:
+        """Arrow schema of the file."""
+        return self._file().schema_arrow
 
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
         """Read the named columns only."""
@@ -94,9 +94,9 @@ class DatasetSource(Source):
     def __init__(self, dataset: Any, name: str) -> None:
         self._rows, self.name = dataset.with_format("arrow"), name
 
-    def columns(self) -> list[str]:
-        """Names from the dataset's features."""
-        return schema_paths(self._rows.features.arrow_schema)
+    def schema(self) -> Any:
+        """Arrow schema of the dataset's features."""
+        return self._rows.features.arrow_schema
 
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
         """Read the named columns only."""
@@ -111,6 +111,4 @@ class DatasetSource(Source):
             raise SparftError(
                 f"{self.name} has {len(self._rows)} rows, but row {rows[-1]} is asked for."
             )
-        table = self._rows[list(rows)]
-        note = self._rows.features.arrow_schema.metadata
-        return table.replace_schema_metadata(note)
+        return self._rows[list(rows)]

@@ -23,8 +23,12 @@ class Source(ABC):
     """What messages call it: a path, or the name of a dataset."""
 
     @abstractmethod
+    def schema(self) -> Any:
+        """Arrow schema of the rows, the same whichever of them are taken."""
+
     def columns(self) -> list[str]:
         """Names of the columns, fields of nested ones by their dotted path."""
+        return schema_paths(self.schema())
 
     @abstractmethod
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:

@@ -1,6 +1,5 @@
 """Data reduction: keep a few prompts that stand for all, in arms, with a difficulty each."""
 
-from sparft_plugin.reduction.cache import reduce_cached
 from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.from_embeddings import from_embeddings
 from sparft_plugin.reduction.pipeline import reduce
@@ -12,6 +11,5 @@ __all__ = [
     "ReductionConfig",
     "from_embeddings",
     "reduce",
-    "reduce_cached",
     "write_reduced",
 ]

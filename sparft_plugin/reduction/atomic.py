@@ -19,7 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Where ``path`` is a link, it stays one and the file behind it is replaced.
     """
     path = path.resolve() if path.is_symlink() else path
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -42,3 +42,20 @@ def check_link(path: Path) -> None:
             f"{path} is a link to {os.readlink(path)}, which does not exist; remove the link or "
             "choose another output."
         )
+
+
+def check_writable(path: Path) -> None:
+    """Make the temporary file that ``whole_file`` would, and remove it.
+
+    Raises
+    ------
+    OSError
+        If the folder takes no such file.
+    """
+    temporary = _beside(path.resolve())
+    temporary.touch()
+    temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")

@@ -110,7 +110,7 @@ def encode_texts(
     """
     built: Embedder = plugins.build("embedder", embedder, options)
     cache = _usable(cache)
-    folder = _folder(cache, embedder, built)
+    folder = _usable(_folder(cache, embedder, built))
     store, keys = EmbeddingCache(folder), _keys(texts)
     missing = _first_of_each(keys, store.missing(keys))
     task = EncodeTexts(embedder, options, folder)

@@ -19,6 +19,7 @@ from sparft_plugin.reduction.pipeline import check_size, warn_of_few
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.selectors.base import check_needs
 from sparft_plugin.reduction.timing import Timing
+from sparft_plugin.reduction.tokens import budget_in_tokens
 from sparft_plugin.reduction.vectors import Vectors, given_vectors
 
 
@@ -51,9 +52,14 @@ def from_embeddings(
     Raises
     ------
     SparftError
-        If a vector is zero or not finite, ids or difficulties do not fit, or there are fewer
-        vectors than clusters.
+        If a vector is zero or not finite, ids or difficulties do not fit, there are fewer vectors
+        than clusters, or the budget counts tokens.
     """
+    if budget_in_tokens(config):
+        raise SparftError(
+            f"a budget of '{config.budget}' counts the tokens of texts, and embeddings have none; "
+            "give a number of vectors or a share."
+        )
     timing = Timing()
     with timing("names"):
         total = _row_count(embeddings)

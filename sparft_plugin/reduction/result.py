@@ -34,9 +34,9 @@ class Reduction:
     """How it came about: options, data fingerprint, encoder, counts; plain JSON. Equal reductions
     have equal manifests."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Time of each part; empty if it was read from the cache."""
+    """Time of each part."""
     pool: Pool | None = None
-    """The whole pool that it was chosen from; None if it was read from the cache."""
+    """The whole pool that it was chosen from, which the page draws."""
     hygiene: Hygiene | None = None
     """Pairs behind what was left out as contaminated or near-duplicate, if that was asked for."""
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparft_plugin.corpus import Corpus
+from sparft_plugin.corpus.find import check_name
 from sparft_plugin.errors import SparftError
-from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import check_link, whole_file
+from sparft_plugin.prompts import PromptTable, prompt_id
+from sparft_plugin.reduction.atomic import check_link, check_writable, whole_file
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.schema import add_sparft_column
 
@@ -49,10 +50,12 @@ def check_output(
     Raises
     ------
     SparftError
-        If ``out`` is no parquet name, or one of the files is an input, has no folder, is a link
-        that leads nowhere, or exists and must not be overwritten.
+        If ``out`` is no parquet name or not UTF-8, or one of the files is an input, has no folder
+        or one that takes no files, is a link that leads nowhere, or exists and must not be
+        overwritten.
     """
     target = Path(out)
+    check_name(target)
     if target.suffix != ".parquet":
         raise SparftError(f"{out} must end in .parquet, which is how verl knows the format.")
     read = {Path(path).resolve() for path in inputs}
@@ -66,6 +69,38 @@ def check_output(
             raise SparftError(f"{path} is a folder; choose another output.")
         if path.exists() and not overwrite:
             raise SparftError(f"{path} already exists; pass --overwrite or choose another output.")
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise SparftError(
+                f"{path} cannot be written ({error.strerror}); choose another output."
+            ) from error
+
+
+def check_rows(corpus: Corpus) -> None:
+    """Refuse rows that cannot be written with their arms, before any work is done.
+
+    Raises
+    ------
+    SparftError
+        If the rows have no common schema, ``extra_info`` is no struct, or parquet cannot hold a
+        type, such as a struct that has no field in any row.
+    """
+    schema = corpus.schema
+    extra = schema.field("extra_info").type if "extra_info" in schema.names else pa.null()
+    if not (pa.types.is_struct(extra) or pa.types.is_null(extra)):
+        raise SparftError(
+            f"{corpus.name}: the column 'extra_info' is a {extra}; make it a struct, or rename it."
+        )
+    none = np.array([], dtype=np.int64)
+    kept = Reduction((), none, none, none.astype(np.float64), {})
+    table = add_sparft_column(schema.empty_table(), kept)
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), table.schema).close()
+    except pa.ArrowException as error:
+        raise SparftError(
+            f"{corpus.name} cannot be written as parquet ({error}); fill that key or remove it."
+        ) from error
 
 
 def write_reduced(
@@ -81,10 +116,11 @@ def write_reduced(
     The manifest is renamed last. After a power cut between the two, an old manifest lies beside the
     new rows, which its SHA-256 tells.
 
-    All columns keep their types; ``extra_info`` gains the field
+    Columns, and the fields of structs, stand in the order of their names, each with one type for
+    all rows of all inputs; ``extra_info`` gains the field
     ``sparft: {id: string, arm: int64, difficulty: float64}`` (null difficulty if unknown). Rows are
     ordered by arm, then as they were chosen. Equal reductions of equal rows give equal bytes,
-    however the rows are ordered or cut into files.
+    however the rows, and the keys in them, are ordered or cut into files.
 
     Parameters
     ----------
@@ -107,11 +143,12 @@ def write_reduced(
     Raises
     ------
     SparftError
-        If the output is refused or cannot be written (whatever stood there is untouched), the
-        inputs do not fit together or ``extra_info`` is no struct.
+        If the output or the rows are refused, an input changed since it was read, or a file cannot
+        be written; whatever stood there is untouched.
     """
     inputs = [source.name for source in corpus.sources]
     check_output(out, inputs, overwrite=overwrite)
+    check_rows(corpus)
     table = add_sparft_column(kept_rows(corpus, prompts, reduction), reduction)
     target, beside = Path(out), manifest_path(out)
     try:
@@ -134,20 +171,35 @@ def kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any
 
     Where several rows hold one prompt, the one whose content sorts first is taken, so that the
     order of the rows decides nothing.
+
+    Raises
+    ------
+    SparftError
+        If a row no longer is the prompt that was chosen.
     """
     position = {int(row): at for at, row in enumerate(prompts.rows)}
     groups = [(int(row), *prompts.others.get(position[int(row)], ())) for row in reduction.rows]
-    if all(len(group) == 1 for group in groups):
-        return corpus.take(reduction.rows)
-    rows = np.array([row for group in groups for row in group], dtype=np.int64)
-    table = corpus.take(rows)
-    contents = [repr(row) for row in table.to_pylist()]
-    starts = np.cumsum([0, *map(len, groups)])
-    first = [
-        min(range(start, stop), key=contents.__getitem__)
-        for start, stop in zip(starts, starts[1:], strict=False)
-    ]
-    return table.take(pa.array(first)).combine_chunks()
+    table = corpus.take(np.array([row for group in groups for row in group], dtype=np.int64))
+    if len(table) > len(groups):
+        contents = [repr(row) for row in table.to_pylist()]
+        starts = np.cumsum([0, *map(len, groups)])
+        first = [
+            min(range(start, stop), key=contents.__getitem__)
+            for start, stop in zip(starts, starts[1:], strict=False)
+        ]
+        table = table.take(pa.array(first)).combine_chunks()
+    messages = table[corpus.columns.prompt_key].to_pylist()
+    sources = table["data_source"].to_pylist()
+    for row, identity, *content in zip(
+        reduction.rows, reduction.ids, sources, messages, strict=True
+    ):
+        if prompt_id(*content) != identity:
+            file, number = corpus.place(int(row))
+            raise SparftError(
+                f"{file}, row {number} no longer holds the prompt that was chosen: the input "
+                "changed after it was read; run again."
+            )
+    return table
 
 
 def sync(path: Path) -> None:

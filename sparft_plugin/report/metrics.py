@@ -42,21 +42,19 @@ def read_metrics(path: Path) -> list[Step]:
     Raises
     ------
     SparftError
-        If the file is missing, a line is no JSON, or no row has sparft's metrics.
+        If the file is missing or unreadable, a line is no row of metrics, or no row has sparft's.
     """
     if not path.is_file():
         raise SparftError(f"{path} does not exist; train with trainer.logger=[console,file].")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SparftError(f"{path} cannot be read: {error}") from error
     steps: dict[int, Step] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise SparftError(f"{path}, line {number} is no JSON ({error}); remove it.") from error
-        if not isinstance(row, dict) or not {"step", "data"} <= row.keys():
-            raise SparftError(f"{path}, line {number} has no step and data; remove it.")
-        values = {_ours(name): value for name, value in row["data"].items()}
-        if any(name.startswith("sparft/") for name in values):
-            steps[row["step"]] = Step(row["step"], values)
+    for number, line in enumerate(lines, start=1):
+        step = _step(line, f"{path}, line {number}")
+        if any(name.startswith("sparft/") for name in step.values):
+            steps[step.step] = step
     if not steps:
         raise SparftError(f"{path} has no sparft metrics; was the run started with +sparft=NAME?")
     return [steps[number] for number in sorted(steps)]
@@ -76,6 +74,23 @@ def picks_per_arm(steps: Sequence[Step]) -> NDArray[np.float64]:
     # it to be told apart from, and is drawn empty.
     before = 0.0 if steps[0].step == 1 else table[:, :1]
     return np.diff(table, axis=1, prepend=before)
+
+
+def _step(line: str, place: str) -> Step:
+    """Read one row; what others log and is no number is left out."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise SparftError(f"{place} is no JSON ({error}); remove it.") from error
+    step, data = (row.get("step"), row.get("data")) if isinstance(row, dict) else (None, None)
+    if not isinstance(step, int) or not isinstance(data, dict):
+        raise SparftError(f"{place} must have a step that is a number and data by name; remove it.")
+    values = {_ours(name): value for name, value in data.items()}
+    numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+    for name in values.keys() - numbers.keys():
+        if name.startswith("sparft/"):
+            raise SparftError(f"{place}, '{name}' is {values[name]!r}, no number; remove the line.")
+    return Step(step, numbers)
 
 
 def _ours(name: str) -> str:

@@ -20,7 +20,7 @@ def draw(steps: Sequence[Step], path: Path) -> None:
     Raises
     ------
     SparftError
-        If matplotlib is not installed.
+        If matplotlib is not installed, or the picture cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -57,13 +57,17 @@ def draw(steps: Sequence[Step], path: Path) -> None:
         rates.plot(numbers, values, ".", color=colour, alpha=0.35)
         rates.plot(numbers, running_mean(values), color=colour, label=f"{label}, mean of {WINDOW}")
     rates.set(xlabel="step", xlim=span, ylim=(0, 1), title="Training prompts, sampled rollouts")
-    rates.legend(loc="upper left", frameon=False)
+    if rates.get_lines():
+        rates.legend(loc="upper left", frameon=False)
     rates.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150, format="png")
+    try:
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise SparftError(f"{path} cannot be written: {error}") from error
 
 
 def running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the last ``WINDOW`` values at each step, fewer at the start; shape kept."""
-    return np.array(
-        [np.nanmean(values[max(0, i + 1 - WINDOW) : i + 1]) for i in range(len(values))]
-    )
+    """Mean of the last ``WINDOW`` values at each step, NaN left out; fewer at the start."""
+    windows = [values[max(0, i + 1 - WINDOW) : i + 1] for i in range(len(values))]
+    known = [window[~np.isnan(window)] for window in windows]
+    return np.array([window.mean() if window.size else np.nan for window in known])

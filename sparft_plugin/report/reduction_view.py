@@ -38,7 +38,7 @@ def reduction_view(
     """
     pool = reduction.pool
     if pool is None:
-        raise ValueError("a reduction that was read from the cache has no pool to draw")
+        raise ValueError("a reduction without its pool cannot be drawn")
     position = dict(zip(prompts.ids, range(len(prompts)), strict=True))
 
     def text(row: int) -> str:

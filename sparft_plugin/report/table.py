@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparft_plugin.report.metrics import Step, picks_per_arm, series
 
@@ -22,8 +23,9 @@ def table(steps: Sequence[Step]) -> str:
         for arm, made in enumerate(picks):
             rate = series(steps, f"sparft/curriculum/arm_{arm}/pass_rate")
             change = f"{_percent(rate[:quarter])} -> {_percent(rate[-quarter:])}"
-            share = made.sum() / picks.sum()
-            lines.append(f"{arm:>3} {int(made.sum()):>7} {share:>7.1%}   {change}")
+            count = np.nansum(made)
+            share = count / max(np.nansum(picks), 1)
+            lines.append(f"{arm:>3} {int(count):>7} {share:>7.1%}   {change}")
         lines.append("")
     for label, name in (
         ("pass rate in training", "sparft/pass_rate"),
@@ -33,24 +35,34 @@ def table(steps: Sequence[Step]) -> str:
         ("reward, explore", "sparft/reward/explore"),
     ):
         values = series(steps, name)
-        if not np.isnan(values).all():
+        if _known(values).size:
             first, last = _percent(values[:quarter]), _percent(values[-quarter:])
             lines.append(f"{label:<24}{first} -> {last}")
-    unique = series(steps, "sparft/curriculum/unique_prompts")
-    if not np.isnan(unique).all():
-        lines.append(f"{'unique prompts':<24}{int(unique[-1])}")
-    for store in ("success", "failure"):
-        held = series(steps, f"sparft/memory/{store}")
-        if not np.isnan(held).all():
-            lines.append(f"{'memory, ' + store:<24}{int(held[-1])}")
-    step_s, plugin_ms = series(steps, "timing_s/step"), series(steps, "sparft/ms/plugin")
-    lines.append(
-        f"{'time per step':<24}{np.nanmedian(step_s):.2f} s, of which in the plugin "
-        f"{np.nanmedian(plugin_ms):.0f} ms (medians of {len(steps)} steps)"
+    for label, name in (
+        ("unique prompts", "sparft/curriculum/unique_prompts"),
+        ("memory, success", "sparft/memory/success"),
+        ("memory, failure", "sparft/memory/failure"),
+    ):
+        held = _known(series(steps, name))
+        if held.size:
+            lines.append(f"{label:<24}{int(held[-1])}")
+    seconds, ours = (
+        _known(series(steps, "timing_s/step")),
+        _known(series(steps, "sparft/ms/plugin")),
     )
+    if seconds.size and ours.size:
+        lines.append(
+            f"{'time per step':<24}{np.median(seconds):.2f} s, of which in the plugin "
+            f"{np.median(ours):.0f} ms (medians of {len(steps)} steps)"
+        )
     return "\n".join(lines) + "\n"
 
 
-def _percent(values: np.ndarray) -> str:
-    known = values[~np.isnan(values)]
+def _percent(values: NDArray[np.float64]) -> str:
+    known = _known(values)
     return f"{known.mean():>6.1%}" if known.size else "     -"
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known: NDArray[np.float64] = values[~np.isnan(values)]
+    return known

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from sparft_plugin import plugins
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.hookspecs import hookimpl
-from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import write_reduced
+from sparft_plugin.prompts import PromptTable, prompt_id
+from sparft_plugin.reduction import Reduction, write_reduced
 from sparft_plugin.reduction.embedders import Embedder
 
 WIDTH = 6
@@ -41,6 +41,16 @@ def sums(n: int) -> list[dict[str, Any]]:
 def write(path: Path, rows: Sequence[Mapping[str, Any]], schema: Any = None) -> Path:
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
     return path
+
+
+def kept(rows: Sequence[Mapping[str, Any]], *numbers: int, **fields: Any) -> Reduction:
+    """Keep some of the rows, each in an arm of its own."""
+    return Reduction(
+        ids=tuple(prompt_id("sums", rows[n]["prompt"]) for n in numbers),
+        rows=np.array(numbers, dtype=np.int64),
+        arms=np.arange(len(numbers), dtype=np.int64),
+        **{"difficulties": np.full(len(numbers), 0.5), "manifest": {"seed": 0}} | fields,
+    )
 
 
 def write_out(inputs: Sequence[Path], reduction: Any, out: Path, **options: Any) -> Path:

@@ -103,6 +103,7 @@ def test_questions_and_answers_become_rows_of_verl(tmp_path):
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(source, capsys):
     budget = ["--budget", "10%", "--near-duplicates", "0.99", "--report"]
+    budget += ["--selector", "last", "--selector-option", "skip=2"]
     assert reduce(source, "--dry-run", "--difficulty-key", KEY, *budget) == 0
     printed, noise = capsys.readouterr()
     lines = printed.splitlines()
@@ -110,7 +111,13 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(source, capsys):
     assert lines[:4] == [
         *("inputs:", f"  {source}", "rows: 60", "prompts: 60 unique, 0 duplicate rows")
     ]
-    for line in ("keep: 6 prompts", "  clusters: 3", "  budget: 10%", "  near_duplicates: 0.99"):
+    for line in (
+        "keep: 6 prompts",
+        "  clusters: 3",
+        "  budget: 10%",
+        "  selector_options: skip=2",
+        "  near_duplicates: 0.99",
+    ):
         assert line in lines
     assert f"  difficulty: column:{KEY}" in lines
     assert "encoding: 60 texts with hash@all-MiniLM-L6-v2, about 0 s in this process" in lines

@@ -84,6 +84,9 @@ EARLY = {
         "-o eval.parquet --overwrite --decontaminate eval.parquet",
         "eval.parquet is also an input; choose another output.",
     ),
+    "nowhere to write": ("-o /proc/kept.parquet", "/proc/kept.parquet cannot be written ("),
+    "page nowhere to write": ("--report /proc/kept.html", "/proc/kept.html cannot be written ("),
+    "data source": ("--data-source gsm8k", "in.parquet has a column 'data_source' already, which"),
     "over itself": ("-o in.parquet --overwrite", "in.parquet is also an input"),
 }
 
@@ -101,6 +104,49 @@ def test_it_is_refused_before_anything_is_encoded_and_no_file_changes(folder, ca
     assert error.count("\n") == 1
     assert HashEmbedder.calls == []
     assert everything(folder) == before
+
+
+PARTS = [{"role": "system", "content": "?"}, {"role": "user", "content": [{"text": "a"}]}]
+UNWRITABLE = {
+    "no field": ({"meta": {}}, {"meta": {}}, "Cannot write struct type 'meta' with no child field"),
+    "no field inside": ({"meta": {"a": {}}}, {}, "Cannot write struct type 'a' with no child"),
+    "extra_info": ({"extra_info": "{}"}, {"extra_info": "{}"}, "'extra_info' is a string; make it"),
+    "parts": ({}, {"prompt": PARTS}, "row 59, key 'prompt': has no one type (cannot mix list"),
+    "half a pair": ({}, {"note": "\ud83d"}, "row 59, key 'note': holds half of a surrogate pair"),
+    "two types": ({"level": 3}, {"level": "hard"}, "row 59, key 'level': has no one type ("),
+}
+
+
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_rows_that_cannot_be_written_are_refused_before_anything_is_encoded(folder, capsys, case):
+    common, last, problem = UNWRITABLE[case]
+    rows = [each | common for each in sums(60)]
+    rows[-1] |= last
+    Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    before = everything(folder)
+    base = "reduce rows.jsonl -o out.parquet --clusters 3 --embedder hash"
+    assert main(base.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sparft: error: ")
+    assert "rows.jsonl" in error
+    assert problem in error
+    assert error.count("\n") == 1
+    assert HashEmbedder.calls == []
+    assert everything(folder) == before
+
+
+@pytest.mark.parametrize("given", ["caf\udce9.jsonl", "folder"])
+def test_a_file_name_that_is_not_utf8_is_refused_before_anything_is_encoded(folder, capsys, given):
+    source = Path(given) if given.endswith(".jsonl") else Path(given) / "caf\udce9.parquet"
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("\n".join(map(json.dumps, sums(60))))
+    options = ["--clusters", "3", "--embedder", "hash"]
+    for inputs, out in (([given], "out.parquet"), (["in.parquet"], "caf\udce9.parquet")):
+        assert main(["reduce", *inputs, "-o", out, *options]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("sparft: error: the file name '")
+        assert error.endswith("' is not UTF-8; rename it.\n")
+    assert HashEmbedder.calls == []
 
 
 def test_an_output_among_the_files_of_a_folder_is_refused(folder, capsys):

@@ -97,11 +97,10 @@ def test_a_template_may_hold_the_prompt_twice():
     assert Columns(template="{prompt}={prompt}").messages("{prompt}") == user("{prompt}={prompt}")
 
 
-def test_a_plain_string_replaces_its_own_column_in_place():
+def test_a_plain_string_replaces_its_own_column():
     rows = [{"id": 1, "prompt": "why?", "reward_model": {"ground_truth": "1"}, "data_source": "s"}]
     (taken,) = rows_of(Corpus.of_rows(rows, "rows"), 0)
-    assert list(taken) == ["id", "prompt", "reward_model", "data_source"]
-    assert taken["prompt"] == user("why?")
+    assert taken == rows[0] | {"prompt": user("why?")}
 
 
 def test_a_column_that_would_be_lost_is_refused():
@@ -112,6 +111,17 @@ def test_a_column_that_would_be_lost_is_refused():
     assert str(caught.value) == (
         "rows has a column 'prompt' already, which --map prompt=question would replace; rename one "
         "of the two."
+    )
+
+
+def test_a_data_source_for_every_row_replaces_no_column():
+    corpus = Corpus.of_rows([row("a")], "rows", Columns(data_source="s"))
+    assert [scanned.data_source for scanned in corpus.scan()] == ["s"]
+    with pytest.raises(SparftError) as caught:
+        corpus.take(np.array([0]))
+    assert str(caught.value) == (
+        "rows has a column 'data_source' already, which --data-source s would replace; leave the "
+        "option out or rename the column."
     )
 
 
@@ -151,7 +161,7 @@ def test_a_mapped_column_that_does_not_exist_offers_the_nearest():
 def test_strings_and_messages_in_one_column_have_no_common_type():
     corpus = Corpus.of_rows([row("a"), row("b") | {"prompt": "b"}], "rows")
     assert len(PromptTable.from_corpus(corpus)) == 2
-    with pytest.raises(SparftError, match="key 'prompt': the values have no common type"):
+    with pytest.raises(SparftError, match="rows, row 1, key 'prompt': has no one type"):
         corpus.take(np.array([0, 1]))
 
 
@@ -167,7 +177,7 @@ def test_rows_of_files_with_different_columns_come_in_the_order_asked_for(tmp_pa
     files[2].write_text("\n".join(map(json.dumps, c)))
     corpus = Corpus.open(files)
     every = a + b + c
-    names = dict.fromkeys(name for r in every for name in r)
+    names = {name for r in every for name in r}
     order = [4, 0, 2, 3, 1]
     expected = [{name: every[i].get(name) for name in names} for i in order]
     assert rows_of(corpus, *order) == expected
@@ -183,7 +193,7 @@ def test_any_rows_come_back_in_any_order(order, count):
 def test_columns_of_two_files_that_cannot_be_joined_are_named(tmp_path):
     a = write(tmp_path / "a.parquet", [row("a") | {"level": 1}])
     b = write(tmp_path / "b.parquet", [row("b") | {"level": "hard"}])
-    with pytest.raises(SparftError, match=r"columns of .*a\.parquet, .*b\.parquet .*level"):
+    with pytest.raises(SparftError, match=r"columns of .*b\.parquet cannot .*level"):
         Corpus.open([a, b]).take(np.array([0, 1]))
 
 

@@ -1,11 +1,11 @@
-"""JSON read record by record is what reading it whole gives; the row that is broken is named."""
+"""JSON as rows: what is broken is named, and types and order do not depend on what is taken."""
 
 from __future__ import annotations
 
 import json
-from unittest import mock
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,20 +26,11 @@ values = st.recursive(
     max_leaves=6,
 )
 records = st.lists(st.dictionaries(texts, values, max_size=3), max_size=5)
-layouts = st.fixed_dictionaries(
-    {
-        "indent": st.sampled_from([None, 0, 2]),
-        "ensure_ascii": st.booleans(),
-        "separators": st.sampled_from([None, (",", ":"), (" , ", " :\t")]),
-    }
-)
-chunks = st.integers(min_value=1, max_value=40)
 
 
-def read(path, chunk=1 << 20):
-    with mock.patch.object(json_lines, "_CHUNK", chunk):
-        (source,) = open_sources([path])
-        return list(source.records())
+def read(path):
+    (source,) = open_sources([path])
+    return list(source.records())
 
 
 @pytest.fixture(scope="module")
@@ -47,91 +38,55 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("json")
 
 
-@given(records, layouts, chunks, st.sampled_from(["", "\ufeff"]), st.text("\n \t", max_size=50))
-def test_an_array_of_any_layout_is_read_across_the_borders_of_chunks(
-    folder, rows, layout, chunk, mark, space
-):
+@given(records, st.sampled_from(["", "\ufeff"]), st.text("\n \t", max_size=5))
+def test_an_array_is_read_with_or_without_a_mark_and_space_around_it(folder, rows, mark, space):
     path = folder / "array.json"
-    path.write_text(mark + space + json.dumps(rows, **layout) + space, encoding="utf-8")
-    assert read(path, chunk) == rows
+    path.write_text(mark + space + json.dumps(rows, indent=2) + space, encoding="utf-8")
+    assert read(path) == rows
 
 
-@given(records, st.booleans(), chunks, st.sampled_from(["\n", "\r\n", "\n\n \n"]), st.booleans())
+@given(records, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n \n"]), st.booleans())
 def test_lines_are_read_with_or_without_a_mark_blank_lines_and_a_last_line_end(
-    folder, rows, ascii_only, chunk, end, ended
+    folder, rows, ascii_only, end, ended
 ):
     path = folder / "lines.jsonl"
     content = end.join(json.dumps(r, ensure_ascii=ascii_only) for r in rows) + end * ended
     path.write_bytes(b"\xef\xbb\xbf" + content.encode())
-    assert read(path, chunk) == rows
-
-
-@given(records, st.data(), chunks)
-def test_a_damaged_array_is_refused_exactly_where_a_reader_of_the_whole_refuses_it(
-    folder, rows, data, chunk
-):
-    whole = json.dumps(rows)
-    at = data.draw(st.integers(1, len(whole) - 1))
-    damage = data.draw(st.sampled_from(["", ",", "]", "}", '"', " ", "\\", "7"]))
-    length = data.draw(st.integers(0, 3))
-    path = folder / "damaged.json"
-    path.write_text(whole[:at] + damage + whole[at + length :], encoding="utf-8")
-    try:
-        expected = json.loads(path.read_text(encoding="utf-8"))
-        valid = all(isinstance(value, dict) for value in expected)
-    except json.JSONDecodeError:
-        valid = False
-    if valid:
-        assert read(path, chunk) == expected
-    else:
-        with pytest.raises(SparftError, match=r"damaged\.json, row \d+ is no JSON object \(.+\)"):
-            read(path, chunk)
+    assert read(path) == rows
 
 
 BROKEN = [
-    ('{"a": 1}\n{"a": \n{"a": 3}', 1, "Expecting value"),
-    ('{"a": 1}\n\n{"a": 2} {"a": 3}', 1, "Extra data"),
-    ('{"a": 1}\n[2]', 1, "it is a list"),
-    ('"a"', 0, "it is a str"),
-    ('[{"a": 1}, 2]', 1, "it is a int"),
-    ('[{"a": 1}, null]', 1, "it is a NoneType"),
-    ('[{"a": 1} {"a": 2}]', 1, "a comma is missing"),
-    ('[{"a": 1}, {"a": 2},]', 2, "Expecting value"),
-    ('[{"a": 1}, {"a": 2}', 2, "no ']' at the end"),
-    ('[{"a": 1}]\n[{"a": 2}]', 1, "it comes after the end"),
-    ('[{"a": 1}, {"b: 2}]', 1, "Unterminated string"),
-    ('{"a": ' + "9" * 5000 + "}", 0, "Exceeds the limit"),
-    ('{"a": 1}\n{"a": ' + "[" * 200_000, 1, "recursion"),
+    ('{"a": 1}\n{"a": \n{"a": 3}', "row 1 is no JSON object (Expecting value); mend"),
+    ('{"a": 1}\n\n{"a": 2} {"a": 3}', "row 1 is no JSON object (Extra data); mend"),
+    ('{"a": 1}\n[2]', "row 1 is no JSON object (it is a list); mend"),
+    ('"a"', "row 0 is no JSON object (it is a str); mend"),
+    ('[{"a": 1}, 2]', "row 1 is no JSON object (it is a int); mend"),
+    ('[{"a": 1}, null]', "row 1 is no JSON object (it is a NoneType); mend"),
+    ('[{"a": 1}\n {"a": 2}]', "as a JSON array: Expecting ',' delimiter: line 2 column 2"),
+    ('[{"a": 1}, {"a": 2}', "as a JSON array: Expecting ',' delimiter: line 1 column 20"),
+    ('[{"a": 1}]\n[{"a": 2}]', "as a JSON array: Extra data: line 2 column 1"),
+    ('{"a": ' + "9" * 5000 + "}", "row 0 is no JSON object (Exceeds the limit"),
+    ("[" + "9" * 5000 + "]", "as a JSON array: Exceeds the limit"),
+    ('{"a": 1}\n{"a": ' + "[" * 200_000, "row 1 is no JSON object (maximum recursion"),
+    ("[" * 200_000, "as a JSON array: maximum recursion"),
 ]
 
 
-@pytest.mark.parametrize("chunk", [3, 1 << 20])
-@pytest.mark.parametrize(("content", "number", "reason"), BROKEN)
-def test_broken_json_is_named_with_file_row_and_reason(tmp_path, content, number, reason, chunk):
+@pytest.mark.parametrize(("content", "problem"), BROKEN)
+def test_broken_json_is_named_with_file_place_and_reason(tmp_path, content, problem):
     path = tmp_path / "t.json"
     path.write_text(content)
     with pytest.raises(SparftError) as caught:
-        read(path, chunk if len(content) < 100 else 1 << 20)
-    message = str(caught.value)
-    assert message.startswith(f"{path}, row {number} is no JSON object (")
-    assert reason in message
-    assert message.endswith("; mend the file.")
+        read(path)
+    assert str(caught.value).startswith(str(path))
+    assert problem in str(caught.value)
 
 
-def test_a_broken_row_is_found_without_reading_the_rest_of_the_file(tmp_path):
-    path = tmp_path / "t.json"
-    path.write_text('[{"a": 1}, {"a" 2}, ' + '{"a": 3}, ' * 5000)
-    asked = []
-
-    class Counted(json_lines._Window):
-        def _more(self):
-            asked.append(1)
-            return super()._more()
-
-    patched = mock.patch.object(json_lines, "_Window", Counted)
-    with patched, pytest.raises(SparftError, match="row 1 is no JSON object"):
-        read(path, 100)
-    assert len(asked) <= 2
+def test_a_broken_line_is_found_without_reading_the_rest_of_the_file(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a" 2}\n' + b" " * 100_000 + b"\xff")
+    with pytest.raises(SparftError, match="row 1 is no JSON object"):
+        read(path)
 
 
 def test_text_that_is_not_utf8_is_named(tmp_path):
@@ -157,49 +112,82 @@ def test_batches_hold_a_bounded_number_of_rows_and_a_missing_key_is_none(monkeyp
     assert RowsSource(rows, "rows").columns() == ["a", "b", "b.c"]
 
 
-def test_values_without_a_common_type_are_named_with_their_key(tmp_path):
-    rows = [row("a") | {"level": 3}, row("b") | {"level": "hard"}]
-    with pytest.raises(SparftError, match="rows, key 'level': the values have no common type"):
-        Corpus.of_rows(rows, "rows").take(np.array([0, 1]))
-    assert Corpus.of_rows(rows, "rows").take(np.array([1]))["level"].to_pylist() == ["hard"]
+def odd_and_even(count=2500):
+    """Rows whose level is a number, and in one of them a word."""
+    rows = [row(str(i)) | {"level": i} for i in range(count)]
+    rows[2000]["level"] = "hard"
+    return rows
 
 
-def test_half_of_a_surrogate_pair_is_read_but_a_row_that_is_kept_is_named(tmp_path):
-    path = tmp_path / "t.jsonl"
-    whole = row("b \U0001f600")
-    rows = [whole, row("\ud83d"), row("c") | {"note": ["cut \ud83d"]}, whole]
-    path.write_text("\n".join(map(json.dumps, rows)))
-    corpus = Corpus.open([path])
-    assert [r.prompt[0]["content"] for r in corpus.scan()] == [
-        "b \U0001f600",
-        "\ud83d",
-        "c",
-        "b \U0001f600",
-    ]
-    for kept, key in ((1, "prompt"), (2, "note")):
-        message = (
-            rf"t\.jsonl, row {kept}, key '{key}': holds half of a surrogate pair, which cannot"
-        )
-        with pytest.raises(SparftError, match=message):
-            corpus.take(np.array([0, kept]))
-    assert corpus.take(np.array([3, 0])).to_pylist() == [whole, whole]
+@pytest.mark.parametrize("kept", [0, 2000])
+def test_a_key_without_one_type_is_named_with_its_row_whatever_is_kept(kept):
+    corpus = Corpus.of_rows(odd_and_even(), "rows")
+    assert len(list(corpus.scan())) == 2500
+    for read_types in (lambda: corpus.schema, lambda: corpus.take(np.array([kept]))):
+        with pytest.raises(SparftError) as caught:
+            read_types()
+        message = str(caught.value)
+        assert message.startswith("rows, row 2000, key 'level': has no one type (")
+        assert message.endswith("; give the key, and all within it, one type in every row.")
 
 
-def test_records_of_uneven_keys_give_one_order_of_columns_whatever_comes_first():
+UNFIT = {
+    "a string among parts": (
+        {"prompt": [{"role": "system", "content": "Look."}, {"role": "user", "content": ["?"]}]},
+        "key 'prompt': has no one type (cannot mix list and non-list",
+    ),
+    "a number among truths": (
+        {"reward_model": {"ground_truth": 2}},
+        "key 'reward_model': has no one type (",
+    ),
+    "more than 64 bits": ({"seed": 2**64}, "key 'seed': has no one type ("),
+    "half a pair": (
+        {"note": ["cut \ud83d"]},
+        "key 'note': holds half of a surrogate pair, which cannot be written; mend the row.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_value_that_arrow_cannot_hold_is_named_whatever_is_kept(case):
+    change, problem = UNFIT[case]
+    rows = [row("a"), row("b"), row("c") | change, row("d")]
+    with pytest.raises(SparftError) as caught:
+        Corpus.of_rows(rows, "rows").take(np.array([0]))
+    assert str(caught.value).startswith(f"rows, row 2, {problem}")
+
+
+@pytest.mark.parametrize("at_once", [1, 64])
+@pytest.mark.parametrize("kept", [[0], [1], [0, 2]])
+def test_types_are_those_of_all_rows_whatever_is_kept(monkeypatch, kept, at_once):
+    monkeypatch.setattr(json_lines, "_AT_ONCE", at_once)
     rows = [
-        {"b": 1, "info": {"y": 1, "x": [{"q": 1}]}},
-        {"a": 2, "b": 2, "info": {"x": [{"p": 2, "q": 2}], "y": 2}},
-        {"b": 3, "info": None},
+        {"n": 1, "info": {"y": 1}, "tags": []},
+        {"n": 0.5, "info": None, "tags": [{"b": "x"}], "late": None},
+        {"info": {"x": True, "y": None}, "tags": [{"a": 1}, None], "late": "yes"},
     ]
-    tables = [RowsSource(order, "rows").take([0, 1, 2]) for order in (rows, rows[::-1])]
+    table = RowsSource(rows, "rows").take(kept)
+    assert table.schema == pa.schema(
+        [
+            ("n", pa.float64()),
+            ("info", pa.struct([("y", pa.int64()), ("x", pa.bool_())])),
+            ("tags", pa.list_(pa.struct([("b", pa.string()), ("a", pa.int64())]))),
+            ("late", pa.string()),
+        ]
+    )
+    assert table["n"].to_pylist() == [rows[i].get("n") for i in kept]
+
+
+def test_columns_and_fields_come_in_the_order_of_their_names_whatever_comes_first():
+    rows = [
+        row("a") | {"b": 1, "z": {"y": 1, "x": [{"q": 1}]}},
+        {"a": 2, "z": {"x": [{"p": 2, "q": 2}], "y": 2}} | row("b") | {"b": 2},
+        row("c") | {"b": 3, "z": None},
+    ]
+    tables = [Corpus.of_rows(each, "rows").take(np.arange(3)) for each in (rows, rows[::-1])]
     assert tables[0].schema == tables[1].schema
-    assert tables[0].column_names == ["a", "b", "info"]
+    assert tables[0].column_names == sorted({"a", "b", "z", *row()})
     assert tables[0].to_pylist() == tables[1].to_pylist()[::-1]
-    assert tables[0].to_pylist()[0]["info"] == {"x": [{"p": None, "q": 1}], "y": 1}
-
-
-def test_records_of_the_same_keys_keep_their_order():
-    rows = [{"b": 1, "a": {"z": 1, "y": 2}}, {"b": 2, "a": {"z": 3, "y": 4}}]
-    table = RowsSource(rows, "rows").take([0, 1])
-    assert table.column_names == ["b", "a"]
-    assert [table.schema.field("a").type.field(i).name for i in range(2)] == ["z", "y"]
+    first = tables[0].to_pylist()[0]["z"]
+    assert list(first) == ["x", "y"]
+    assert first == {"x": [{"p": None, "q": 1}], "y": 1}

@@ -62,6 +62,13 @@ def test_accuracy_is_preferred_to_the_score_for_rates_and_curves(tmp_path):
     assert (found.solve_rates[0], found.curves[0, 0]) == (0.5, 0.5)
 
 
+def test_partial_credit_counts_as_much_as_it_is(tmp_path):
+    lines = [line("a?", 0.0, acc=acc) for acc in (0.9, 0.9, 0.5, 0.25)]
+    found = read_rollouts(write(tmp_path / "r", {1: lines[:2], 2: lines[2:]}), keys("a?"))
+    assert found.solve_rates.tolist() == [2.55 / 4]
+    assert found.curves.tolist() == [[0.9, 0.375]]
+
+
 def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):
     folder = write(tmp_path / "r", {1: [line("a?", s) for s in (-1.0, 0.0, 0.2, 1.0)]})
     assert read_rollouts(folder, keys("a?")).solve_rates[0] == 0.25

@@ -169,3 +169,9 @@ def test_of_a_message_in_parts_the_longest_text_is_looked_for():
     ]
     keys = read_join_keys(*opened([row(parts, truth=3)]))
     assert (keys.texts, keys.truths) == (["How many?"], ["3"])
+
+
+def test_of_a_message_in_parts_white_space_is_not_the_longest_text(tmp_path):
+    rows = [row([{"type": "text", "text": "\n\n\n"}, {"type": "text", "text": "hi"}])]
+    (tmp_path / "1.jsonl").write_text(json.dumps({"input": "user\nhi", "gts": "2", "score": 1.0}))
+    assert found([f"rollouts:{tmp_path}"], rows).values.tolist() == [0.0]

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.reduction import Reduction, write
+from sparft_plugin.reduction import write
 from sparft_plugin.reduction.atomic import whole_file
-from tests.unit.reduction_data import row, write_out
+from tests.unit.reduction_data import kept, row, write_out
 from tests.unit.reduction_data import write as write_rows
 
 pytest.importorskip("resource", reason="needs RLIMIT_FSIZE to make a disk full")
@@ -42,10 +42,10 @@ with registered(embedders={"hash": HashEmbedder}):
 """
 
 
-def long_rows(n=60, **extra):
+def long_rows(n=60):
     """Prompts of a few hundred characters that parquet cannot squeeze."""
     rng = np.random.default_rng(0)
-    return [row(f"{i} {rng.bytes(200).hex()}", **extra) for i in range(n)]
+    return [row(f"{i} {rng.bytes(200).hex()}") for i in range(n)]
 
 
 @pytest.fixture
@@ -115,16 +115,6 @@ def test_with_room_every_file_is_replaced(folder):
     assert manifest["output"]["sha256"] == hashlib.sha256(after["out.parquet"]).hexdigest()
 
 
-def kept(*rows):
-    return Reduction(
-        ids=tuple(f"id{r}" for r in rows),
-        rows=np.array(rows, dtype=np.int64),
-        arms=np.zeros(len(rows), dtype=np.int64),
-        difficulties=np.full(len(rows), 0.5),
-        manifest={"seed": 0},
-    )
-
-
 def no_room(*_):
     raise OSError(28, "No space left on device")
 
@@ -133,18 +123,20 @@ def no_room(*_):
     ("module", "step"), [(write.os, "fsync"), (write.pq, "write_table"), (write, "_sha256")]
 )
 def test_no_file_is_replaced_before_both_are_on_disk(tmp_path, monkeypatch, module, step):
-    source, out = write_rows(tmp_path / "in.parquet", long_rows(4)), tmp_path / "out.parquet"
-    write_out([source], kept(0, 1), out)
+    rows, out = long_rows(4), tmp_path / "out.parquet"
+    source = write_rows(tmp_path / "in.parquet", rows)
+    write_out([source], kept(rows, 0, 1), out)
     before = contents(tmp_path)
     monkeypatch.setattr(module, step, no_room)
     with pytest.raises(SparftError, match=r"out\.parquet cannot be written: .*No space left"):
-        write_out([source], kept(2, 3), out, overwrite=True)
+        write_out([source], kept(rows, 2, 3), out, overwrite=True)
     assert contents(tmp_path) == before
 
 
 def test_after_a_power_cut_between_the_two_the_manifest_tells_that_it_is_old(tmp_path, monkeypatch):
-    source, out = write_rows(tmp_path / "in.parquet", long_rows(4)), tmp_path / "out.parquet"
-    note = write_out([source], kept(0, 1), out)
+    rows, out = long_rows(4), tmp_path / "out.parquet"
+    source = write_rows(tmp_path / "in.parquet", rows)
+    note = write_out([source], kept(rows, 0, 1), out)
     old = note.read_bytes()
     replace = os.replace
 
@@ -154,10 +146,9 @@ def test_after_a_power_cut_between_the_two_the_manifest_tells_that_it_is_old(tmp
 
     monkeypatch.setattr(os, "replace", cut_after_the_first)
     with pytest.raises(SparftError):
-        write_out([source], kept(2, 3), out, overwrite=True)
-    assert [r["extra_info"]["sparft"]["id"] for r in pq.read_table(out).to_pylist()] == [
-        *("id2", "id3")
-    ]
+        write_out([source], kept(rows, 2, 3), out, overwrite=True)
+    written = pq.read_table(out).to_pylist()
+    assert [each["prompt"] for each in written] == [each["prompt"] for each in rows[2:]]
     assert note.read_bytes() == old
     digest = json.loads(old)["output"]["sha256"]
     assert digest != hashlib.sha256(out.read_bytes()).hexdigest()

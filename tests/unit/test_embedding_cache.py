@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -296,6 +297,17 @@ for _ in range(30):
     EmbeddingCache(Path(sys.argv[1]))
 print(name)
 """
+
+
+def test_a_folder_of_the_encoder_that_cannot_be_written_is_a_warning(cache, caplog):
+    run(["a"], cache)
+    (made,) = cache.iterdir()
+    shutil.rmtree(made)
+    made.write_text("of another user")
+    encoded()
+    run(["a", "b"], cache)
+    assert sorted(encoded()) == ["a", "b"]
+    assert f"embeddings are not kept: {made} cannot be written" in caplog.text
 
 
 def test_two_processes_that_write_the_same_file_leave_one_whole_file(cache):

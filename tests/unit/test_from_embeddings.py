@@ -154,6 +154,11 @@ def test_a_selector_that_needs_more_than_vectors_is_refused(selector):
         from_embeddings(cloud(), config)
 
 
+def test_a_budget_of_tokens_is_refused_where_there_are_no_texts():
+    with pytest.raises(SparftError, match="a budget of '500 tokens' counts the tokens of texts"):
+        from_embeddings(cloud(), ReductionConfig(clusters=4, budget="500 tokens"))
+
+
 def test_too_few_vectors_and_no_file_are_refused(tmp_path):
     with pytest.raises(SparftError, match="the embeddings has 3 prompts, fewer than clusters=4"):
         from_embeddings(np.repeat(cloud(3), 10, axis=0), SMALL)

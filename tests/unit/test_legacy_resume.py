@@ -9,11 +9,14 @@ from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.legacy.resume import checkpoint_folder, restore
+from sparft_plugin.hosts.verl.checkpoint import checkpoint_folder, saved_pool
+from sparft_plugin.hosts.verl.legacy.resume import restore
 
 
 class Counting(Dataset):
     """A dataset with a state like ours: text and bytes."""
+
+    pool = '{"ids": []}'
 
     def __len__(self):
         return 6
@@ -22,7 +25,8 @@ class Counting(Dataset):
         return index
 
     def state_dict(self):
-        return {"version": 1, "curriculum": '{"seed": 0}', "memory": b"\x00\xff"}
+        state = {"version": 1, "curriculum": '{"seed": 0}', "memory": b"\x00\xff"}
+        return state | ({"pool": self.pool} if self.pool else {})
 
     def load_state_dict(self, state):
         raise AssertionError("not read here")
@@ -105,3 +109,23 @@ def test_a_checkpoint_with_more_than_plain_data_is_refused_by_its_file(tmp_path)
     torch.save({"dataset_state": {"memory": Odd()}}, tmp_path / "global_step_3/data.pt")
     with pytest.raises(SparftError, match="data.pt holds more than plain data"):
         restore(trainer(tmp_path), Recorder())
+
+
+def test_the_reduced_prompts_are_read_before_verl_loads_the_rest(tmp_path):
+    recipe = OmegaConf.create({"trainer": trainer(tmp_path)})
+    assert saved_pool(recipe) is None
+    save(tmp_path, 3, Counting())
+    assert saved_pool(recipe) == Counting.pool
+    older = Counting()
+    older.pool = None
+    save(tmp_path, 6, older)
+    assert saved_pool(recipe) is None
+    assert saved_pool(OmegaConf.create({"data": {}})) is None
+
+
+def test_a_state_with_objects_of_others_is_told_and_left_to_verl(tmp_path, caplog):
+    save(tmp_path, 3, Counting())
+    file = tmp_path / "global_step_3" / "data.pt"
+    torch.save({"dataset_state": Counting().state_dict(), "sampler": Recorder()}, file)
+    assert saved_pool(OmegaConf.create({"trainer": trainer(tmp_path)})) is None
+    assert "holds more than plain data" in caplog.text

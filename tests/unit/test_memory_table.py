@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.errors import SparftError
@@ -27,7 +27,6 @@ def numbered(start, count):
     return np.repeat(np.arange(start, start + count, dtype=np.float32)[:, None], 2, axis=1)
 
 
-@settings(max_examples=100, deadline=None)
 @given(moves=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20))
 def test_it_holds_what_was_written_whatever_was_given_back(moves):
     rows, held, written = RowTable(2, FLOAT), {}, 0

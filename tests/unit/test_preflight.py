@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from sparft_plugin.corpus.parquet import ParquetSource
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.preflight_groups import UNGROUPED
@@ -459,6 +460,75 @@ def test_a_broken_row_is_refused_with_its_file_and_row(recipe, tmp_path, files):
     text = refusal(recipe(settings={"data.train_files": files}))
     assert text.startswith(f"{paths[0]}, row 2")
     assert "ground_truth" in text
+
+
+@pytest.fixture
+def columns_read(monkeypatch):
+    """Names of the columns of each reading through a parquet file, in turn."""
+    read, batches = [], ParquetSource.batches
+
+    def spied(self, names):
+        read.append(list(names))
+        return batches(self, names)
+
+    monkeypatch.setattr(ParquetSource, "batches", spied)
+    return read
+
+
+def test_a_memory_alone_is_checked_for_what_it_reads(recipe, tmp_path, columns_read):
+    lean = [{key: row[key] for key in ("data_source", "prompt")} for row in rows()]
+    file = str(write(tmp_path / "lean.parquet", lean))
+    preflight.check(recipe("memory_r", {"data.train_files": file}))
+    assert columns_read == [["prompt", "data_source"]]
+    assert "no column 'reward_model'" in refusal(recipe(settings={"data.train_files": file}))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"prompt": [{"role": "system", "content": "hi"}]}, "key 'prompt': no text"),
+        ({"prompt": None}, "key 'prompt': must be a non-empty list"),
+        ({"data_source": None}, "key 'data_source': must be a string"),
+    ],
+)
+def test_a_row_that_a_memory_cannot_read_is_refused(recipe, tmp_path, change, named):
+    broken = rows(1100)
+    broken[1030] |= change
+    file = write(tmp_path / "broken.parquet", broken)
+    text = refusal(recipe("memory_r", {"data.train_files": str(file)}))
+    assert text.startswith(f"{file}, row 1030, {named}")
+
+
+@pytest.mark.parametrize("name", ["sparft", "memory_r"])
+def test_files_that_passed_are_not_read_again_until_they_change(
+    recipe, tmp_path, columns_read, name
+):
+    file = write(tmp_path / "train.parquet", rows())
+    config = recipe(name, {"data.train_files": str(file)})
+    preflight.check(config)
+    preflight.check(config)
+    assert len(columns_read) == 1
+    write(file, rows(13))
+    preflight.check(config)
+    assert len(columns_read) == 2
+
+
+def test_files_that_passed_are_checked_again_for_other_options(recipe, tmp_path):
+    settings = {"data.train_files": str(write(tmp_path / "train.parquet", rows()))}
+    preflight.check(recipe("memory_r", settings))
+    preflight.check(recipe(settings=settings))
+    assert "fewer than clusters=40" in refusal(
+        recipe(settings=settings | {"sparft.reduction.clusters": 40})
+    )
+    assert "no column 'question'" in refusal(
+        recipe(settings=settings | {"data.prompt_key": "question"})
+    )
+
+
+def test_refused_files_are_read_again(recipe, tmp_path):
+    file = write(tmp_path / "train.parquet", [*rows(), {**rows(1)[0], "data_source": None}])
+    config = recipe(settings={"data.train_files": str(file)})
+    assert refusal(config) == refusal(config)
 
 
 def test_a_missing_difficulty_is_refused_when_the_reduction_asks_for_it(recipe):

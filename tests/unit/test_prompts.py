@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_fingerprint_sees_ground_truth_and_difficulty():
     relabelled = table([row(truth="2", d=0.1), row("b", d=0.3)], "extra_info.d")
     prints = {t.fingerprint for t in (plain, other_truth, labelled, relabelled)}
     assert len(prints) == 4
+
+
+def test_fingerprint_is_a_digest_of_the_sum_of_the_digests_of_the_prompts():
+    def blake2b(value):
+        text = json.dumps(value, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    for key, labels in ((None, [[], []]), ("extra_info.d", [[0.1], [0.25]])):
+        got = table([row("a", "2", d=0.1), row("b", "3", d=0.25)], key)
+        lines = zip(got.ids, [blake2b("2"), blake2b("3")], labels, strict=True)
+        total = sum(int(blake2b(list(line)), 16) for line in lines)
+        assert got.fingerprint == blake2b([str(total), 2, [key] if key else []])
 
 
 def test_duplicates_keep_the_first_row_and_the_mean_label():

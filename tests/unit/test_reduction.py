@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from sparft_plugin import SparftError, __version__
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import ReductionConfig, reduce, reduce_cached
+from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.reduction.selectors import Selector
 from tests.budget import COSTLY
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, vector
@@ -134,6 +133,7 @@ def test_the_manifest_explains_the_reduction():
     assert manifest["options"] == {
         "encoder": "all-MiniLM-L6-v2",
         "embedder": "sentence_transformers",
+        "embedder_options": {},
         "difficulty_key": KEY,
         "difficulty_weight": 1.0,
         "pca_components": 4,
@@ -142,6 +142,7 @@ def test_the_manifest_explains_the_reduction():
         "budget": None,
         "tokenizer": None,
         "selector": "farthest_point",
+        "selector_options": {},
         "near_duplicates": None,
         "seed": 5,
     }
@@ -240,93 +241,26 @@ def test_a_registered_embedder_encodes_and_its_identity_is_recorded(hash_embedde
     assert what(got)[:3] == what(reduced(sums(40)))[:3]
 
 
-def test_the_cache_gives_the_same_reduction_without_encoding(hash_embedder, tmp_path):
-    fresh = reduce_cached(table(sums(40)), HASH, tmp_path / "new")
-    again = reduce_cached(table(sums(40)), HASH, tmp_path / "new")
-    assert hash_embedder.calls == [40]
-    assert what(fresh) == what(again)
-    assert fresh.rows.tolist() == again.rows.tolist()
-    assert fresh.rows.dtype == again.rows.dtype == np.int64
-    assert fresh.manifest == again.manifest
+def test_an_edited_selector_chooses_anew_and_no_text_is_encoded_again():
+    HashEmbedder.calls.clear()
 
+    @dataclass
+    class First(Selector):
+        def select(self, members, k, rng):
+            return np.arange(min(k, len(members)))
 
-def test_the_cache_keeps_unknown_difficulties_unknown(hash_embedder, tmp_path):
-    config = ReductionConfig(clusters=4, per_cluster=3, embedder="hash")
-    for _ in range(2):
-        got = reduce_cached(table(sums(40), None), config, tmp_path)
-        assert np.isnan(got.difficulties).all()
-    assert hash_embedder.calls == [40]
+    @dataclass
+    class Last(Selector):
+        def select(self, members, k, rng):
+            return np.arange(len(members))[::-1][:k]
 
-
-def test_a_cached_reduction_finds_its_rows_in_a_reordered_table(hash_embedder, tmp_path):
-    rows = sums(40)
-    reduce_cached(table(rows), HASH, tmp_path)
-    back = reduce_cached(table([*rows[::-1], rows[0]]), HASH, tmp_path)
-    assert hash_embedder.calls == [40]
-    assert [table(rows[::-1]).ids[r] for r in back.rows] == list(back.ids)
-    assert back.duplicates == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"seed": 1}, {"clusters": 5}, {"encoder": "v2"}, {"difficulty_weight": 0.5}],
-)
-def test_another_option_or_encoder_is_another_entry(hash_embedder, tmp_path, change):
-    reduce_cached(table(sums(40)), HASH, tmp_path)
-    config = ReductionConfig(**(SMALL | {"embedder": "hash", "encoder": "v1"} | change))
-    reduce_cached(table(sums(40)), config, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_other_data_is_another_entry(hash_embedder, tmp_path):
-    reduce_cached(table(sums(40)), HASH, tmp_path)
-    reduce_cached(table(sums(41)), HASH, tmp_path)
-    assert hash_embedder.calls == [40, 1]
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: "[]",
-        lambda text: text.replace('"seed": 0', '"seed": 1'),
-    ],
-)
-def test_a_damaged_entry_is_a_warning_and_made_anew(hash_embedder, tmp_path, caplog, damage):
-    fresh = reduce_cached(table(sums(40)), HASH, tmp_path)
-    (path,) = tmp_path.iterdir()
-    intact = path.read_text(encoding="utf-8")
-    path.write_text(damage(intact), encoding="utf-8")
-    again = reduce_cached(table(sums(40)), HASH, tmp_path)
-    assert "made anew" in caplog.text
-    assert what(again) == what(fresh)
-    assert json.loads(path.read_text(encoding="utf-8"))["body"]["ids"] == list(fresh.ids)
-
-
-def test_an_entry_under_another_key_is_not_believed(hash_embedder, tmp_path, caplog):
-    reduce_cached(table(sums(40)), HASH, tmp_path)
-    (first,) = tmp_path.iterdir()
-    other = ReductionConfig(**SMALL, embedder="hash", encoder="v1", seed=3)
-    reduce_cached(table(sums(40)), other, tmp_path)
-    (second,) = set(tmp_path.iterdir()) - {first}
-    second.write_bytes(first.read_bytes())
-    assert reduce_cached(table(sums(40)), other, tmp_path).manifest["seed"] == 3
-    assert "does not match its digest or key" in caplog.text
-
-
-def test_a_folder_that_cannot_be_written_is_a_warning(hash_embedder, tmp_path, caplog):
-    (tmp_path / "file").write_text("in the way")
-    got = reduce_cached(table(sums(40)), HASH, tmp_path / "file" / "cache")
-    assert len(got) == 12
-    assert "the reduction was not cached" in caplog.text
-
-
-def test_the_default_cache_lies_where_the_environment_says(hash_embedder, tmp_path, monkeypatch):
-    monkeypatch.setenv("SPARFT_CACHE", str(tmp_path))
-    reduce_cached(table(sums(40)), HASH)
-    assert len(list((tmp_path / "reductions").glob("*.json"))) == 1
+    config = ReductionConfig(clusters=4, per_cluster=1, embedder="hash", selector="mine")
+    chosen = []
+    for edited in (First, Last):
+        with registered(embedders={"hash": HashEmbedder}, selectors={"mine": edited}):
+            chosen.append(reduce(table(sums(40), None), config).ids)
+    assert not set(chosen[0]) & set(chosen[1])
+    assert HashEmbedder.calls == [40]
 
 
 def test_the_same_prompts_in_another_process_give_the_same_bytes():
@@ -342,11 +276,3 @@ def test_the_same_prompts_in_another_process_give_the_same_bytes():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert there.stdout == here
-
-
-def test_a_hit_and_a_miss_are_told_apart_in_the_log(hash_embedder, tmp_path, caplog):
-    caplog.set_level(logging.INFO)
-    reduce_cached(table(sums(40)), HASH, tmp_path)
-    assert "reduction read from" not in caplog.text
-    reduce_cached(table(sums(40)), HASH, tmp_path)
-    assert "reduction read from" in caplog.text

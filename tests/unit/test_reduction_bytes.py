@@ -142,6 +142,54 @@ def test_jsonl_rows_give_the_same_bytes_in_any_order(tmp_path):
     assert len(found) == 1
 
 
+def shuffled(value, rng):
+    """The same value with the keys of every dict in another order."""
+    if isinstance(value, dict):
+        return {key: shuffled(value[key], rng) for key in rng.sample(sorted(value), len(value))}
+    return [shuffled(each, rng) for each in value] if isinstance(value, list) else value
+
+
+def uneven():
+    """53 rows that have neither the same keys nor the same types."""
+    infos = [{}, {"level": 1}, {"level": None}, {"deep": {"n": [{"x": 2}]}}]
+    columns = [{}, {"weight": 1}, {"weight": 0.5}, {"tags": []}, {"tags": [{"t": "a"}]}]
+    again = [(i, float(i)) for i in range(1, 40, 3)]
+    rows = []
+    for i, truth in [*((i, i if i % 3 else i / 2) for i in range(40)), *again]:
+        rows.append(row(f"{i} and {i}?", truth, note=f"row {len(rows)}") | columns[len(rows) % 5])
+        rows[-1]["extra_info"] |= infos[len(rows) % 4]
+        rows[-1]["prompt"] += [[], [{"role": "assistant", "content": "?", "turn": 1}]][i % 2]
+    rows[5]["prompt"][1]["turn"] = 1.5
+    return rows
+
+
+def any_file(path, rows, kind):
+    """Write rows in a file that has only the columns, fields and types of these rows."""
+    if kind == "parquet":
+        table = pa.Table.from_struct_array(pa.array(rows))
+        if len(rows) % 2:
+            at = table.column_names.index("data_source")
+            table = table.set_column(at, "data_source", table["data_source"].dictionary_encode())
+        pq.write_table(table, path, row_group_size=5)
+    else:
+        path.write_text(json.dumps(rows) if kind == "json" else "\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_cut_into_files_of_other_schemas_key_orders_and_formats_changes_a_byte(tmp_path, seed):
+    rng, rows, out = random.Random(seed), uneven(), tmp_path / "out.parquet"
+    whole = reduced(any_file(tmp_path / "whole.jsonl", rows, "jsonl"), out, *HASHED)
+    mixed = [shuffled(each, rng) for each in rng.sample(rows, len(rows))]
+    bounds = [0, *sorted(rng.sample(range(1, len(rows)), seed)), len(rows)]
+    kinds = rng.choices(["parquet", "jsonl", "json"], k=seed + 1)
+    files = [
+        any_file(tmp_path / f"{n}.{kind}", mixed[start:stop], kind)
+        for n, (start, stop, kind) in enumerate(zip(bounds, bounds[1:], kinds, strict=False))
+    ]
+    assert reduced(files, out, *HASHED) == whole
+
+
 def test_another_seed_is_another_choice(tmp_path):
     source = shard(tmp_path / "in.parquet", corpus())
     options = [*HASHED, "--selector", "random"]

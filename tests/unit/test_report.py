@@ -90,12 +90,25 @@ def test_a_line_that_is_no_json_is_an_error_with_its_number(tmp_path):
         read_metrics(path)
 
 
-@pytest.mark.parametrize("line", ["[1, 2]", "3", '{"step": 2}', '{"data": {"sparft/x": 1}}'])
+NO_ROWS = [
+    *("[1, 2]", "3", '{"step": 2}', '{"data": {"sparft/x": 1}}'),
+    *('{"step": 2, "data": [1]}', '{"step": "2", "data": {"sparft/x": 1}}'),
+    '{"step": 2, "data": {"sparft/x": "high"}}',
+]
+
+
+@pytest.mark.parametrize("line", NO_ROWS)
 def test_a_line_that_is_no_row_of_metrics_is_an_error_with_its_number(tmp_path, line):
     path = written(tmp_path, [row(1, sparft__pass_rate=0.5)])
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(SparftError, match="line 2"):
         read_metrics(path)
+
+
+def test_what_others_log_need_not_be_a_number(tmp_path):
+    rows = [row(1, sparft__pass_rate=0.5, val__note="good", timing_s__step=None)]
+    (step,) = read_metrics(written(tmp_path, rows))
+    assert step.values == {"sparft/pass_rate": 0.5}
 
 
 def test_a_series_is_nan_where_a_step_lacks_the_metric():
@@ -160,6 +173,21 @@ def test_the_table_of_a_single_step_compares_it_with_itself():
     assert "pass rate in training    50.0% ->  50.0%" in table(run_of([0.5], [4]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_figures_that_were_not_logged_are_left_out(tmp_path):
+    names = {f"sparft/curriculum/arm_{arm}/picks": 4.0 for arm in (0, 1)}
+    unique = {"sparft/curriculum/unique_prompts": 7.0}
+    steps = [Step(3, names | unique), Step(4, {"sparft/curriculum/arm_0/picks": 6.0})]
+    assert table(steps).splitlines()[1:] == [
+        "  0       2  100.0%        - ->      -",
+        "  1       0    0.0%        - ->      -",
+        "",
+        "unique prompts          7",
+    ]
+    draw(steps, tmp_path / "report.png")
+    assert running_mean(np.array([np.nan, 2.0])).tolist() == pytest.approx([np.nan, 2], nan_ok=True)
+
+
 @pytest.mark.parametrize("arms", [[], [[4, 8, 12]], [[1, 2, 3], [3, 6, 9]]])
 def test_the_picture_is_a_png(tmp_path, arms):
     path = tmp_path / "report.png"
@@ -206,3 +234,19 @@ def test_the_command_ends_with_code_two_and_one_line_when_the_file_is_missing(tm
     assert captured.out == ""
     assert captured.err.startswith(f"sparft: error: {tmp_path / 'nope.jsonl'} does not exist")
     assert captured.err.count("\n") == 1
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    rows = [{"step": step.step, "data": step.values} for step in run_of([0.2, 0.4])]
+    picture = tmp_path / "no" / "report.png"
+    assert main(["report", str(written(tmp_path, rows)), "-o", str(picture)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"sparft: error: {picture} cannot be written: ")
+    assert error.count("\n") == 1
+
+
+def test_metrics_that_are_no_text_are_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SparftError, match="metrics.jsonl cannot be read: 'utf-8' codec"):
+        read_metrics(path)

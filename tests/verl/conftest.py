@@ -47,6 +47,11 @@ class Workspace:
         path = self.folder / f"checkpoints/global_step_{step}/data.pt"
         return _find(torch.load(path, weights_only=False), "curriculum")
 
+    def saved(self, step: int) -> dict[str, Any]:
+        """The same with the memory's header alone, which holds a fingerprint of its arrays."""
+        state = self.checkpoint(step)
+        return {**state, "memory": state["memory"]["header"]}
+
 
 def _find(node: object, key: str) -> dict[str, Any]:
     """Find the sparft state inside torchdata's nested one."""

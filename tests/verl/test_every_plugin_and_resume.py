@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ def first(workspace: Workspace) -> VerlRun:
 
 @pytest.fixture(scope="module")
 def resumed(workspace: Workspace, first: VerlRun) -> VerlRun:
+    """Resume as on another node: what the first run cached of its reduction is gone."""
+    shutil.rmtree(workspace.folder / "cache" / "reductions")
     run = workspace.train(5, *PLUGINS)
     assert run.returncode == 0, run.output[-4000:]
     return run
@@ -89,6 +92,15 @@ def test_the_checkpoint_holds_curriculum_and_memory_as_data(
     assert all(isinstance(part, (str, torch.Tensor)) for part in state["memory"].values())
 
 
+def test_a_run_resumed_on_another_node_reduces_nothing_anew(
+    workspace: Workspace, resumed: VerlRun
+) -> None:
+    assert not (workspace.folder / "cache" / "reductions").exists()
+    pools = [json.loads(workspace.checkpoint(step)["pool"]) for step in (3, 5)]
+    assert pools[0] == pools[1]
+    assert len(pools[0]["ids"]) == 12
+
+
 def test_a_resumed_run_goes_on_where_the_checkpoint_stood(
     workspace: Workspace, first: VerlRun, resumed: VerlRun
 ) -> None:
@@ -135,4 +147,4 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
         zip(in_two, uninterrupted.run.metrics, strict=True), start=1
     ):
         assert decisions(row) == decisions(whole), f"step {step}"
-    assert workspace.checkpoint(5) == uninterrupted.workspace.checkpoint(5)
+    assert workspace.saved(5) == uninterrupted.workspace.saved(5)

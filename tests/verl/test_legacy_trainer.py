@@ -183,7 +183,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     assert len(other.run.metrics) == len(steps)
     for step, row in zip(steps, other.run.metrics, strict=True):
         assert decisions(row) == decisions(whole.metrics[step - 1]), f"step {step}"
-        assert other.workspace.checkpoint(step) == workspace.checkpoint(step), f"step {step}"
+        assert other.workspace.saved(step) == workspace.saved(step), f"step {step}"
         assert rollouts(other.workspace, step) == rollouts(workspace, step), f"step {step}"
 
 

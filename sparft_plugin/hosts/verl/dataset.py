@@ -18,6 +18,8 @@ from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
+from sparft_plugin.hosts.verl.checkpoint import saved_pool
+from sparft_plugin.hosts.verl.lengths import AT_ONCE, PromptLengths
 from sparft_plugin.hosts.verl.media import check_media
 from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.hosts.verl.preflight import check_settings
@@ -80,20 +82,25 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
         self.pool: Pool | None = None
+        self.lengths: PromptLengths | None = None
         if options.curriculum is not None:
-            self.pool = Pool.from_dataset(self.inner, config, options)
+            saved = saved_pool(recipe)
+            self.pool = Pool.from_dataset(self.inner, config, options, saved)
             if not config.filter_overlong_prompts:
-                self.pool.check_lengths(tokenizer, config)
-            self.texts = dict(self.pool.texts)
+                self.lengths = PromptLengths(self.inner, tokenizer, processor, config)
+                self.lengths.check_rows(self.inner.dataframe, self.pool.longest(AT_ONCE).tolist())
         self.batch_size, self.handed_out = config.train_batch_size, 0
         self.run = training.start(
             training.TrainingRun(
-                options, self.pool.prompts if self.pool else None, self.texts.__getitem__
+                options,
+                self.pool.prompts if self.pool else None,
+                self.pool.text_of if self.pool else self.texts.__getitem__,
+                self.pool.saved if self.pool else None,
             )
         )
         if self.pool is not None and options.reduction is not None:
             # A reduced pool is small: encode its queries now, while the workers start.
-            self.run.encode_queries(self.texts)
+            self.run.encode_queries(map(bytes.decode, self.pool.prompts.ids.tolist()))
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
@@ -134,8 +141,11 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
 
     def _picked(self, pick: Pick) -> dict[str, Any]:
         assert self.pool is not None
-        row = self.pool.row_of[pick.prompt.id]
-        return _with_tag(self.inner[row], row, pick.prompt, pick.pick_id)
+        row = self.pool.row_of(pick.prompt.id)
+        item = self.inner[row]
+        if self.lengths is not None:
+            self.lengths.check(row, item["raw_prompt"])
+        return _with_tag(item, row, pick.prompt, pick.pick_id)
 
     def _tagged(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.inner[index]

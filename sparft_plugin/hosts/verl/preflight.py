@@ -12,7 +12,6 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError, require
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
-from sparft_plugin.hosts.verl.media import check_media
 from sparft_plugin.hosts.verl.preflight_groups import check_groups, check_rewards
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
@@ -275,9 +273,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     SparftError
         Naming the file, row and key, or the encoder.
     """
-    from sparft_plugin.corpus.parquet import ParquetSource
-    from sparft_plugin.prompts import PromptTable
-    from sparft_plugin.reduction.pipeline import check_possible
+    from sparft_plugin.hosts.verl.preflight_data import check_rows
 
     # An identity is looked up without loading the weights; one that cannot be reached is refused.
     reduction = options.reduction
@@ -291,15 +287,7 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     if options.wraps.dataset.path is None and all(
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
     ):
-        for file in files:
-            check_media(ParquetSource(Path(file)), config.data)
-        prompts = PromptTable.from_parquet(
-            files,
-            prompt_key=config.data.prompt_key,
-            difficulty_key=reduction.difficulty_key if reduction else None,
-        )
-        if reduction is not None:
-            check_possible(prompts, reduction)
+        check_rows(files, config.data, options)
 
 
 def _leaves(config: DictConfig) -> dict[str, str]:

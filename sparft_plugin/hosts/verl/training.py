@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 STATE_VERSION = 3
 READABLE = (2, STATE_VERSION)
 """Version 2 had the memory as npz bytes."""
-STATE_KEYS = ("version", "curriculum", "memory", "collapse")
+STATE_KEYS = ("version", "curriculum", "memory", "collapse", "pool")
 _current: TrainingRun | None = None
 
 Pay = Callable[[Sequence[FinishedGroup], Sequence[Terms]], None]
@@ -69,11 +69,18 @@ class TrainingRun:
         What the curriculum chooses from; None without a curriculum.
     text_of : callable
         Returns the text of a prompt id, for the memory's queries.
+    saved_pool : str or None
+        What a resumed run makes the same pool of, kept in the state.
     """
 
     def __init__(
-        self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
+        self,
+        options: SparftConfig,
+        pool: PromptPool | None,
+        text_of: Callable[[str], str],
+        saved_pool: str | None = None,
     ) -> None:
+        self.saved_pool = saved_pool
         self.timer = PartTimer()
         self.heard = False
         """Whether an adapter has asked for this run, which it does to bring groups."""
@@ -233,6 +240,7 @@ class TrainingRun:
                 "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
                 "memory": self.remembering.state_dict() if self.remembering else None,
                 "collapse": json.dumps(self.collapse.state_dict()) if self.collapse else None,
+                "pool": self.saved_pool,
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -248,7 +256,8 @@ class TrainingRun:
                 f"the sparft state has version {state.get('version')}, this package reads "
                 f"{STATE_VERSION}; resume with the version that wrote it."
             )
-        check_keys("sparft state of the checkpoint", state, STATE_KEYS)
+        # The dataset has read the pool; older checkpoints have none.
+        check_keys("sparft state of the checkpoint", {"pool": None, **state}, STATE_KEYS)
         for part, configured in (("curriculum", self.curriculum), ("memory", self.remembering)):
             if (state[part] is None) != (configured is None):
                 raise SparftError(

@@ -93,15 +93,15 @@ def read_rollouts(
         If there is no such file, a line is broken, or no line belongs to any prompt.
     """
     join, counts = _Join(keys), Counter[str]()
-    visits: dict[int, dict[int, list[int]]] = {}
+    visits: dict[int, dict[int, list[float]]] = {}
     for line in read_lines(folder):
         prompt, outcome = join(line)
         counts[outcome] += 1
         if prompt is None:
             continue
-        entry = visits.setdefault(prompt, {}).setdefault(line.step, [0, 0])
+        entry = visits.setdefault(prompt, {}).setdefault(line.step, [0, 0.0])
         entry[0] += 1
-        entry[1] += int(solved(line.verdict, solved_above))
+        entry[1] += solved(line.verdict, solved_above)
     if not visits:
         raise SparftError(
             f"{folder} has {counts.total()} rollouts and none of these {len(keys.ids)} prompts "
@@ -179,14 +179,14 @@ class _Join:
 
 
 def _tabulate(
-    visits: dict[int, dict[int, list[int]]], n: int
+    visits: dict[int, dict[int, list[float]]], n: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Solve rates, attempts and curves from (count, solved) of each prompt and step."""
+    """Solve rates, attempts and curves from (count, sum of accuracies) of each prompt and step."""
     rates, attempts = np.full(n, np.nan), np.zeros(n, dtype=np.int64)
     curves = np.full((n, max(map(len, visits.values()))), np.nan)
     for prompt, steps in visits.items():
         count = sum(entry[0] for entry in steps.values())
-        attempts[prompt] = count
+        attempts[prompt] = int(count)
         rates[prompt] = sum(entry[1] for entry in steps.values()) / count
         for visit, step in enumerate(sorted(steps)):
             curves[prompt, visit] = steps[step][1] / steps[step][0]

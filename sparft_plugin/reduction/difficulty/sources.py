@@ -181,7 +181,7 @@ def _last_user_text(messages: Sequence[dict[str, Any]]) -> str:
             continue
         content = message["content"]
         parts = [content] if isinstance(content, str) else map(_part_text, content)
-        text = max(parts, key=len, default="")
+        text = max(parts, key=lambda part: len(part.strip()), default="")
         if text.strip():
             return text
     return ""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.checkpoint import DATASET_STATE, checkpoint_folder
 
 if TYPE_CHECKING:
     from sparft_plugin.hosts.verl.training import TrainingRun
-
-DATASET_STATE = "dataset_state"
-"""Where torchdata keeps the state of a dataset that lives in the trainer's process."""
 
 
 def restore(trainer: DictConfig, run: TrainingRun) -> None:
@@ -56,17 +53,3 @@ def restore(trainer: DictConfig, run: TrainingRun) -> None:
             "so start a new run or resume without one."
         )
     run.load_state_dict(state)
-
-
-def checkpoint_folder(trainer: DictConfig) -> Path | None:
-    """Return the folder that verl resumes from; None where it starts from scratch."""
-    if trainer.resume_mode == "disable":
-        return None
-    if trainer.resume_mode == "resume_path":
-        return Path(trainer.resume_from_path).absolute()
-    folder = Path(trainer.default_local_dir).absolute()
-    newest = folder / "latest_checkpointed_iteration.txt"
-    if not newest.exists():
-        return None
-    step = folder / f"global_step_{int(newest.read_text())}"
-    return step if step.exists() else None

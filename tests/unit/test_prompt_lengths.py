@@ -1,0 +1,159 @@
+"""Prompts that the model cannot take in whole, refused by the real training dataset."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl import dataset
+from sparft_plugin.hosts.verl.dataset import CurriculumDataset
+from tests.unit.reduction_data import row, write
+from tests.unit.test_preflight import VERL_CONFIG
+
+TEMPLATE = (
+    "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    "{% if brief %}In one word!{% endif %}{% for t in tools or [] %}{{ t }}{% endfor %}"
+    "{% if add_generation_prompt %}>{% endif %}"
+)
+LIMIT = 12
+
+
+class Letters:
+    """A tokenizer of letters, with a chat template that adds one."""
+
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        assert options.pop("tokenize") is True
+        options.pop("return_dict", None)
+        rendered, _ = render_jinja_template([messages], chat_template=TEMPLATE, **options)
+        self.counted.append(messages[0]["content"])
+        return {"input_ids": list(map(ord, rendered[0]))}
+
+
+class Processor(Letters):
+    """A processor with the same template, that gives text."""
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> Any:
+        assert options.pop("tokenize") is False
+        rendered = super().apply_chat_template(messages, tokenize=True, return_dict=True, **options)
+        return "".join(map(chr, rendered["input_ids"]))
+
+
+class WordsOrLetters(Letters):
+    """Words are one token each, and digits too: what is short in bytes may be long in tokens."""
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+        self.counted.append(text := messages[0]["content"])
+        return {"input_ids": [0] * (len(text) if text.isdigit() else len(text.split()))}
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
+        return {"input_ids": list(map(ord, text))}
+
+
+@pytest.fixture(scope="module")
+def composed() -> DictConfig:
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
+        return compose("ppo_trainer", ["+sparft=uniform", f"data.max_prompt_length={LIMIT}"])
+
+
+@pytest.fixture
+def recipe(composed: DictConfig, tmp_path: Path) -> Any:
+    def make(questions: list[str], **settings: Any) -> DictConfig:
+        config = deepcopy(composed)
+        file = write(tmp_path / "train.parquet", [row(question) for question in questions])
+        settings |= {"train_files": str(file), "train_batch_size": 2, "cache_dir": str(tmp_path)}
+        for key, value in settings.items():
+            OmegaConf.update(config.data, key, value, force_add=True)
+        return config
+
+    return make
+
+
+def made(config: DictConfig, tokenizer: Any, processor: Any = None) -> CurriculumDataset:
+    return CurriculumDataset(config.data.train_files, tokenizer, config.data, processor)
+
+
+def test_a_prompt_of_the_limit_passes_and_one_more_token_is_refused_by_row_and_mend(
+    recipe: Any,
+) -> None:
+    made(recipe(["a" * (LIMIT - 1), "b"]), Letters())
+    with pytest.raises(SparftError) as refusal:
+        made(recipe(["b", "a" * LIMIT]), Letters())
+    assert str(refusal.value) == (
+        f"data.train_files, row 1, key 'prompt': {LIMIT + 1} tokens are more than "
+        f"data.max_prompt_length={LIMIT}; set data.filter_overlong_prompts=True or raise the limit."
+    )
+
+
+def test_the_recipes_own_template_arguments_count(recipe: Any) -> None:
+    made(recipe(["one"], apply_chat_template_kwargs={"brief": False}), Letters())
+    # `tokenize` is not the recipe's to choose, as in verl.
+    settings = {"apply_chat_template_kwargs": {"brief": True, "tokenize": False}}
+    with pytest.raises(SparftError, match="row 0, key 'prompt': 16 tokens"):
+        made(recipe(["one"], **settings), Letters())
+
+
+def test_the_tools_of_the_recipes_dataset_count(recipe: Any, tmp_path: Path) -> None:
+    tools = tmp_path / "tools.py"
+    tools.write_text(
+        "from verl.tools.function_tool import function_tool\n"
+        "@function_tool\n"
+        "def add(a: int, b: int) -> str:\n"
+        '    """Add two numbers.\n\n    Args:\n        a: one\n        b: other\n    """\n'
+        "    return str(a + b)\n"
+    )
+    with pytest.raises(SparftError, match="row 0, key 'prompt'.* tokens are more than"):
+        made(recipe(["one"], function_tool_path=str(tools)), Letters())
+
+
+def test_a_processors_template_is_used_where_there_is_one(recipe: Any) -> None:
+    tokenizer, processor = WordsOrLetters(), Processor()
+    with pytest.raises(SparftError, match=f"row 0, key 'prompt': {LIMIT + 2} tokens"):
+        made(recipe(["a" * (LIMIT + 1)]), tokenizer, processor)
+    assert processor.counted
+    assert not tokenizer.counted
+
+
+def test_what_is_refused_is_what_verl_would_filter_out(recipe: Any) -> None:
+    letters = "a" * 30
+    questions = [letters[:length] for length in range(1, 30)]
+    settings = {"apply_chat_template_kwargs": {"brief": True}, "max_prompt_length": 20}
+    kept = made(recipe(questions, filter_overlong_prompts=True, **settings), Letters())
+    short = [prompt for prompt in questions if len(prompt) + len("In one word!>") <= 20]
+    assert [item["prompt"][0]["content"] for item in kept.inner.dataframe] == short
+    made(recipe(short, **settings), Letters())
+    with pytest.raises(SparftError, match=f"row {len(short)}, key 'prompt': 21 tokens"):
+        made(recipe(questions[: len(short) + 1], **settings), Letters())
+
+
+def test_the_longest_are_counted_at_once_and_each_other_prompt_when_it_is_first_picked(
+    recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "AT_ONCE", 2)
+    tokenizer = WordsOrLetters()
+    questions = ["a word", "some more words", "two words", "1"]
+    ours = made(recipe(questions), tokenizer)
+    assert tokenizer.counted == ["some more words", "two words"]
+    for _ in range(3):
+        ours.__getitems__(range(4))
+    assert sorted(tokenizer.counted) == sorted(questions)
+
+
+def test_a_prompt_of_few_bytes_and_many_tokens_is_refused_when_it_is_picked(
+    recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "AT_ONCE", 1)
+    ours = made(recipe(["these are a few words", "1" * (LIMIT + 1)]), WordsOrLetters())
+    with pytest.raises(SparftError, match=f"row 1, key 'prompt': {LIMIT + 1} tokens"):
+        ours.__getitems__(range(2))
