@@ -1,15 +1,36 @@
-"""The one answer of a response, or none."""
+"""The one answer of a response, the truth of a row and the question it was asked."""
 
 from __future__ import annotations
 
-from sparft_plugin.rewards.boxes import boxes
-from sparft_plugin.rewards.tags import has_tag, only_block
+import re
+from collections.abc import Iterator, Mapping
+from numbers import Number
+from typing import Any, NamedTuple
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.rewards.notation import STOP, canonical
 
 LONGEST = 300
 """Characters of the longest answer that is read; whatever is longer is no answer."""
+SPELLINGS = 8
+"""Different spellings of one answer that several boxes may have."""
 
 HASHES = "####"
 REASONING = ("reasoning", "think")
+BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])[ \t]*")
+# Without braces TeX boxes one character; people mean the word, up to a blank or the formula's end.
+BARE = re.compile(r"[^\s${}]*")
+# An escaped brace is text, so it is a token of its own that opens and closes nothing.
+BRACE = re.compile(r"\\\\|\\[{}]|[{}]")
+WRAPPERS = (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+
+
+class Block(NamedTuple):
+    """A tagged block: ``text[begin:end]`` with its tags, ``content`` without."""
+
+    begin: int
+    end: int
+    content: str
 
 
 def extract_answer(response: str) -> str | None:
@@ -20,7 +41,7 @@ def extract_answer(response: str) -> str | None:
     1. With an ``<answer>`` or ``</answer>`` tag: the content of the only answer block.
     2. Otherwise the reasoning block (``<reasoning>`` or ``<think>``) is left out; a response that
        never closes it, or closes it twice, has no answer.
-    3. With ``\boxed{}``: its content; several boxes must all hold the same.
+    3. With ``\boxed{}`` or ``\fbox{}``: its content; several boxes must all hold the same.
     4. With ``####``: the rest of its line.
 
     A tag or a ``####`` that is repeated, two boxes that differ, a box that is never closed or that
@@ -46,12 +67,45 @@ def extract_answer(response: str) -> str | None:
     return None if after.startswith("#") or HASHES in after else unwrap(after.split("\n", 1)[0])
 
 
+def read_truth(ground_truth: Any, data_source: Any) -> str:
+    r"""Return the answer that a row wants, without ``\boxed{}``, ``$`` or what precedes ``####``.
+
+    Parameters
+    ----------
+    ground_truth : str or number
+        ``reward_model.ground_truth`` of the row.
+    data_source : object
+        Its ``data_source``, for the message.
+
+    Raises
+    ------
+    SparftError
+        If it is something else, empty, or longer than an answer may be: no response could ever
+        be right.
+    """
+    if isinstance(ground_truth, (str, Number)) and not isinstance(ground_truth, bool):
+        text = unwrap(str(ground_truth).rpartition(HASHES)[2])
+        if text is not None:
+            return text
+    shown = repr(ground_truth)
+    raise SparftError(
+        f"the ground truth {shown[:80]} of a row of {data_source!r} is no answer; "
+        f"reward_model.ground_truth must be a text of 1 to {LONGEST} characters or a number."
+    )
+
+
+def read_question(extra_info: Any) -> str | None:
+    """Return ``extra_info["question"]`` if there is such a text: what the row asks, or None."""
+    question = extra_info.get("question") if isinstance(extra_info, Mapping) else None
+    return question if isinstance(question, str) and question.strip() else None
+
+
 def unwrap(text: str) -> str | None:
-    r"""Return an answer without the box, ``$`` signs and full stop around it, or None."""
+    r"""Return an answer without the box, ``$``, ``**`` and full stop around it, or None."""
     if has_box(text):
         return only_box(text)
-    text = text.strip().removesuffix(".").rstrip()
-    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+    text = STOP.sub("", text.strip())
+    for opening, closing in WRAPPERS:
         inner = text[len(opening) : -len(closing)]
         if text == f"{opening}{inner}{closing}":
             text = inner.strip()
@@ -65,13 +119,59 @@ def only_box(text: str) -> str | None:
     first = next(found, None)
     if first is None or has_box(first):
         return None
-    same = all(other is not None and other.strip() == first.strip() for other in found)
+    spellings = {first.strip()}
+    for other in found:
+        if other is None or len(spellings) > SPELLINGS:
+            return None
+        spellings.add(other.strip())
+    same = len(spellings) == 1 or len({canonical(text) for text in spellings}) == 1
     return unwrap(first) if same else None
 
 
 def has_box(text: str) -> bool:
     """Whether a text begins a box, closed or not."""
-    return "\\boxed" in text
+    return "\\boxed" in text or "\\fbox" in text
+
+
+def boxes(text: str, longest: int) -> Iterator[str | None]:
+    r"""Yield the contents of all boxes, in order; None, and no more, at one that does not close.
+
+    The time is linear in the text. A box inside a box belongs to the outer one's content; braces
+    outside boxes are ignored, balanced or not; ``\\boxed`` is a line break and a word.
+
+    Parameters
+    ----------
+    text : str
+        A response.
+    longest : int
+        Characters of the longest content that is looked through.
+    """
+    at = 0
+    while found := BOX.search(text, at):
+        before, begin = text[at : found.start()], found.end()
+        if (len(before) - len(before.rstrip("\\"))) % 2:
+            at = begin
+        elif text.startswith("{", begin):
+            end = closing_brace(text, begin + 1, longest)
+            yield None if end is None else text[begin + 1 : end]
+            if end is None:
+                return
+            at = end + 1
+        else:
+            bare = BARE.match(text, begin, begin + longest + 1)
+            assert bare is not None
+            yield bare.group().rstrip(".,;:") or None
+            at = bare.end()
+
+
+def closing_brace(text: str, begin: int, longest: int) -> int | None:
+    """Return where the brace closes whose content begins at `begin`, or None if too far away."""
+    depth = 1
+    for match in BRACE.finditer(text, begin, begin + longest + 1):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
+        if not depth:
+            return match.start()
+    return None
 
 
 def after_reasoning(response: str) -> str | None:
@@ -86,3 +186,32 @@ def after_reasoning(response: str) -> str | None:
                 return None
             response = rest
     return response
+
+
+def has_tag(text: str, tag: str) -> bool:
+    """Whether an opening or closing tag of this name stands anywhere in a text."""
+    return f"<{tag}>" in text or f"</{tag}>" in text
+
+
+def only_block(text: str, tag: str, opened: bool = False) -> Block | None:
+    """Return the block of a tag, or None unless it opens once and closes once, in that order.
+
+    Plain searches, no regular expression: the time is linear in the text whatever it holds, and
+    line breaks are characters like any other.
+
+    Parameters
+    ----------
+    text : str
+        A response.
+    tag : str
+        Name of the tag, in the case it must have: "answer".
+    opened : bool, default False
+        Whether the prompt may have opened the block, which then begins where the text does.
+    """
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    begin, end = text.find(opening), text.find(closing)
+    if begin < 0 and opened:
+        begin, opening = 0, ""
+    if begin < 0 or end < begin or text.count(opening or closing) > 1 or text.count(closing) > 1:
+        return None
+    return Block(begin, end + len(closing), text[begin + len(opening) : end])
