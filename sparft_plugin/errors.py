@@ -13,6 +13,18 @@ class SparftError(ValueError):
     """
 
 
+def require(holds: bool, sentence: str) -> None:
+    """Raise the sentence unless a condition holds.
+
+    Raises
+    ------
+    SparftError
+        If it does not.
+    """
+    if not holds:
+        raise SparftError(sentence)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SparftError:
     """Build the error for a name that does not exist.
 

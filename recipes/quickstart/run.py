@@ -120,7 +120,7 @@ def summarise(out: Path, before: dict[str, Any], after: dict[str, Any]) -> dict[
             "failure": int(last["sparft/memory/failure"]),
         },
         "curriculum_percent_of_step": 100 * spent_choosing / step_s,
-        "plugin_ms_per_step": float(np.median(over_steps("sparft/ms/total"))),
+        "plugin_ms_per_step": float(np.median(over_steps("sparft/ms/plugin"))),
         "step_s_median": step_s,
     }
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from sparft_plugin.angles.log import AngleLog, Measured
 from sparft_plugin.angles.prefill import Angle, Tokens, TooLong
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.texts import Rows, Text, read_texts
+from sparft_plugin.reduction.difficulty.texts import Text, read_texts
 
 BLOCK = 4096
 REFUSAL = "angles are of text only; drop the row."
@@ -33,12 +35,11 @@ class _Task(NamedTuple):
 
 def measure_angles(
     prompts: PromptTable,
-    corpus: Rows,
+    corpus: Corpus,
     log: AngleLog,
     start: Callable[[], Model],
     *,
     batch: int = 16,
-    prompt_key: str = "prompt",
     advance: Callable[[int], Any] = lambda prompts: None,
 ) -> None:
     """Measure every prompt that is not in the file, and write each batch to it.
@@ -57,8 +58,6 @@ def measure_angles(
         Makes the model; called only if there is something left to measure.
     batch : int >= 1, default 16
         Prompts in one forward pass.
-    prompt_key : str, default "prompt"
-        Column of chat messages.
     advance : callable, optional
         Called with the number of prompts that were just finished.
 
@@ -71,15 +70,10 @@ def measure_angles(
     if batch < 1:
         raise SparftError(f"batch must be an integer >= 1, not {batch}.")
     model: Model | None = None
-    for first in range(0, len(prompts), BLOCK):
-        block = range(first, min(first + BLOCK, len(prompts)))
-        left = [i for i in block if prompts.ids[i] not in log.angles]
-        if not left:
-            continue
-        if model is None:
-            model = start()
-        texts = read_texts(prompts, corpus, left, prompt_key, REFUSAL)
-        tasks, too_long = _tokenize(model, prompts, texts)
+    texts = read_texts(prompts, corpus, log.angles, REFUSAL)
+    for _, block in groupby(texts, key=lambda text: text.at // BLOCK):
+        model = model or start()
+        tasks, too_long = _tokenize(model, prompts, block)
         log.append(too_long)
         advance(len(too_long))
         for at in range(0, len(tasks), batch):

@@ -88,7 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
                     log,
                     start,
                     batch=arguments.batch,
-                    prompt_key=arguments.prompt_key,
                     advance=bar.update,
                 )
             except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
 from sparft_plugin.cli.measuring import check_output, interrupted, progress
+from sparft_plugin.cli.named_values import named_values
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import AttemptLog, Tally
@@ -119,7 +119,6 @@ def run(arguments: argparse.Namespace) -> int:
                     start,
                     batch=arguments.batch,
                     seed=sampling.seed,
-                    prompt_key=arguments.prompt_key,
                     advance=bar.update,
                 )
             except KeyboardInterrupt:
@@ -203,26 +202,18 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine-option",
         action="append",
         default=[],
-        metavar="KEY=VALUE",
+        metavar="NAME=VALUE",
         help="further argument of vllm.LLM, such as max_model_len=4096; may be repeated",
     )
 
 
 def _engine_options(given: Sequence[str]) -> dict[str, Any]:
-    """Values are JSON where they can be, else text: ``enforce_eager=true``, ``revision=main``."""
-    options: dict[str, Any] = {}
-    for text in given:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise SparftError(f"the engine option '{text}' must be KEY=VALUE.")
+    options = named_values("--engine-option", given)
+    for key in options:
         if key in ("model", "seed", "dtype", "tensor_parallel_size"):
             raise SparftError(
                 f"the engine option '{key}' has its own flag; use --{key.replace('_', '-')}."
             )
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
     return options
 
 

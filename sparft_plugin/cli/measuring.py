@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.atomic import check_link
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
@@ -28,7 +29,8 @@ def check_output(out: Path, inputs: Iterable[str], log: Path | None = None) -> N
     Raises
     ------
     SparftError
-        If it is no ``.jsonl`` in an existing folder, a folder, or an input.
+        If it is no ``.jsonl`` in an existing folder, a folder, an input, or a link that leads
+        nowhere.
     """
     if out.suffix != ".jsonl":
         raise SparftError(f"{out} must end in .jsonl.")
@@ -40,6 +42,7 @@ def check_output(out: Path, inputs: Iterable[str], log: Path | None = None) -> N
         raise SparftError(f"{name} is an input, or in one; choose another output.")
     if out.is_dir():
         raise SparftError(f"{out} is a folder; choose another output.")
+    check_link(out)
 
 
 def progress(total: int, known: int) -> Any:

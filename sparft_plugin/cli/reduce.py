@@ -29,8 +29,7 @@ from sparft_plugin.reduction.difficulty.sources import (
     label_keys,
     parse_source,
 )
-from sparft_plugin.reduction.encode import encode_texts
-from sparft_plugin.reduction.engines import Engine, open_engine
+from sparft_plugin.reduction.engines import open_engine
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.hygiene import Evaluation, write_pairs
 from sparft_plugin.reduction.pipeline import check_possible, reduce
@@ -93,14 +92,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if any(spec.kind == "rollouts" for spec in specs):
         has |= {"curves"}
     check_possible(prompts, config, has)
+    evaluations = [
+        Evaluation.read(corpus_of(arguments, [name]), name) for name in arguments.decontaminate
+    ]
     if arguments.dry_run:
-        say(plan(corpus, prompts, config, arguments))
+        say(plan(corpus, prompts, evaluations, config, arguments))
         return 0
-    difficulties, curves = _difficulties(specs, prompts, corpus, arguments.prompt_key)
+    difficulties, curves = _difficulties(specs, prompts, corpus)
     engine = open_engine(arguments.engine)
     with tempfile.TemporaryDirectory(prefix="sparft-") as scratch:
         vectors = _given(arguments.embeddings, corpus, prompts, Path(scratch))
-        evaluations = _evaluations(arguments, config, engine, embedded=vectors is None)
         reduction = reduce(
             prompts,
             config,
@@ -132,11 +133,11 @@ def _check_outputs(
 
 
 def _difficulties(
-    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus, prompt_key: str
+    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus
 ) -> tuple[Difficulties | None, NDArray[np.float64] | None]:
     if not specs:
         return None, None
-    return find_difficulties(specs, prompts, corpus, prompt_key=prompt_key)
+    return find_difficulties(specs, prompts, corpus)
 
 
 def _given(
@@ -154,24 +155,6 @@ def _given(
     positions = np.full(rows, -1, dtype=np.int64)
     positions[prompts.rows] = np.arange(len(prompts))
     return given_vectors(path, positions, len(prompts))
-
-
-def _evaluations(
-    arguments: argparse.Namespace, config: ReductionConfig, engine: Engine, *, embedded: bool
-) -> list[Evaluation]:
-    """Sets to keep clear of; without the texts' encoder they are compared by words only."""
-    names = arguments.decontaminate
-    tables = [PromptTable.from_corpus(corpus_of(arguments, [name])) for name in names]
-    found = []
-    for name, table in zip(names, tables, strict=True):
-        vectors = None
-        if embedded:
-            options = {"model": config.encoder}
-            cache = cache_folder("embeddings")
-            encoded, _ = encode_texts(table.texts, config.embedder, options, engine, cache)
-            vectors = encoded.take(np.arange(len(table)))
-        found.append(Evaluation(name, table.texts, table.rows, vectors))
-    return found
 
 
 def _pairs(arguments: argparse.Namespace, config: ReductionConfig) -> Path | None:

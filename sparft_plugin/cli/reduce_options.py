@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sparft_plugin.cli.corpus_options import add_corpus_options
+from sparft_plugin.cli.named_values import named_values
 from sparft_plugin.plugins import registered
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
 from sparft_plugin.reduction.engines.base import ENGINES, check_engine
@@ -88,6 +89,14 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
             metavar={int: "N", float: "X", str: "NAME"}[kind],
             help=f"{text} (default: {'none' if default is None else default})",
         )
+    for method, example in (("selector", "sample=500"), ("embedder", "precision=bfloat16")):
+        parser.add_argument(
+            f"--{method}-option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"an option of the {method}, such as {example}; may be repeated (default: none)",
+        )
     parser.add_argument(
         "--engine",
         default="local",
@@ -110,6 +119,9 @@ def config_of(arguments: argparse.Namespace) -> ReductionConfig:
     given = {name: value for name, value in vars(arguments).items() if name in names}
     if given["clusters"] != AUTO and str(given["clusters"]).lstrip("-").isdigit():
         given["clusters"] = int(given["clusters"])
+    for kind in ("selector", "embedder"):
+        texts = getattr(arguments, f"{kind}_option")
+        given[f"{kind}_options"] = named_values(f"--{kind}-option", texts)
     if arguments.difficulty_key:
         arguments.difficulty = [f"column:{arguments.difficulty_key}", *arguments.difficulty]
     return ReductionConfig(**given)

@@ -10,14 +10,13 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
-from sparft_plugin.reduction.embedders import Embedder
 from sparft_plugin.reduction.encode import missing_texts
 from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.hygiene import Evaluation
 from sparft_plugin.reduction.vectors.base import PART_ROWS
 
 SAMPLE, RUNS = 128, 4
@@ -28,7 +27,11 @@ ROW_SECONDS, CLUSTER_SECONDS = 2e-5, 3e-9
 
 
 def plan(
-    corpus: Corpus, prompts: PromptTable, config: ReductionConfig, arguments: argparse.Namespace
+    corpus: Corpus,
+    prompts: PromptTable,
+    evaluations: Sequence[Evaluation],
+    config: ReductionConfig,
+    arguments: argparse.Namespace,
 ) -> str:
     """Resolved options, row counts, and an estimate of time and memory.
 
@@ -38,12 +41,14 @@ def plan(
     lines += [f"  {source.name}" for source in corpus.sources]
     lines.append(f"rows: {len(prompts) + prompts.duplicates}")
     lines.append(f"prompts: {len(prompts)} unique, {prompts.duplicates} duplicate rows")
+    lines += [f"keep clear of: {len(e.texts)} prompts of {e.name}" for e in evaluations]
     lines.append(f"keep: {_kept(prompts, config)}")
     lines.append("options:")
     lines += [f"  {name}: {_plain(value)}" for name, value in asdict(config).items()]
     for name in ("difficulty", "embeddings", "decontaminate", "engine", "output", "report"):
         lines.append(f"  {name}: {_plain(getattr(arguments, name))}")
-    seconds, encoding = _encoding(prompts, config, arguments)
+    sets = [prompts.texts, *(each.texts for each in evaluations)]
+    seconds, encoding = _encoding(sets, config, arguments)
     lines.append(f"encoding: {encoding}")
     components = config.pca_components + bool(arguments.difficulty)
     clusters = 32 if config.clusters == AUTO else int(config.clusters)
@@ -59,22 +64,23 @@ def plan(
 
 
 def _encoding(
-    prompts: PromptTable, config: ReductionConfig, arguments: argparse.Namespace
+    sets: Sequence[Sequence[str]], config: ReductionConfig, arguments: argparse.Namespace
 ) -> tuple[float, str]:
     if arguments.embeddings is not None:
         return 0.0, "none, embeddings are given"
-    options = {"model": config.encoder}
-    embedder: Embedder = plugins.build("embedder", config.embedder, options)
-    missing = missing_texts(prompts.texts, config.embedder, embedder, cache_folder("embeddings"))
-    if not len(missing):
+    embedder, cache = config.build_embedder(), cache_folder("embeddings")
+    missing = [missing_texts(texts, config.embedder, embedder, cache) for texts in sets]
+    count = sum(map(len, missing))
+    if not count:
         return 0.0, f"none, all texts are in the cache ({embedder.identity})"
-    sample = [prompts.texts[i] for i in _neighbours(prompts.texts, missing)]
+    texts, at = max(zip(sets, missing, strict=True), key=lambda pair: len(pair[1]))
+    sample = [texts[i] for i in _neighbours(texts, at)]
     embedder.encode(sample[:1])
     start = time.perf_counter()
     embedder.encode(sample)
-    seconds = (time.perf_counter() - start) * len(missing) / len(sample)
+    seconds = (time.perf_counter() - start) * count / len(sample)
     return seconds, (
-        f"{len(missing)} texts with {embedder.identity}, about {_duration(seconds)} in this process"
+        f"{count} texts with {embedder.identity}, about {_duration(seconds)} in this process"
     )
 
 
@@ -97,7 +103,7 @@ def _kept(prompts: PromptTable, config: ReductionConfig) -> str:
 
 
 def _plain(value: object) -> str:
-    if value is None or value == []:
+    if value in (None, [], {}):
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 

@@ -47,7 +47,10 @@ def known_options() -> set[str]:
 
     known = set(_options(schema.SparftConfig))
     known |= {f"reduction.{name}" for name in _options(ReductionConfig)}
-    known |= {f"memory.{name}" for name in _options(schema.MemoryHost)}
+    for kind in ("selector", "embedder"):
+        for cls in plugins.registered(kind).values():
+            known |= {f"reduction.{kind}_options.{name}" for name in _options(cls)}
+    known.add("memory.fade")
     encoder = plugins.lookup("embedder", "sentence_transformers")
     known |= {f"memory_encoder.{name}" for name in _options(encoder)}
     known |= {f"wraps.dataset.{name}" for name in _options(schema.WrappedDataset)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparft_plugin import plugins
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError, unknown_name
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from sparft_plugin.curriculum.filters import GroupFilter
     from sparft_plugin.memory.base import IntrinsicReward
     from sparft_plugin.reduction import ReductionConfig
-
-
-SCOPES = ("driver", "actor")
 
 
 @dataclass(frozen=True)
@@ -46,47 +44,6 @@ class Wraps:
 
 
 @dataclass(frozen=True)
-class MemoryHost:
-    """Where the memory lives and who watches it; given beside the method's own options.
-
-    Parameters
-    ----------
-    scope : {"driver", "actor"}, default "driver"
-        ``driver``: in the trainer's process, one memory a run. ``actor``: in a Ray actor of its
-        own, which every run with the same `folder` on the same Ray cluster shares.
-    folder : str or None, default None
-        Where ``actor`` keeps its snapshots, on a file system that its runs see; ``driver`` needs
-        none.
-    fade : bool, default False
-        Whether a collapse fades the intrinsic reward out; without it a collapse is only told.
-
-    Raises
-    ------
-    SparftError
-        If a value is none of these, or ``actor`` has no folder.
-    """
-
-    scope: str = "driver"
-    folder: str | None = None
-    fade: bool = False
-
-    def __post_init__(self) -> None:
-        if self.scope not in SCOPES:
-            raise SparftError(
-                f"sparft.memory.scope={self.scope!r} is unknown; use {' or '.join(SCOPES)}."
-            )
-        if self.folder is not None and not _is_name(self.folder):
-            raise SparftError(f"sparft.memory.folder={self.folder!r} must be a folder's path.")
-        if self.scope == "actor" and self.folder is None:
-            raise SparftError(
-                "sparft.memory.scope=actor needs a place for its snapshots; "
-                "set sparft.memory.folder."
-            )
-        if not isinstance(self.fade, bool):
-            raise SparftError(f"sparft.memory.fade={self.fade!r} must be true or false.")
-
-
-@dataclass(frozen=True)
 class SparftConfig:
     """The ``sparft`` section, checked.
 
@@ -94,6 +51,10 @@ class SparftConfig:
     ----------
     seed : int >= 0
         Seed of the curriculum, and of the reduction unless it sets its own.
+    accuracy : str or None
+        See `AccuracyRule`.
+    max_incomplete : float in [0, 1]
+        Share of the groups of 20 steps that may lose a rollout before the run stops.
     reduction : ReductionConfig or None
         None trains on every prompt.
     curriculum : mapping or None
@@ -102,8 +63,7 @@ class SparftConfig:
     group_filter : mapping or None
         ``name`` and the filter's own options; None trains on every finished group.
     memory : mapping or None
-        ``name``, ``encoder``, the options of `MemoryHost` and the method's own; None pays no
-        intrinsic reward.
+        ``name``, ``encoder``, ``fade`` and the method's own options; None pays no intrinsic reward.
     memory_encoder : mapping or None
         How the memory's encoder computes, for example its precision; None is its default way.
     wraps : Wraps
@@ -111,6 +71,8 @@ class SparftConfig:
     """
 
     seed: int = 0
+    accuracy: str | None = None
+    max_incomplete: float = 0.02
     reduction: ReductionConfig | None = None
     curriculum: Mapping[str, Any] | None = None
     group_filter: Mapping[str, Any] | None = None
@@ -131,9 +93,14 @@ class SparftConfig:
         seed = given.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise SparftError(f"sparft.seed={seed!r} must be a whole number of at least 0.")
+        limit = given.get("max_incomplete", cls.max_incomplete)
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 1:
+            raise SparftError(f"sparft.max_incomplete={limit!r} must be a share between 0 and 1.")
         wraps = _only_known("sparft.wraps", given.get("wraps") or {}, Wraps)
         config = cls(
             seed=seed,
+            accuracy=AccuracyRule(given.get("accuracy")).rule,
+            max_incomplete=float(limit),
             reduction=_reduction(given.get("reduction")),
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
             group_filter=_filter(given.get("group_filter")),
@@ -155,7 +122,7 @@ class SparftConfig:
         config.build_curriculum()
         config.build_group_filter()
         config.build_memory()
-        _ = config.memory_host
+        _ = config.fade
         return config
 
     def build_curriculum(self) -> Curriculum | None:
@@ -180,15 +147,17 @@ class SparftConfig:
         """Construct the intrinsic reward with an empty memory; None if there is none."""
         if self.memory is None:
             return None
-        options = {k: v for k, v in self.memory.items() if k not in _fields(MemoryHost)}
+        options = {k: v for k, v in self.memory.items() if k != "fade"}
         built: IntrinsicReward = plugins.build("intrinsic reward", options.pop("name"), options)
         return built
 
     @property
-    def memory_host(self) -> MemoryHost:
-        """Where the memory lives and who watches it."""
-        names = _fields(MemoryHost)
-        return MemoryHost(**{k: v for k, v in (self.memory or {}).items() if k in names})
+    def fade(self) -> bool:
+        """Whether a collapse fades the intrinsic reward out; without it a collapse is only told."""
+        fade = (self.memory or {}).get("fade", False)
+        if not isinstance(fade, bool):
+            raise SparftError(f"sparft.memory.fade={fade!r} must be true or false.")
+        return fade
 
 
 def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -216,8 +185,8 @@ def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
     if given is None:
         return None
     config = ReductionConfig(**_only_known("sparft.reduction", given, ReductionConfig))
-    plugins.lookup("selector", config.selector)
-    plugins.lookup("embedder", config.embedder)
+    config.build_selector()
+    config.build_embedder()
     return config
 
 

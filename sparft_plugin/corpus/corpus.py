@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sparft_plugin.corpus.columns import Columns
 from sparft_plugin.corpus.find import open_sources
 from sparft_plugin.corpus.json_lines import RowsSource
-from sparft_plugin.corpus.rows import Place
+from sparft_plugin.corpus.rows import Place, read_messages, read_user_text
 from sparft_plugin.corpus.source import Source
 from sparft_plugin.errors import SparftError
 
@@ -28,6 +28,8 @@ class Row(NamedTuple):
     text: str | None
     """The prompt before it went into the template; None if it was chat messages."""
     labels: Sequence[Any]
+    beside: Mapping[str, Any]
+    """Further columns that were asked for, by name."""
 
 
 class Corpus:
@@ -68,37 +70,65 @@ class Corpus:
         """Names of the sources, folders left out."""
         return ", ".join(Path(source.name).name for source in self.sources)
 
-    def scan(self, labels: Sequence[str] = ()) -> Iterator[Row]:
+    def scan(self, labels: Sequence[str] = (), *, beside: Sequence[str] = ()) -> Iterator[Row]:
         """Read through every row once, a batch of one source in memory at a time.
 
         Parameters
         ----------
         labels : sequence of str
             Columns of difficulty labels, possibly dotted.
+        beside : sequence of str
+            Further columns; null in a source that has none of the name.
 
         Raises
         ------
         SparftError
             If a source cannot be read, lacks a column or has no rows.
         """
-        needed, total = self.columns.needed(labels), 0
-        self._starts = []
+        needed = self.columns.needed(labels)
+        for place, values in self._read(needed, beside):
+            prompt, reward_model, data_source, found = self.columns.read(values[: len(needed)])
+            text = values[0] if isinstance(values[0], str) else None
+            more = dict(zip(beside, values[len(needed) :], strict=True))
+            yield Row(place, prompt, reward_model, data_source, text, found, more)
+
+    def texts(self) -> Iterator[str]:
+        """Read through the texts of the prompts; nothing else of a row need be there.
+
+        Raises
+        ------
+        SparftError
+            If a source cannot be read, lacks the column or has no rows, or a row has no text.
+        """
+        key = self.columns.needed()[0]
+        for place, (prompt,) in self._read([key]):
+            messages = read_messages(self.columns.messages(prompt), place, key)
+            text = read_user_text(messages, place, key)
+            yield prompt if isinstance(prompt, str) else text
+
+    def _read(
+        self, names: Sequence[str], beside: Sequence[str] = ()
+    ) -> Iterator[tuple[Place, Sequence[Any]]]:
+        """Values of each row in the order of the names; notes where each source starts."""
+        starts: list[int] = []
+        if len(self._starts) < len(self.sources):
+            self._starts = starts
+        total = 0
         for source in self.sources:
-            self._starts.append(total)
-            source.check_has(needed)
+            starts.append(total)
+            source.check_has(names)
+            known = source.columns() if beside else []
+            there = [name for name in beside if name in known]
             count = 0
-            for batch in source.batches(needed):
-                for values in zip(*batch, strict=True):
-                    yield self._row(Place(source.name, count), values)
+            for batch in source.batches([*names, *there]):
+                found = dict(zip([*names, *there], batch, strict=True))
+                nulls = [None] * len(batch[0])
+                for values in zip(*(found.get(n, nulls) for n in [*names, *beside]), strict=True):
+                    yield Place(source.name, count), values
                     count += 1
             if not count:
                 raise SparftError(f"{source.name} has no rows; give at least one prompt.")
             total += count
-
-    def _row(self, place: Place, values: Sequence[Any]) -> Row:
-        prompt, reward_model, data_source, labels = self.columns.read(values)
-        text = values[0] if isinstance(values[0], str) else None
-        return Row(place, prompt, reward_model, data_source, text, labels)
 
     def take(self, rows: NDArray[np.int64]) -> Any:
         """Read whole rows in verl's schema.

@@ -16,11 +16,15 @@ READERS: dict[str, Callable[[Path], Source]] = {
     ".jsonl": JsonSource,
     ".json": JsonSource,
 }
+MANIFEST, PAIRS = ".manifest.json", ".pairs.jsonl"
+"""What ``sparft reduce`` writes beside its output; it holds no rows."""
 SPLIT = "train"
 
 
 def open_sources(inputs: Sequence[Path | str]) -> list[Source]:
     """Open every input, folders file by file in the order of their paths.
+
+    In a folder, hidden files and what ``sparft reduce`` wrote beside its output are passed over.
 
     Parameters
     ----------
@@ -57,11 +61,17 @@ def _open(given: Path | str) -> list[Source]:
 def _folder(folder: Path) -> list[Source]:
     files = sorted(p for p in folder.rglob("*") if p.suffix in READERS and p.is_file())
     files = [p for p in files if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
+    files = [p for p in files if not _beside_an_output(p)]
     if not files:
         raise SparftError(
             f"the folder {folder} holds no {', '.join(READERS)} file; check the path."
         )
     return [READERS[path.suffix](path) for path in files]
+
+
+def _beside_an_output(path: Path) -> bool:
+    manifest = path.with_suffix("").with_suffix(MANIFEST)
+    return path.name.endswith(MANIFEST) or (path.name.endswith(PAIRS) and manifest.is_file())
 
 
 def _saved(folder: Path) -> Source:

@@ -36,6 +36,9 @@ class Curriculum(ABC):
         what is learned from, and when to use it.
     needs_difficulty, needs_embeddings : bool
         What the pool must have; ``start`` refuses one that lacks it.
+    needs_group : bool
+        Whether the signal is a comparison of the rollouts of one group. A host refuses such a
+        method where groups have one rollout, or where its trainer makes no such comparison.
     """
 
     paper: ClassVar[str] = ""
@@ -44,6 +47,7 @@ class Curriculum(ABC):
     use: ClassVar[str] = ""
     needs_difficulty: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = False
+    needs_group: ClassVar[bool] = False
 
     pool: PromptPool = field(init=False, repr=False)
     rng: np.random.Generator = field(init=False, repr=False)

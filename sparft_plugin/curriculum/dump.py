@@ -41,6 +41,7 @@ class DumpCurriculum(ArmCurriculum):
     unit: ClassVar[str] = "arm"
     signal: ClassVar[str] = "mean absolute advantage, and counts"
     use: ClassVar[str] = "few arms, of which some are seen seldom"
+    needs_group: ClassVar[bool] = True
 
     window: int = 300
     temperature: float = 0.1

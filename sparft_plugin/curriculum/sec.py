@@ -49,6 +49,7 @@ class SecCurriculum(ArmCurriculum):
     unit: ClassVar[str] = "arm"
     signal: ClassVar[str] = "mean absolute advantage"
     use: ClassVar[str] = "arms differ in what they still teach"
+    needs_group: ClassVar[bool] = True
 
     learning_rate: float = 0.5
     temperature: float = 0.4

@@ -1,15 +1,12 @@
-"""A memory's state as bytes: npz arrays and one JSON header, never pickle."""
+"""A memory's state as data: one JSON header, and arrays as their bytes lie in memory."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,123 +14,80 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 
 Arrays = dict[str, NDArray[Any]]
+State = dict[str, Any]
+"""``header``, JSON text, and every array as uint8 (bytes,) under its name."""
 
 HEADER = "header"
+ARRAYS = "arrays"
 FINGERPRINT = "fingerprint"
-
-_UNREADABLE = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+MEND = "restore it from an intact checkpoint"
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the npz bytes of the arrays, with the header as JSON text in the member ``header``.
+def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
+    """Put a header and arrays together; contiguous arrays are not copied.
 
-    The same header and arrays give the same bytes. The header gets a key more, ``fingerprint``: the
-    BLAKE2b of the arrays, which `unpack` checks.
+    The header gets two keys more: ``arrays``, type and shape of each, and ``fingerprint``, which
+    `unpack` checks. So equal headers mean equal states.
 
     Raises
     ------
     ValueError
         If an array holds Python objects.
     """
-    buffer = io.BytesIO()
-    pack_into(buffer, header, arrays)
-    return buffer.getvalue()
-
-
-def pack_into(
-    file: IO[bytes], header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-) -> None:
-    """Write what `pack` returns into an open file.
-
-    Raises
-    ------
-    ValueError
-        If an array holds Python objects.
-    """
-    text = json.dumps({**header, FINGERPRINT: fingerprint(arrays)}, sort_keys=True).encode()
-    members: Arrays = {HEADER: np.frombuffer(text, dtype=np.uint8), **arrays}
-    # Not np.savez: in older releases it cannot be told to refuse, instead of pickle, objects.
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.save(member, array, allow_pickle=False)
-
-
-def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the 128-bit BLAKE2b of names, types, shapes and bytes of arrays, in hex.
-
-    Raises
-    ------
-    ValueError
-        If an array holds Python objects.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(arrays):
-        array = arrays[name]
+    for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"Object arrays cannot be saved, and '{name}' is one")
-        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+    plain = {k: np.ascontiguousarray(a).reshape(-1).view(np.uint8) for k, a in arrays.items()}
+    types = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+    told = {**header, ARRAYS: types, FINGERPRINT: _fingerprint(types, plain)}
+    return {HEADER: json.dumps(told, sort_keys=True), **plain}
 
 
-def unpack(data: bytes | IO[bytes]) -> tuple[dict[str, Any], Arrays]:
-    """Return the header and the arrays that `pack` stored, from its bytes or an open file of them.
+def unpack(state: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return the header and the arrays that `pack` was given; arrays share the state's memory.
 
     Raises
     ------
     SparftError
-        If the bytes are damaged, hold pickled objects, have no header, or the arrays are not those
-        of the fingerprint.
+        If the header is none, or the arrays are not those that it names.
     """
+    plain = {name: array for name, array in state.items() if name != HEADER}
     try:
-        members = _members(io.BytesIO(data) if isinstance(data, bytes) else data)
-        header = json.loads(members.pop(HEADER).tobytes())
-    except _UNREADABLE as error:
+        header = json.loads(state[HEADER])
+        types, told = header.pop(ARRAYS), header.pop(FINGERPRINT)
+        check_keys("the memory state", plain, types)
+        if told != _fingerprint(types, plain):
+            raise SparftError(
+                f"the content of the memory state is not that of its fingerprint; {MEND}."
+            )
+        return header, {k: plain[k].view(np.dtype(t)).reshape(s) for k, (t, s) in types.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SparftError(
-            f"the memory state cannot be read ({type(error).__name__}: {error}); "
-            "restore it from an intact checkpoint."
+            f"the memory state cannot be read ({type(error).__name__}: {error}); {MEND}."
         ) from error
-    if not isinstance(header, dict):
-        raise SparftError("the header of the memory state is not a JSON object.")
-    if header.pop(FINGERPRINT, None) != fingerprint(members):
-        raise SparftError(
-            "the content of the memory state is not that of its fingerprint; "
-            "restore it from an intact checkpoint."
-        )
-    return header, members
 
 
-def _members(file: IO[bytes]) -> Arrays:
-    if not zipfile.is_zipfile(file):
-        raise ValueError("not an npz archive")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
-        members = {name: archive[name] for name in archive.files}
-    for name, member in members.items():
-        if not isinstance(member, np.ndarray):
-            raise ValueError(f"member '{name}' is not an array")
-    return members
+def _fingerprint(types: Mapping[str, Any], plain: Mapping[str, NDArray[np.uint8]]) -> str:
+    """128-bit BLAKE2b of names, types, shapes and bytes of arrays, in hex."""
+    whole = hashlib.blake2b(json.dumps(types, sort_keys=True).encode(), digest_size=16)
+    with ThreadPoolExecutor() as pool:
+        for part in pool.map(lambda name: hashlib.blake2b(plain[name].data), sorted(types)):
+            whole.update(part.digest())
+    return whole.hexdigest()
 
 
 def check_keys(what: str, given: Iterable[str], expected: Iterable[str]) -> None:
     """Refuse missing and unknown keys of a saved state.
+
+    The parts of an array that is cut into ``NAME#0``, ``NAME#1`` and on count as ``NAME``: how many
+    they are is a matter of its size.
 
     Raises
     ------
     SparftError
         Naming every key that is missing or unknown.
     """
-    given, expected = set(given), set(expected)
+    given, expected = ({key.partition("#")[0] for key in keys} for keys in (given, expected))
     for fault, keys in (("lacks", expected - given), ("has unknown", given - expected)):
         if keys:
             listed = ", ".join(f"'{key}'" for key in sorted(keys))

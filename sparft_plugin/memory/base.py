@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.memory.archive import Arrays, check_keys, pack, pack_into, unpack
+from sparft_plugin.memory import version2
+from sparft_plugin.memory.archive import Arrays, State, check_keys, pack, unpack
 from sparft_plugin.memory.options import check_whole
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,39 +202,44 @@ class IntrinsicReward(ABC):
 
     @abstractmethod
     def arrays(self) -> Arrays:
-        """Return the memory's content as arrays under fixed names, for `restore`."""
+        """Return the memory's content as arrays under fixed names, for `restore`.
+
+        An array may be cut into parts, ``NAME#0``, ``NAME#1`` and on. What is contiguous and stays
+        as it is until the next `remember` is saved without a copy.
+        """
 
     @abstractmethod
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
-        """Take over the content that `arrays` returned; on a SparftError change nothing."""
+        """Copy the content that `arrays` returned; on a SparftError change nothing."""
 
     def options(self) -> dict[str, Any]:
         """Return the method's options with their values, the encoder left out."""
         names = [option.name for option in fields(self) if option.init]
         return {name: getattr(self, name) for name in names if name != "encoder"}
 
-    def dumps(self) -> bytes:
-        """Return the whole state as npz bytes (see `archive.pack`); equal states, equal bytes."""
+    def state_dict(self) -> State:
+        """Return the whole state as data; see `archive.pack`.
+
+        Its arrays share memory with this one's, so it must be saved before the next `write`. Of
+        equal states the ``header`` is equal, and the other way round.
+        """
         return pack(self._header(), self.arrays())
 
-    def dump_into(self, file: IO[bytes]) -> None:
-        """Write what `dumps` returns into an open file."""
-        pack_into(file, self._header(), self.arrays())
-
-    def loads(self, data: bytes | IO[bytes]) -> None:
-        """Put back a state from `dumps`, after which all terms are those of the saved memory.
+    def load_state_dict(self, state: Mapping[str, Any] | bytes) -> None:
+        """Put back a state, after which all terms are those of the saved memory.
 
         Parameters
         ----------
-        data : bytes or open binary file
+        state : mapping or bytes
+            What `state_dict` returned, or the bytes that version 2 of it was.
 
         Raises
         ------
         SparftError
-            If the bytes are damaged, or keys, version, method, encoder, options, dimension or
+            If the state is damaged, or keys, version, method, encoder, options, dimension or
             arrays are not what this memory expects; the memory is then as before.
         """
-        header, arrays = unpack(data)
+        header, arrays = version2.read(state) if isinstance(state, bytes) else unpack(state)
         self._check_header(header)
         check_keys("the memory state", arrays, self.arrays())
         self.restore(arrays, header["dimension"])

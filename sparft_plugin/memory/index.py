@@ -30,6 +30,8 @@ class QueryIndex:
     ----------
     vectors : float32 (r, d), r >= the number of rows in use
         The queries as they came.
+    ages : int64 (r,)
+        Of two equally near queries the one with the lower number comes first.
     """
 
     def __init__(self) -> None:
@@ -38,13 +40,13 @@ class QueryIndex:
     def _allocate(self, dimension: int) -> None:
         self.vectors = np.zeros((0, dimension), np.float32)
         self._units = np.zeros((0, dimension), np.float32)
-        self._age = np.zeros(0, np.int64)
+        self.ages = np.zeros(0, np.int64)
 
     @property
     def row_bytes(self) -> int:
         """Bytes that one query takes."""
         return sum(
-            block.itemsize * block[0:1].size for block in (self.vectors, self._units, self._age)
+            block.itemsize * block[0:1].size for block in (self.vectors, self._units, self.ages)
         )
 
     def put(self, row: int, vector: NDArray[np.float32], age: int) -> None:
@@ -63,10 +65,10 @@ class QueryIndex:
             rows = max(16, int(GROWTH * row))
             self.vectors = _lengthen(self.vectors, rows)
             self._units = _lengthen(self._units, rows)
-            self._age = _lengthen(self._age, rows)
+            self.ages = _lengthen(self.ages, rows)
         self.vectors[row] = vector
         self._units[row] = unit_rows(vector[None])[0]
-        self._age[row] = age
+        self.ages[row] = age
 
     def nearest_each(
         self, queries: NDArray[np.float32], k: int, rows: int
@@ -93,7 +95,7 @@ class QueryIndex:
         self, unit: NDArray[np.float64], near: NDArray[np.int64], k: int
     ) -> NDArray[np.int64]:
         exact = cosines(unit[None], unit_rows(self.vectors[near]))[0].round(COSINE_DECIMALS)
-        best: NDArray[np.int64] = near[np.lexsort((self._age[near], -exact))[:k]]
+        best: NDArray[np.int64] = near[np.lexsort((self.ages[near], -exact))[:k]]
         return best
 
     def fork(self) -> QueryIndex:

@@ -54,9 +54,12 @@ class MemoryR(IntrinsicReward):
         Whether a step is scored before it is written, or as in the released code response by
         response; see `ReleasedTerm`, whose values can leave [0, 1]. The released code has one
         window, so ``normalize`` must be ``global``.
-    stored : {"response", "reasoning"}, default "response"
-        The text that was embedded; see `stored_text`. It is the host that embeds: here the option
-        is only checked and saved, so that a memory of other texts is refused.
+    stored : {"response", "reasoning", "tail", "windows"}, default "response"
+        The text that was embedded, of which an encoder reads the beginning: all-MiniLM-L6-v2 256
+        word pieces. ``response`` and ``reasoning``: see `stored_text`. ``tail``: the last words of
+        the response, as many as are read. ``windows``: the mean over all of it, window by window.
+        It is the host that embeds: here the option is only checked and saved, so that a memory of
+        other texts is refused.
     storage : {"float32", "float16"}, default "float32"
         Precision of the stored responses; see `EpisodicStore`.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.archive import Arrays, check_keys
 from sparft_plugin.memory.index import QueryIndex
-from sparft_plugin.memory.ring import Ring
+from sparft_plugin.memory.table import RowTable
 
 STORAGES = ("float32", "float16")
 
@@ -44,8 +44,9 @@ class EpisodicStore:
         self.dtype = np.dtype(storage)
         self.inserted = 0
         self._row_of: dict[str, int] = {}  # by age, the oldest first
-        self._rings: list[Ring] = []  # by row of the index
+        self._held: list[NDArray[np.int64]] = []  # by row of the index, the oldest first
         self._index = QueryIndex()
+        self._table = RowTable(0, self.dtype)
 
     def __len__(self) -> int:
         """Return the number of stored queries."""
@@ -59,7 +60,7 @@ class EpisodicStore:
     @property
     def size(self) -> int:
         """Number of stored responses."""
-        return sum(ring.held for ring in self._rings)
+        return sum(map(len, self._held))
 
     @property
     def nbytes(self) -> int:
@@ -84,16 +85,21 @@ class EpisodicStore:
         row = self._row_of.get(prompt_id)
         if row is None:
             row = self._insert(prompt_id, query)
-        self._rings[row].write(responses.astype(self.dtype, copy=False))
+        fresh, held = responses[-self.response_capacity :], self._held[row]
+        leaving = max(0, len(held) + len(fresh) - self.response_capacity)
+        self._table.give_back(held[:leaving])
+        self._held[row] = np.concatenate([held[leaving:], self._table.write(fresh)])
 
     def _insert(self, prompt_id: str, query: NDArray[np.float32]) -> int:
         row = len(self)
-        ring = Ring(self.response_capacity, len(query), self.dtype)
+        if not row:
+            self._table = RowTable(len(query), self.dtype)
         if row == self.query_capacity:
             row = self._row_of.pop(next(iter(self._row_of)))
-            self._rings[row] = ring
+            self._table.give_back(self._held[row])
+            self._held[row] = np.empty(0, np.int64)
         else:
-            self._rings.append(ring)
+            self._held.append(np.empty(0, np.int64))
         self._index.put(row, query, self.inserted)
         self._row_of[prompt_id] = row
         self.inserted += 1
@@ -128,38 +134,44 @@ class EpisodicStore:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Responses stored in one or more rows (m, d), one row after the other."""
-        rings = [self._rings[row].read() for row in rows]
-        return rings[0] if len(rings) == 1 else np.concatenate(rings)
+        return self._table.read(np.concatenate([self._held[row] for row in rows]))
 
     def fork(self) -> EpisodicStore:
-        """Return a store that starts from this one's content; neither sees the other's writes."""
+        """Return a store of the same content, whose writes this one does not see.
+
+        It is good for as long as nothing is written here.
+        """
         forked = copy.copy(self)
         forked._row_of = dict(self._row_of)
-        forked._rings = [ring.fork() for ring in self._rings]
-        forked._index = self._index.fork()
+        forked._held = list(self._held)
+        forked._index, forked._table = self._index.fork(), self._table.fork()
         return forked
 
     def arrays(self) -> Arrays:
-        """Return the content as arrays, queries and responses by age.
+        """Return the content as arrays; queries and responses share memory with this store.
 
         Returns
         -------
         dict
-            ``prompt_ids`` str (n,), ``queries`` float32 (n, d), ``counts`` int64 (n,) responses
-            per query, ``responses`` (sum of counts, d) in the precision of the store.
+            ``prompt_ids`` str (n,), ``queries`` float32 (n, d), ``ages`` int64 (n,), the lowest
+            inserted first, ``counts`` int64 (n,) responses per query, ``rows`` int64 (sum of
+            counts,) their numbers in the table, ``free`` int64 (f,) numbers that nobody holds, and
+            the blocks of the table ``responses#0``, ``responses#1`` and on.
         """
-        rows = list(self._row_of.values())
-        rings = [self._rings[row] for row in rows]
-        nothing: NDArray[Any] = np.zeros((0, self._index.vectors.shape[1]), self.dtype)
+        n = len(self)
+        by_row = np.argsort(np.array(list(self._row_of.values()), np.int64))
         return {
-            "prompt_ids": np.array(self.prompt_ids, dtype=np.str_),
-            "queries": self._index.vectors[np.array(rows, np.int64)],
-            "counts": np.array([ring.held for ring in rings], np.int64),
-            "responses": np.concatenate([nothing, *(ring.read() for ring in rings)]),
+            "prompt_ids": np.array(self.prompt_ids, dtype=np.str_)[by_row],
+            "queries": self._index.vectors[:n],
+            "ages": self._index.ages[:n],
+            "counts": np.array([len(held) for held in self._held], np.int64),
+            "rows": np.concatenate([np.empty(0, np.int64), *self._held]),
+            "free": np.array(self._table.free, np.int64),
+            **{f"responses#{i}": part for i, part in enumerate(self._table.parts())},
         }
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
-        """Fill an empty store from `arrays`.
+        """Fill an empty store with a copy of `arrays`.
 
         Parameters
         ----------
@@ -175,7 +187,8 @@ class EpisodicStore:
             the capacities.
         """
         check_keys("a saved episodic store", arrays, self.arrays())
-        _check_arrays(arrays, dimension or 0, self.dtype)
+        parts = [arrays[f"responses#{i}"] for i in range(sum("#" in name for name in arrays))]
+        _check_arrays(arrays, dimension or 0, sum(map(len, parts)))
         ids, counts = arrays["prompt_ids"].tolist(), arrays["counts"]
         if self.query_capacity is not None and len(ids) > self.query_capacity:
             raise SparftError(
@@ -187,9 +200,16 @@ class EpisodicStore:
                 f"the saved memory holds {counts.max()} responses of one query, more than "
                 f"sparft.memory.response_capacity={self.response_capacity}."
             )
-        parts = np.split(arrays["responses"], np.cumsum(counts)[:-1]) if ids else []
-        for prompt_id, query, responses in zip(ids, arrays["queries"], parts, strict=True):
-            self.write(prompt_id, query, responses)
+        if not ids:
+            return
+        self._table = RowTable(dimension or 0, self.dtype)
+        self._table.restore(parts, arrays["free"])
+        self._held = np.split(arrays["rows"].copy(), np.cumsum(counts)[:-1])
+        for row, (query, age) in enumerate(zip(arrays["queries"], arrays["ages"], strict=True)):
+            self._index.put(row, query, int(age))
+        by_age = np.argsort(arrays["ages"]).tolist()
+        self._row_of = {ids[row]: row for row in by_age}
+        self.inserted = int(arrays["ages"].max()) + 1
 
 
 def check_fits(prompt_id: str, responses: NDArray[np.float32], storage: str) -> None:
@@ -208,21 +228,29 @@ def check_fits(prompt_id: str, responses: NDArray[np.float32], storage: str) -> 
             )
 
 
-def _check_arrays(arrays: Arrays, dimension: int, storage: np.dtype[Any]) -> None:
-    ids, counts = arrays["prompt_ids"], arrays["counts"]
+def _check_arrays(arrays: Arrays, dimension: int, responses: int) -> None:
+    ids, queries, rows = arrays["prompt_ids"], arrays["queries"], arrays["rows"]
     if ids.ndim != 1 or ids.dtype.kind != "U" or len(set(ids.tolist())) != len(ids):
         raise SparftError("prompt_ids of a saved episodic store must be unique strings.")
-    if counts.shape != ids.shape or counts.dtype != np.int64 or (counts < 1).any():
-        raise SparftError("counts of a saved episodic store must be one whole number per query.")
-    for name, rows, dtype in (
-        ("queries", len(ids), np.dtype(np.float32)),
-        ("responses", int(counts.sum()), storage),
-    ):
+    for name, least in (("counts", 1), ("ages", 0)):
         block = arrays[name]
-        if block.dtype != dtype or not np.isfinite(block).all():
-            raise SparftError(f"{name} of a saved episodic store must be finite {dtype}.")
-        if block.ndim != 2 or len(block) != rows or (rows and block.shape[1] != dimension):
+        if block.shape != ids.shape or block.dtype != np.int64 or (block < least).any():
             raise SparftError(
-                f"{name} of a saved episodic store must have shape {(rows, dimension)}, "
-                f"not {block.shape}."
+                f"{name} of a saved episodic store must be one whole number per query."
             )
+    if len(set(arrays["ages"].tolist())) != len(ids):
+        raise SparftError("ages of a saved episodic store must differ.")
+    if queries.dtype != np.float32 or not np.isfinite(queries).all():
+        raise SparftError("queries of a saved episodic store must be finite float32.")
+    if queries.shape != (len(ids), dimension) and len(ids):
+        raise SparftError(
+            f"queries of a saved episodic store must have shape {(len(ids), dimension)}, "
+            f"not {queries.shape}."
+        )
+    free = arrays["free"]
+    taken = np.concatenate([rows.reshape(-1), free.reshape(-1)])
+    named_once = taken.dtype == np.int64 and np.array_equal(np.sort(taken), np.arange(responses))
+    if not named_once or rows.shape != (arrays["counts"].sum(),) or free.ndim != 1:
+        raise SparftError(
+            "rows and counts of a saved episodic store must name each of its responses once."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TEXTS = ("response", "reasoning")
+TEXTS = ("response", "reasoning", "tail", "windows")
 TAGS = ("reasoning", "think")
 
 
@@ -16,8 +16,9 @@ def stored_text(response: str, stored: str) -> str:
     ----------
     response : str
         The whole response, as decoded.
-    stored : {"response", "reasoning"}
-        ``response`` returns it unchanged. ``reasoning`` returns what stands between ``<reasoning>``
+    stored : {"response", "reasoning", "tail", "windows"}
+        ``response`` returns it unchanged, and so do ``tail`` and ``windows``, which say what of it
+        the encoder reads. ``reasoning`` returns what stands between ``<reasoning>``
         and ``</reasoning>``, or, without these, between ``<think>`` and ``</think>``, white space
         around it removed. Of several blocks it is the last one that is opened. A block that is
         never closed, for example at the length limit, goes to the end; one that was opened by the
@@ -29,7 +30,7 @@ def stored_text(response: str, stored: str) -> str:
     str
         Empty for an empty block.
     """
-    if stored == "response":
+    if stored != "reasoning":
         return response
     for tag in TAGS:
         opening, closing = f"<{tag}>", f"</{tag}>"

@@ -94,9 +94,11 @@ def best_cosines(
     single = others.astype(np.float32, copy=False)
     with np.errstate(over="ignore"):
         squares = np.einsum("md,md->m", single, single)
-    if not (((squares > TINY) & (squares < HUGE)) | (squares == 0)).all():
+    zero = squares == 0
+    # A row whose squares all underflow is no zero row.
+    if single[zero].any() or not (((squares > TINY) & (squares < HUGE)) | zero).all():
         return np.asarray(cosines(units, unit_rows(others)).max(axis=1))
-    lengths = np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+    lengths = np.sqrt(np.where(zero, np.float32(1), squares))
     rough = rough_cosines(units.astype(np.float32), single) / lengths
     # Twice the error on either side: dividing by a rounded length errs once more.
     least = rough.max(axis=1) - np.float32(4 * rough_error(vectors.shape[1]))

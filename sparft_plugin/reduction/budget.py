@@ -92,39 +92,59 @@ def _level(left: NDArray[np.int64], missing: int) -> int:
     return low
 
 
-def fit_tokens(
-    choose: Callable[[int], Sequence[NDArray[np.int64]]], tokens: NDArray[np.int64], limit: int
-) -> int:
-    """Find how many prompts a number of tokens allows.
+def most_prompts(tokens: NDArray[np.int64], limit: int) -> int:
+    """Most prompts that a number of tokens can pay for: the shortest ones.
 
     Parameters
     ----------
-    choose : callable
-        Chosen rows of each arm, if a number of prompts is allowed in all.
     tokens : ndarray of int64, shape (n,)
         Tokens of each prompt.
     limit : int
         Tokens allowed in all.
-
-    Returns
-    -------
-    int
-        A number of prompts, found by bisection, whose choice costs at most ``limit`` while that of
-        one more costs more, or all n.
 
     Raises
     ------
     SparftError
         If not even one prompt fits.
     """
-    low, high = 0, len(tokens)
-    while low < high:
-        middle = (low + high + 1) // 2
-        cost = sum(int(tokens[rows].sum()) for rows in choose(middle))
-        low, high = (middle, high) if cost <= limit else (low, middle - 1)
-    if not low:
+    most = int(np.searchsorted(np.cumsum(np.sort(tokens)), limit, side="right"))
+    if not most:
         raise SparftError(
             f"a budget of {limit} tokens is too small for a prompt; the shortest has "
             f"{int(tokens.min())}, raise the budget."
         )
+    return most
+
+
+def fit_tokens(
+    choose: Callable[[int], Sequence[NDArray[np.int64]]],
+    tokens: NDArray[np.int64],
+    limit: int,
+    most: int,
+) -> int:
+    """Find how many prompts a number of tokens allows.
+
+    Parameters
+    ----------
+    choose : callable
+        Chosen rows of each arm, if a number of prompts is allowed in all; none is longer than the
+        limit.
+    tokens : ndarray of int64, shape (n,)
+        Tokens of each prompt.
+    limit : int
+        Tokens allowed in all.
+    most : int >= 1
+        What ``most_prompts`` gives.
+
+    Returns
+    -------
+    int
+        A number of prompts, found by bisection, whose choice costs at most ``limit`` while that of
+        one more costs more, or ``most``.
+    """
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        cost = sum(int(tokens[rows].sum()) for rows in choose(middle))
+        low, high = (middle, high) if cost <= limit else (low, middle - 1)
     return low

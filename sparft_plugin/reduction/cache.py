@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import sparft_plugin
-from sparft_plugin import plugins
 from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.prompts import PromptTable, digest
 from sparft_plugin.reduction.atomic import whole_file
@@ -63,7 +62,7 @@ def reduce_cached(
 
 def cache_key(prompts: PromptTable, config: ReductionConfig) -> str:
     """32 hex digits over data fingerprint, options, encoder identity and package version."""
-    embedder = plugins.build("embedder", config.embedder, {"model": config.encoder})
+    embedder = config.build_embedder()
     parts = [prompts.fingerprint, asdict(config), embedder.identity, sparft_plugin.__version__]
     return digest(canonical_json([FORMAT, *parts]))
 

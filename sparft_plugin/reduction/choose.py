@@ -57,6 +57,8 @@ def choose(
 
     def one(arm: int) -> NDArray[np.int64]:
         rows, quota = members[arm], int(quotas[arm])
+        if not quota:
+            return rows[:0]
         chosen = np.asarray(
             selector.select(members_at(rows), quota, np.random.default_rng((seed, arm)))
         )

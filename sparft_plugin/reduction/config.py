@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.budget import parse_budget
+
+if TYPE_CHECKING:
+    from sparft_plugin.reduction.embedders import Embedder
+    from sparft_plugin.reduction.selectors import Selector
 
 AUTO = "auto"
 
@@ -26,6 +32,8 @@ class ReductionConfig:
     """Model that reads the prompts: this packaged one, a local folder or a hub id."""
     embedder: str = "sentence_transformers"
     """Registered name of the class that runs the model."""
+    embedder_options: Mapping[str, Any] = field(default_factory=dict)
+    """That class's own options, all but ``model``, which is the encoder."""
     difficulty_key: str | None = None
     """Column of difficulty labels, possibly dotted; None clusters by meaning only."""
     difficulty_weight: float = 1.0
@@ -44,6 +52,8 @@ class ReductionConfig:
     encoder's."""
     selector: str = "farthest_point"
     """Registered name of the rule that chooses representatives."""
+    selector_options: Mapping[str, Any] = field(default_factory=dict)
+    """That rule's own options."""
     near_duplicates: float | None = None
     """Cosine from which one of two prompts is left out, in (0, 1]; None keeps both."""
     seed: int = 0
@@ -55,6 +65,10 @@ class ReductionConfig:
         for name in ("difficulty_key", "tokenizer"):
             if getattr(self, name) is not None:
                 _check_name(name, getattr(self, name))
+        for name in ("embedder_options", "selector_options"):
+            _check_options(name, getattr(self, name))
+        if "model" in self.embedder_options:
+            raise SparftError("embedder_options holds 'model', which is set by encoder; drop it.")
         for name in ("pca_components", "per_cluster"):
             _check_integer(name, getattr(self, name), 1)
         if self.clusters != AUTO:
@@ -68,10 +82,42 @@ class ReductionConfig:
         if self.budget is not None:
             parse_budget(self.budget)
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """All options of the embedder."""
+        return {"model": self.encoder, **self.embedder_options}
+
+    def build_embedder(self) -> Embedder:
+        """Construct the embedder; its weights are not loaded yet.
+
+        Raises
+        ------
+        SparftError
+            If it is unknown, or an option of it is unknown or out of its range.
+        """
+        built: Embedder = plugins.build("embedder", self.embedder, self.encoding)
+        return built
+
+    def build_selector(self) -> Selector:
+        """Construct the selector.
+
+        Raises
+        ------
+        SparftError
+            If it is unknown, or an option of it is unknown or out of its range.
+        """
+        built: Selector = plugins.build("selector", self.selector, self.selector_options)
+        return built
+
 
 def _check_name(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value.strip():
         raise SparftError(f"{name} must be a non-empty string, not {value!r}.")
+
+
+def _check_options(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise SparftError(f"{name} must map names of options to values, not {value!r}.")
 
 
 def _check_integer(name: str, value: Any, least: int) -> None:

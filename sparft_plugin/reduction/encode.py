@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,14 @@ from sparft_plugin.prompts import digest
 from sparft_plugin.reduction.embedders.base import Embedder
 from sparft_plugin.reduction.engines.base import Engine, Local
 from sparft_plugin.reduction.vectors.base import Vectors, to_unit
-from sparft_plugin.reduction.vectors.cache import KEY_BYTES, EmbeddingCache, text_key, write_shard
+from sparft_plugin.reduction.vectors.cache import (
+    KEY_BYTES,
+    SCRATCH,
+    EmbeddingCache,
+    prune,
+    text_key,
+    write_shard,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -105,15 +114,21 @@ def encode_texts(
     store, keys = EmbeddingCache(folder), _keys(texts)
     missing = _first_of_each(keys, store.missing(keys))
     task = EncodeTexts(embedder, options, folder)
-    if isinstance(engine, Local):
+    local = isinstance(engine, Local)
+    if local:
         task._built = built
-    with tempfile.TemporaryDirectory(prefix="sparft-", dir=cache) as scratch:
-        chunks = _chunks(texts, missing, None if isinstance(engine, Local) else Path(scratch))
-        with _bar(len(missing), progress) as bar:
-            for name, count in engine.map(task, chunks):
-                store.add(name)
-                bar.update(count)
-    return store.vectors(keys), str(built.identity)
+    room = nullcontext() if local else tempfile.TemporaryDirectory(prefix=SCRATCH, dir=cache)
+    with room as scratch, _bar(len(missing), progress) as bar:
+        for name, count in engine.map(task, _chunks(texts, missing, scratch)):
+            store.add(name)
+            bar.update(count)
+            if scratch is not None:
+                # A sign of life: ``prune`` removes what nobody touched for a week.
+                os.utime(scratch)
+    vectors = store.vectors(keys)
+    if len(missing):
+        prune(cache)
+    return vectors, str(built.identity)
 
 
 def missing_texts(
@@ -139,7 +154,7 @@ def _first_of_each(keys: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np
 
 
 def _chunks(
-    texts: Sequence[str], missing: NDArray[np.int64], scratch: Path | None
+    texts: Sequence[str], missing: NDArray[np.int64], scratch: str | None
 ) -> Iterator[list[str] | Path]:
     """Chunks of similar length, the longest first so that memory shows its peak at once."""
     sizes = getattr(texts, "sizes", None)
@@ -151,7 +166,7 @@ def _chunks(
         if scratch is None:
             yield chunk
         else:
-            path = scratch / f"{number}.json"
+            path = Path(scratch) / f"{number}.json"
             path.write_text(json.dumps(chunk), encoding="utf-8")
             yield path
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import digest
 from sparft_plugin.reduction.config import ReductionConfig
@@ -18,7 +17,7 @@ from sparft_plugin.reduction.keep import Candidates, keep
 from sparft_plugin.reduction.manifest import build_manifest
 from sparft_plugin.reduction.pipeline import check_size, warn_of_few
 from sparft_plugin.reduction.result import Reduction
-from sparft_plugin.reduction.selectors.base import Selector, check_needs
+from sparft_plugin.reduction.selectors.base import check_needs
 from sparft_plugin.reduction.timing import Timing
 from sparft_plugin.reduction.vectors import Vectors, given_vectors
 
@@ -64,7 +63,7 @@ def from_embeddings(
     difficulty = None if difficulties is None else _means(_difficulty(difficulties, total), same)
     check_size(len(first), "the embeddings", config)
     warn_of_few(len(first), "the embeddings", config)
-    selector: Selector = plugins.build("selector", config.selector)
+    selector = config.build_selector()
     check_needs(config.selector, selector, set() if difficulty is None else {"difficulties"})
     to = np.full(total, -1, dtype=np.int64)
     to[first] = np.arange(len(first))

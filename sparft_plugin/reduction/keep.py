@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.reduction.budget import allocate, fit_tokens, parse_budget
+from sparft_plugin.reduction.budget import allocate, fit_tokens, most_prompts, parse_budget
 from sparft_plugin.reduction.choose import choose, members_of
 from sparft_plugin.reduction.choose_clusters import choose_clusters
 from sparft_plugin.reduction.cluster import cluster
@@ -133,6 +133,12 @@ def _choose(
     config: ReductionConfig,
 ) -> tuple[list[NDArray[np.int64]], int]:
     """Chosen rows of each arm, and how many prompts small arms fell short of their equal share."""
+    budget = None if config.budget is None else parse_budget(config.budget)
+    tokens = candidates.tokens
+    if budget is not None and tokens is not None:
+        most = most_prompts(tokens, int(budget.amount))
+        # One that alone costs more than all may can never be kept.
+        members = [rows[tokens[rows] <= budget.amount] for rows in members]
     sizes = np.array([len(rows) for rows in members], dtype=np.int64)
     difficulties, curves = candidates.difficulties, candidates.curves
     mean_curve = None if curves is None else _mean_curve(curves)
@@ -149,11 +155,24 @@ def _choose(
         quotas = allocate(sizes, total)
         return choose(config.selector, selector, members_at, members, quotas, config.seed)
 
+    choice: Callable[[int], list[NDArray[np.int64]]] = of
     total = len(members) * config.per_cluster
-    if config.budget is not None:
-        budget = parse_budget(config.budget)
+    if budget is not None and tokens is not None:
+        choice = _beginnings(of(most), sizes) if selector.nested else of
+        total = fit_tokens(choice, tokens, int(budget.amount), most)
+    elif budget is not None:
         total = int(budget.amount) if budget.unit == "prompts" else budget.prompts(len(features))
-        if candidates.tokens is not None:
-            total = fit_tokens(of, candidates.tokens, int(budget.amount))
     shares = int(np.maximum(0, total // len(members) - sizes).sum())
-    return of(total), max(shares, total - len(features))
+    return choice(total), max(shares, total - len(features))
+
+
+def _beginnings(
+    chosen: Sequence[NDArray[np.int64]], sizes: NDArray[np.int64]
+) -> Callable[[int], list[NDArray[np.int64]]]:
+    """Smaller choices of a nested selector, which need no selection of their own."""
+
+    def of(total: int) -> list[NDArray[np.int64]]:
+        quotas = allocate(sizes, total)
+        return [rows[:quota] for rows, quota in zip(chosen, quotas, strict=True)]
+
+    return of

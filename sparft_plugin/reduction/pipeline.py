@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin import plugins
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
 from sparft_plugin.reduction.budget import parse_budget
@@ -64,7 +64,8 @@ def reduce(
     curves : ndarray of float64, shape (n, visits), optional
         Solve rate at each visit of a logged run, for the selector ``limr``; NaN if not visited.
     evaluations : sequence of Evaluation
-        Sets whose prompts must not be kept.
+        Sets whose prompts must not be kept. With ``embeddings``, those without vectors of their own
+        are compared by words only.
     engine : Engine, optional
         Where encoding and assignment run; None is this process.
     progress : bool, default True
@@ -83,7 +84,11 @@ def reduce(
     warn_of_few(len(prompts), prompts.source, config)
     counted = count_tokens(prompts.texts, config) if budget_in_tokens(config) else None
     with timing("embed"):
-        vectors, encoder = _vectors(prompts, config, embeddings, engine, progress)
+        if embeddings is None:
+            vectors, encoder = _encoded(prompts.texts, config, engine, progress)
+            evaluations = [_embedded(each, config, engine, progress) for each in evaluations]
+        else:
+            vectors, encoder = _given(embeddings, len(prompts)), "given"
     with timing("hygiene"):
         hygiene = _clean(prompts, vectors, evaluations, config)
     order = np.argsort(np.array(prompts.ids), kind="stable")
@@ -145,7 +150,7 @@ def check_possible(
     check_size(len(prompts), prompts.source, config)
     if config.near_duplicates is not None:
         check_threshold("near_duplicates", config.near_duplicates)
-    selector: Selector = plugins.build("selector", config.selector)
+    selector = config.build_selector()
     labelled = {"difficulties"} if config.difficulty_key else set()
     check_needs(config.selector, selector, labelled if has is None else has)
     return selector
@@ -187,20 +192,26 @@ def _labelled(prompts: PromptTable, config: ReductionConfig) -> Difficulties | N
     return combine([column_source(SourceSpec("column", key), prompts)], prompts.rows)
 
 
-def _vectors(
-    prompts: PromptTable,
-    config: ReductionConfig,
-    given: Vectors | NDArray[np.floating] | None,
-    engine: Engine,
-    progress: bool,
+def _given(embeddings: Vectors | NDArray[np.floating], rows: int) -> Vectors:
+    if isinstance(embeddings, Vectors):
+        return embeddings
+    return given_vectors(embeddings, np.arange(rows), rows)
+
+
+def _encoded(
+    texts: Sequence[str], config: ReductionConfig, engine: Engine, progress: bool
 ) -> tuple[Vectors, str]:
-    if isinstance(given, Vectors):
-        return given, "given"
-    if given is not None:
-        return given_vectors(given, np.arange(len(prompts)), len(prompts)), "given"
-    options = {"model": config.encoder}
     cache = cache_folder("embeddings")
-    return encode_texts(prompts.texts, config.embedder, options, engine, cache, progress=progress)
+    return encode_texts(texts, config.embedder, config.encoding, engine, cache, progress=progress)
+
+
+def _embedded(
+    evaluation: Evaluation, config: ReductionConfig, engine: Engine, progress: bool
+) -> Evaluation:
+    if evaluation.vectors is not None:
+        return evaluation
+    vectors, _ = _encoded(evaluation.texts, config, engine, progress)
+    return replace(evaluation, vectors=vectors.take(np.arange(len(evaluation.texts))))
 
 
 def _clean(

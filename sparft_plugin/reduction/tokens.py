@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin import plugins
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.embedders.weights import find_weights, not_installed, unreachable
@@ -31,7 +32,8 @@ def count_tokens(texts: Sequence[str], config: ReductionConfig) -> NDArray[np.in
         from transformers import AutoTokenizer
     except ImportError as error:
         raise not_installed("transformers", "embed") from error
-    weights = find_weights(config.tokenizer or config.encoder)
+    owner = plugins.lookup("embedder", config.embedder).owner
+    weights = find_weights(config.tokenizer or config.encoder, owner=owner)
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.location, revision=weights.revision)
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction.atomic import check_link, whole_file
 from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.schema import add_sparft_column
 
@@ -49,8 +49,8 @@ def check_output(
     Raises
     ------
     SparftError
-        If ``out`` is no parquet name, or one of the files is an input, has no folder, or exists and
-        must not be overwritten.
+        If ``out`` is no parquet name, or one of the files is an input, has no folder, is a link
+        that leads nowhere, or exists and must not be overwritten.
     """
     target = Path(out)
     if target.suffix != ".parquet":
@@ -61,6 +61,7 @@ def check_output(
             raise SparftError(f"the folder {path.parent} does not exist; create it first.")
         if path.resolve() in read:
             raise SparftError(f"{path} is also an input; choose another output.")
+        check_link(path)
         if path.is_dir():
             raise SparftError(f"{path} is a folder; choose another output.")
         if path.exists() and not overwrite:

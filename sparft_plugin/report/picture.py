@@ -51,6 +51,9 @@ def draw(steps: Sequence[Step], path: Path) -> None:
         ("sparft/wasted_group_share", "wasted groups", "tab:gray"),
     ):
         values = series(steps, name)
+        # Groups of one rollout are never wasted, and no run tells of them.
+        if np.isnan(values).all():
+            continue
         rates.plot(numbers, values, ".", color=colour, alpha=0.35)
         rates.plot(numbers, running_mean(values), color=colour, label=f"{label}, mean of {WINDOW}")
     rates.set(xlabel="step", xlim=span, ylim=(0, 1), title="Training prompts, sampled rollouts")

@@ -43,7 +43,7 @@ def table(steps: Sequence[Step]) -> str:
         held = series(steps, f"sparft/memory/{store}")
         if not np.isnan(held).all():
             lines.append(f"{'memory, ' + store:<24}{int(held[-1])}")
-    step_s, plugin_ms = series(steps, "timing_s/step"), series(steps, "sparft/ms/total")
+    step_s, plugin_ms = series(steps, "timing_s/step"), series(steps, "sparft/ms/plugin")
     lines.append(
         f"{'time per step':<24}{np.nanmedian(step_s):.2f} s, of which in the plugin "
         f"{np.nanmedian(plugin_ms):.0f} ms (medians of {len(steps)} steps)"

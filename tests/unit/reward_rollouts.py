@@ -36,7 +36,7 @@ class Encoder:
         return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
 
 
-def config(*, memory=None, wraps="naive", use_v1=True, encoder_options=None):
+def config(*, memory=None, wraps="naive", use_v1=True, encoder_options=None, accuracy=None):
     from omegaconf import OmegaConf
 
     return OmegaConf.create(
@@ -45,6 +45,7 @@ def config(*, memory=None, wraps="naive", use_v1=True, encoder_options=None):
             "reward": {"reward_kwargs": {}},
             "trainer": {"use_v1": use_v1, "experiment_name": "tests"},
             "sparft": {
+                "accuracy": accuracy,
                 "memory": memory,
                 "memory_encoder": encoder_options or {},
                 "wraps": {"reward_manager": {"source": "register", "name": wraps, "path": None}},
@@ -57,7 +58,7 @@ def rollout(ids, *, training=True, told=True):
     """One finished rollout as verl's agent loop hands it to a reward worker."""
     responses = torch.tensor([ids], dtype=torch.int64)
     prompt = torch.zeros((1, 3), dtype=torch.int64)
-    extra = {"sparft": {"id": "a"}} if training else {}
+    extra = {"sparft": {"id": "a", "row": 12}} if training else {}
     other = {
         "data_source": np.array(["toy"]),
         "reward_model": np.array([{"ground_truth": "x"}]),
@@ -91,6 +92,15 @@ def score(function, *rollouts, **settings):
 
 def extras(function, *rollouts, **settings):
     return [result["reward_extra_info"] for result in score(function, *rollouts, **settings)]
+
+
+def fault(function, data, **settings):
+    """The sentence that a rollout brings back instead of a score."""
+    (result,) = score(function, data, **settings)
+    assert result["reward_score"] == 0.0
+    (key,) = result["reward_extra_info"]
+    assert key == "sparft_fault"
+    return result["reward_extra_info"][key]
 
 
 MEMORY = {"name": "memory_r", "encoder": "toy"}

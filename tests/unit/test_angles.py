@@ -291,9 +291,15 @@ def test_another_model_is_refused_until_overwrite_is_given(command):
 
 
 @pytest.mark.parametrize(
-    ("out", "reason"), [("a.json", "must end in .jsonl"), ("no/a.jsonl", "folder .* does not")]
+    ("out", "reason"),
+    [
+        ("a.json", "must end in .jsonl"),
+        ("no/a.jsonl", "folder .* does not"),
+        ("link.jsonl", "link.jsonl is a link to gone.jsonl, which does not exist"),
+    ],
 )
-def test_a_bad_output_is_refused(command, out, reason):
+def test_a_bad_output_is_refused(command, tmp_path, out, reason):
+    (tmp_path / "link.jsonl").symlink_to("gone.jsonl")
     with pytest.raises(SparftError, match=reason):
         command(out=out)
 

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
 from sparft_plugin.curriculum.best_arm import chance_of_best, normal_below
 from sparft_plugin.curriculum.sparft import SparftCurriculum
+from tests.budget import COSTLY
 
 
 def test_two_arms_follow_the_normal_distribution_of_their_difference():
@@ -37,8 +38,8 @@ def test_one_arm_always_wins():
     assert chance_of_best(np.array([3.0]), np.array([0.1])).tolist() == [1.0]
 
 
+@COSTLY
 @given(st.integers(2, 12), st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
 def test_it_equals_the_frequency_of_many_draws(arms, seed):
     rng = np.random.default_rng(seed)
     means = rng.uniform(-1, 0, size=arms)

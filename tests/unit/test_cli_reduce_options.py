@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,15 +14,39 @@ import pytest
 from sparft_plugin.cli.main import main
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.solved_file import FORMAT
+from sparft_plugin.reduction.selectors import Selector
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, write
 
 KEY = "extra_info.difficulty"
 
 
+@dataclass
+class Salted(HashEmbedder):
+    salt: int = 0
+
+    @property
+    def identity(self):
+        return f"salted@{self.salt}"
+
+    def encode(self, texts):
+        return super().encode([f"{self.salt} {text}" for text in texts])
+
+
+@dataclass
+class Last(Selector):
+    """The last members, counted back from an option."""
+
+    skip: int = 0
+
+    def select(self, members, k, rng):
+        return np.arange(len(members))[::-1][self.skip : self.skip + k].astype(np.int64)
+
+
 @pytest.fixture(autouse=True)
 def _hash_embedder():
     HashEmbedder.calls.clear()
-    with registered(embedders={"hash": HashEmbedder}):
+    mine = {"hash": HashEmbedder, "salted": Salted}
+    with registered(embedders=mine, selectors={"last": Last}):
         yield
 
 
@@ -182,6 +207,24 @@ def test_prompts_of_an_evaluation_set_are_left_out_and_the_pairs_are_written(sou
     assert gone.isdisjoint(r["extra_info"]["sparft"]["id"] for r in kept(source))
 
 
+def test_of_an_evaluation_set_only_the_texts_are_read(source, capsys):
+    write(source, [*sums(40), row(f"Please: {WORDS} 7 today?", "1")])
+    tests = source.parent / "test.jsonl"
+    questions = [f"{WORDS} 7 today?", f"{WORDS} 7 today?", "Who?"]
+    noisy = [{"prompt": q, "answer": str(i)} for i, q in enumerate(questions)]
+    tests.write_text("\n".join(map(json.dumps, noisy)), encoding="utf-8")
+    assert reduce(source, "--decontaminate", tests, "--dry-run") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert f"keep clear of: 2 prompts of {tests}" in printed
+    assert "encoding: 43 texts with hash@all-MiniLM-L6-v2, about 0 s in this process" in printed
+    assert reduce(source, "--decontaminate", tests) == 0
+    text = (source.parent / "out.pairs.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line)["row"] for line in text.splitlines()] == [0]
+    tests.write_text('{"promt": "Who?"}', encoding="utf-8")
+    assert reduce(source, "--decontaminate", tests, "--dry-run", "--overwrite") == 2
+    assert "test.jsonl has no column 'prompt'; did you mean 'promt'?" in capsys.readouterr().err
+
+
 def test_near_duplicates_leave_one_and_nothing_is_told_of_what_was_not_looked_for(source, capsys):
     vectors = np.eye(60, 64, dtype=np.float32)
     vectors[7] = vectors[3] + 0.01 * vectors[8]
@@ -263,6 +306,22 @@ def test_a_share_and_tokens_are_budgets(source):
     told = manifest(source)
     # "12 + 12?" is four word pieces.
     assert (told["kept"], told["tokens"]) == (10, 40)
+
+
+def test_options_of_selector_and_embedder_reach_them(source, capsys):
+    chosen = ["--embedder", "salted", "--selector", "last", "--overwrite"]
+    told = []
+    for salt, skip in ((0, 0), (0, 1), (3, 0)):
+        options = ["--embedder-option", f"salt={salt}", "--selector-option", f"skip={skip}"]
+        assert reduce(source, *chosen, *options) == 0
+        told.append((manifest(source)["encoder"], [r["prompt"] for r in kept(source)]))
+    assert manifest(source)["options"]["embedder_options"] == {"salt": 3}
+    assert [encoder for encoder, _ in told] == ["salted@0", "salted@0", "salted@3"]
+    # Skipping one, the second of each arm comes first.
+    assert told[0][1][1::2] == told[1][1][::2]
+    assert told[0][1] != told[2][1]
+    assert reduce(source, *chosen, "--selector-option", "skp=1") == 2
+    assert "option of the selector 'last' 'skp'; did you mean 'skip'?" in capsys.readouterr().err
 
 
 def test_a_column_of_embeddings_is_what_the_file_of_them_is(source):

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
@@ -52,7 +52,6 @@ corpora = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(corpora, st.integers(1, 6))
 def test_names_are_the_words_of_largest_class_tf_idf(corpus, top):
     texts = [" ".join(words) for words, _ in corpus]
@@ -68,7 +67,6 @@ def test_names_are_the_words_of_largest_class_tf_idf(corpus, top):
             assert bool(found) == (arm in arms)
 
 
-@settings(max_examples=50, deadline=None)
 @given(corpora, st.randoms(use_true_random=False))
 def test_the_order_of_the_texts_and_the_size_of_the_blocks_change_nothing(corpus, shuffle):
     texts = [" ".join(words) for words, _ in corpus]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -18,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 import sparft_plugin.config
 from sparft_plugin.config.arguments import check_overrides
 from sparft_plugin.config.schema import (
-    MemoryHost,
     SparftConfig,
     WrappedDataset,
     WrappedRewardManager,
@@ -102,6 +100,16 @@ def test_each_build_is_a_new_object():
         ({"sead": 1}, "option of sparft 'sead'", "seed"),
         ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
         (
+            {"reduction": {"selector": "medoid", "selector_options": {"smaple": 9}}},
+            "option of the selector 'medoid' 'smaple'",
+            "sample",
+        ),
+        (
+            {"reduction": {"embedder_options": {"precison": "bfloat16"}}},
+            "option of the embedder 'sentence_transformers' 'precison'",
+            "precision",
+        ),
+        (
             {"curriculum": {"name": "sparft", "sigmma": 1}},
             "option of the curriculum 'sparft' 'sigmma'",
             "sigma",
@@ -184,6 +192,9 @@ def test_an_empty_reduction_is_a_reduction_with_defaults():
     ("section", "key"),
     [
         ({"reduction": {"clusters": 0}}, "clusters"),
+        ({"reduction": {"selector_options": 3}}, "selector_options must map names"),
+        ({"reduction": {"embedder_options": {"model": "x"}}}, "is set by encoder; drop it"),
+        ({"reduction": {"selector": "medoid", "selector_options": {"sample": 0}}}, "sample of the"),
         ({"reduction": {"difficulty_weight": -1.0}}, "difficulty_weight"),
         ({"curriculum": {"name": "sparft", "sigma": 0}}, "sigma"),
         ({"curriculum": {"name": "sparft", "sigma": "wide"}}, "sigma"),
@@ -199,33 +210,19 @@ def test_a_value_out_of_its_range_is_refused_by_name(section, key):
 MEMORY = {"name": "memory_r", "encoder": "tiny"}
 
 
-def test_where_the_memory_lives_is_told_beside_the_methods_own_options():
-    shared = {"scope": "actor", "folder": "shared", "fade": True}
-    config = SparftConfig.from_mapping({"memory": {**MEMORY, "window": 7, **shared}})
-    assert config.memory_host == MemoryHost("actor", "shared", True)
+def test_the_fade_is_told_beside_the_methods_own_options():
+    assert not SparftConfig.from_mapping({"memory": MEMORY}).fade
+    config = SparftConfig.from_mapping({"memory": {**MEMORY, "window": 7, "fade": True}})
     memory = config.build_memory()
     assert memory is not None
-    assert (memory.options()["window"], memory.options().keys() & shared.keys()) == (7, set())
+    assert (config.fade, memory.options()["window"]) == (True, 7)
+    assert "fade" not in memory.options()
+    expected = "sparft.memory.fade='yes' must be true or false."
+    assert refusal({"memory": {**MEMORY, "fade": "yes"}}) == expected
 
 
-def test_a_memory_lives_in_the_driver_unless_told_otherwise():
-    assert SparftConfig.from_mapping({"memory": MEMORY}).memory_host == MemoryHost("driver")
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"scope": "ray"}, "sparft.memory.scope='ray' is unknown; use driver or actor."),
-        (
-            {"scope": "actor"},
-            "sparft.memory.scope=actor needs a place for its snapshots; set sparft.memory.folder.",
-        ),
-        ({"folder": 3}, "sparft.memory.folder=3 must be a folder's path."),
-        ({"fade": "yes"}, "sparft.memory.fade='yes' must be true or false."),
-    ],
-)
-def test_a_place_that_the_memory_cannot_live_in_is_refused(given, sentence):
-    assert refusal({"memory": {**MEMORY, **given}}) == sentence
+def test_a_memory_shared_by_runs_is_no_option_any_more():
+    assert "'scope'" in refusal({"memory": {**MEMORY, "scope": "actor"}})
 
 
 def test_options_of_the_memorys_encoder_must_be_a_section():
@@ -259,6 +256,8 @@ def test_a_misspelt_deletion_is_refused():
         "+sparft.curriculum.sigma=0.5",
         "++sparft.curriculum.draw=step",
         "sparft.reduction.clusters=4",
+        "+sparft.reduction.selector_options.sample=500",
+        "+sparft.reduction.embedder_options.precision=bfloat16",
         "+sparft.memory.warmup_steps=10",
         "sparft.memory.neighbors=3",
         "sparft.wraps.dataset.path=mine.py",
@@ -314,10 +313,9 @@ def test_the_numbers_of_a_preset_are_the_defaults_of_the_classes():
     memory = {"name": "memory_r_plus", "encoder": section["memory"]["encoder"]}
     defaults = SparftConfig.from_mapping({"memory": memory}).build_memory()
     given = SparftConfig.from_mapping(section).build_memory()
-    host = {field.name for field in dataclasses.fields(MemoryHost)}
-    for option in set(section["memory"]) - {"name"} - host:
+    for option in set(section["memory"]) - {"name", "fade"}:
         assert getattr(given, option) == getattr(defaults, option)
-    assert {**section["memory"], "folder": None}.items() >= vars(MemoryHost()).items()
+    assert section["memory"]["fade"] is False
     assert SparftConfig.from_mapping(section).reduction == ReductionConfig()
 
 
@@ -329,11 +327,6 @@ def test_one_seed_seeds_curriculum_and_reduction():
 def test_a_methods_own_option_is_added_with_a_plus():
     recipe = compose_recipe("+sparft=sparft", "+sparft.curriculum.sigma=0.25")
     assert SparftConfig.from_mapping(section_of(recipe)).build_curriculum().sigma == 0.25
-
-
-def test_a_shared_memory_keeps_its_snapshots_beside_the_checkpoints():
-    recipe = compose_recipe("+sparft=memory_r", "trainer.default_local_dir=/mine")
-    assert recipe.data.sparft.memory.folder == "/mine/sparft_memory"
 
 
 def test_options_of_the_memorys_encoder_are_added_with_a_plus():
@@ -423,6 +416,8 @@ def test_a_name_changes_only_the_keys_where_we_attach():
         "trainer.v1.sampler.custom_sampler.name",
         "trainer.v1.sampler.sampler_kwargs.filter_groups",
         "trainer.v1.sampler.sampler_kwargs.group_filter",
+        "trainer.v1.sampler.sampler_kwargs.accuracy",
+        "trainer.v1.sampler.sampler_kwargs.rollouts",
         "trainer.v1.sampler.sampler_kwargs.train_batch_size",
         "trainer.v1.sampler.sampler_kwargs.gen_batch_size",
         "trainer.v1.sampler.sampler_kwargs.sync_refill_failed_groups",

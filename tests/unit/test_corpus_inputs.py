@@ -51,6 +51,14 @@ def test_hidden_files_and_files_of_other_kinds_are_left_out_of_a_folder(tmp_path
     assert questions(Corpus.open([folder])) == ["seen"]
 
 
+def test_what_reduce_writes_beside_its_output_is_no_input(tmp_path):
+    write(tmp_path / "kept.parquet", [row("kept")])
+    (tmp_path / "kept.manifest.json").write_text('{"kept": 1}')
+    write_lines(tmp_path / "kept.pairs.jsonl", [{"kind": "ngram"}])
+    write_lines(tmp_path / "mine.pairs.jsonl", [row("mine")])
+    assert questions(Corpus.open([tmp_path])) == ["kept", "mine"]
+
+
 def test_a_folder_may_have_the_name_of_a_file_as_spark_writes_it(tmp_path):
     (tmp_path / "out.parquet").mkdir()
     write(tmp_path / "out.parquet" / "part-0.snappy.parquet", [row("a")])

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
@@ -74,7 +74,6 @@ def test_three_steps_of_progress_worked_by_hand():
     ),
     values=st.lists(st.integers(0, 20), min_size=8, max_size=8),
 )
-@settings(deadline=None, max_examples=40)
 def test_progress_equals_a_naive_implementation(steps, values):
     curriculum = AlpGmmCurriculum().start(graded(*[value / 20 for value in values]))
     history, expected = {}, []

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.cyclical import CyclicalCurriculum
@@ -32,7 +32,6 @@ def test_the_shares_of_the_paper():
 @given(
     start=st.floats(0.05, 1.0), width=st.floats(0.0, 0.95), alpha=st.sampled_from([0.3, 0.5, 0.8])
 )
-@settings(max_examples=60)
 def test_shares_equal_the_papers_algorithm(start, width, alpha):
     end = min(1.0, start + width)
     shares = CyclicalCurriculum(start_share=start, end_share=end, multiplier=alpha).shares
@@ -88,7 +87,6 @@ def test_a_prompt_of_two_phases_waits_for_the_next_batch():
 @given(
     n=st.integers(1, 12), size=st.integers(1, 12), seed=st.integers(0, 99), end=st.floats(0.3, 1.0)
 )
-@settings(deadline=None, max_examples=60)
 def test_every_batch_is_filled_without_repeats(n, size, seed, end):
     curriculum = CyclicalCurriculum(start_share=0.25, end_share=end).start(even(size), seed)
     for _ in range(6):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.dads import DadsCurriculum
@@ -62,7 +62,6 @@ def test_an_arm_above_the_target_is_not_drawn_less_than_one_at_it():
     smoothing=st.floats(0, 1),
     target=st.floats(0.1, 1),
 )
-@settings(deadline=None, max_examples=40)
 def test_gaps_equal_a_naive_implementation(steps, smoothing, target):
     curriculum = started(4, 4, 4, smoothing=smoothing, target=target, temperature=100)
     naive = [None, None, None]

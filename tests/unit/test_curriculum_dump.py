@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.dump import DumpCurriculum
@@ -67,7 +67,6 @@ def test_the_default_temperature_is_sharp():
     ),
     window=st.integers(1, 7),
 )
-@settings(deadline=None, max_examples=60)
 def test_bounds_equal_a_naive_implementation(steps, window):
     curriculum = started(4, 4, 4, window=window, temperature=1000)
     naive = {arm: [] for arm in range(3)}

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta
@@ -115,7 +115,6 @@ class NaiveLearnability:
     seed=st.integers(0, 1000),
     batches=st.lists(st.integers(1, 8), min_size=1, max_size=8),
 )
-@settings(deadline=None, max_examples=60)
 def test_counts_equal_a_naive_implementation(sizes, discount, seed, batches):
     curriculum = started(*sizes, seed=seed, discount=discount)
     naive = NaiveLearnability({p.id: p.arm for p in pool(*sizes)}, discount)

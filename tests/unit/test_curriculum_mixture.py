@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.mixture import MixtureCurriculum
@@ -116,7 +116,6 @@ def test_a_best_vertex_is_found():
     entries=st.lists(st.integers(-6, 6), min_size=10, max_size=10),
     arms=st.integers(2, 4),
 )
-@settings(deadline=None, max_examples=40)
 def test_nothing_on_a_fine_grid_is_better_than_the_maximum(entries, arms):
     form = np.zeros((arms, arms))
     upper = np.triu_indices(arms)

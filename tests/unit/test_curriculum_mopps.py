@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.mopps import MoppsCurriculum
@@ -49,7 +49,6 @@ def test_a_group_of_one_rollout_counts_one():
 
 
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 8), target=st.floats(0, 1))
-@settings(deadline=None, max_examples=40)
 def test_picks_equal_a_naive_choice_on_the_same_random_numbers(seed, n, target):
     curriculum = started(n=9, seed=seed, target=target, candidates=None)
     teach(curriculum, ("p01", 4, 4), ("p05", 0, 8), ("p07", 3, 6))

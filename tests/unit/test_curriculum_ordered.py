@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.ordered import OrderedCurriculum
@@ -20,7 +20,6 @@ def observe(curriculum, right, rollouts=4):
 
 
 @given(difficulties=st.lists(st.floats(0, 1), min_size=1, max_size=20), stages=st.integers(1, 6))
-@settings(max_examples=60)
 def test_stages_are_quantiles_of_difficulty(difficulties, stages):
     curriculum = OrderedCurriculum(stages=stages).start(pool(*difficulties))
     used = min(stages, len(difficulties))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Passes
@@ -42,7 +42,6 @@ class NaivePasses:
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=12),
     seed=st.integers(0, 999),
 )
-@settings(deadline=None)
 def test_a_batch_takes_what_its_slots_one_by_one_would(sets, sizes, seed):
     passes, naive = Passes(np.array(sets)), NaivePasses(sets)
     draws, one, other = (np.random.default_rng(seed) for _ in range(3))

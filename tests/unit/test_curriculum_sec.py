@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.sec import SecCurriculum
@@ -60,7 +60,6 @@ steps = st.lists(
 
 
 @given(steps=steps, rate=st.floats(0.01, 1), unsampled=st.sampled_from(["keep", "decay"]))
-@settings(deadline=None, max_examples=40)
 def test_values_equal_a_naive_implementation(steps, rate, unsampled):
     # So warm that every arm is soon drawn.
     curriculum = started(4, 4, 4, learning_rate=rate, unsampled=unsampled, temperature=100)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Outcome
@@ -84,7 +84,6 @@ def test_advantages_do_not_matter():
 
 
 @given(order=st.permutations(range(8)), seed=st.integers(0, 100))
-@settings(deadline=None, max_examples=40)
 def test_the_order_within_an_observation_does_not_matter(order, seed):
     def learned(order):
         curriculum = started(3, 3, seed=seed)
@@ -179,7 +178,6 @@ class NaiveSparft:
     seed=st.integers(0, 2**32),
     batches=st.lists(st.integers(1, 6), min_size=1, max_size=8),
 )
-@settings(deadline=None, max_examples=60)
 def test_picks_equal_a_naive_implementation_on_the_same_random_numbers(
     sizes, sigma, draw, seed, batches
 ):
@@ -238,7 +236,6 @@ def test_an_arm_without_prompts_is_never_drawn():
 
 
 @given(seed=st.integers(0, 1000), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=30)
 def test_inside_an_arm_every_prompt_comes_once_before_any_comes_again(seed, sizes):
     curriculum = started(*sizes, seed=seed)
     picks = [pick for n in (1, 7, 3, 40) for pick in curriculum.select(n)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Outcome, Passes, Prompt
@@ -17,7 +17,6 @@ def started(n, seed=0):
 
 
 @given(st.integers(1, 12), st.lists(st.integers(1, 9), min_size=1, max_size=9))
-@settings(deadline=None)
 def test_every_prompt_comes_once_per_pass_across_batches(size, batches):
     curriculum = started(size)
     ids = [pick.prompt.id for n in batches for pick in curriculum.select(n)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.config.schema import SparftConfig
@@ -84,7 +84,6 @@ class TestShareFloor:
         part=st.sampled_from([0.1, 0.5, 0.9, 1.0]),
         seed=st.integers(0, 99),
     )
-    @settings(deadline=None, max_examples=150)
     def test_any_picks_in_a_row_hold_the_floor_of_every_arm(
         self, sizes, batches, window, part, seed
     ):
@@ -223,7 +222,6 @@ class TestRetest:
             Retest(Greedy(), **options)
 
     @given(seed=st.integers(0, 999), after=st.integers(1, 3), share=st.sampled_from([0, 0.1, 1]))
-    @settings(deadline=None, max_examples=60)
     def test_the_counters_add_up_over_random_histories(self, seed, after, share):
         rng = np.random.default_rng(seed)
         curriculum = Retest(UniformCurriculum(), after, share).start(pool(5, 9), seed)

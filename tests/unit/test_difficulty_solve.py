@@ -7,15 +7,17 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
+from sparft_plugin.corpus.json_lines import RowsSource
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import AttemptLog
 from sparft_plugin.reduction.difficulty.sampling import Sampling, prompt_seed
 from sparft_plugin.reduction.difficulty.solve import read_tasks
+from sparft_plugin.reduction.difficulty.sources import read_join_keys
 from sparft_plugin.reduction.difficulty.verifier import Verifier
 from tests.unit import difficulty_data as data
 from tests.unit.difficulty_data import CoinModel, PowerCut, attempt
@@ -71,7 +73,6 @@ def test_nothing_is_loaded_when_nothing_is_left(path):
     assert attempt(prompts, corpus, path, None) == first
 
 
-@settings(deadline=None, max_examples=40)
 @given(cut=st.integers(0, 2000), batch=st.integers(1, 12))
 def test_cut_off_anywhere_a_log_ends_as_if_it_had_not_been(tmp_path_factory, cut, batch):
     prompts, corpus = opened(sums(9))
@@ -87,6 +88,36 @@ def test_batches_stay_what_they_were_when_some_prompts_are_done():
     prompts, corpus = opened(sums(10))
     left = read_tasks(prompts, corpus, {prompts.ids[i] for i in (0, 1, 2, 3, 5)}, batch=4)
     assert [[task.row for task in tasks] for tasks in left] == [[4, 6, 7], [8, 9]]
+
+
+class Counted(RowsSource):
+    passes = 0
+
+    def records(self):
+        self.passes += 1
+        return super().records()
+
+
+def test_the_rows_are_read_in_one_pass_however_many_there_are():
+    source = Counted(sums(5000), "sums.jsonl")
+    corpus = Corpus([source])
+    prompts = PromptTable.from_corpus(corpus)
+    before = source.passes
+    tasks = [task.row for tasks in read_tasks(prompts, corpus, set(), batch=128) for task in tasks]
+    assert tasks == list(range(5000))
+    assert read_join_keys(prompts, corpus).truths[-1] == '"9998"'
+    assert source.passes - before == 2
+    source._rows = sums(7)
+    with pytest.raises(SparftError, match="sums.jsonl has lost its row 7 since it was read"):
+        read_join_keys(prompts, corpus)
+
+
+def test_what_only_some_sources_have_is_null_in_the_others():
+    plain = {k: v for k, v in row("1 + 1?").items() if k != "extra_info"}
+    corpus = Corpus([Counted([plain], "a"), Counted([row("2 + 2?", level=3)], "b")])
+    [tasks] = read_tasks(PromptTable.from_corpus(corpus), corpus, set(), batch=4)
+    assert [task.extra_info for task in tasks] == [{}, {"index": 0, "level": 3}]
+    assert [task.place for task in tasks] == ["a, row 0", "b, row 0"]
 
 
 def test_samples_depend_on_seed_and_prompt_only():

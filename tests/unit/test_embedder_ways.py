@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.plugins import build
+from sparft_plugin.reduction.embedders import runtimes
 from sparft_plugin.reduction.embedders.runtimes import require_bfloat16
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from sparft_plugin.testing import check_embedder
@@ -93,7 +94,7 @@ def test_a_memory_of_another_precision_is_refused_by_name():
     vectors = np.eye(2, 4, dtype=np.float32)
     saved.write([MemoryGroup("a", vectors[0], vectors, np.ones(2))])
     with pytest.raises(SparftError, match=r"saved with encoder='.*', this .*\+torch-bfloat16"):
-        memory("bfloat16").loads(saved.dumps())
+        memory("bfloat16").load_state_dict(saved.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -133,12 +134,28 @@ def test_a_cpu_that_would_compute_in_float32_is_refused():
         require_bfloat16(["FP32", "INT8"])
 
 
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [("fpu avx2 avx512f", False), ("fpu avx512_bf16 x", True), ("asimd bf16 bti", True)],
+)
+def test_bfloat16_on_a_cpu_without_the_instructions_is_refused(tmp_path, monkeypatch, flags, fast):
+    (tmp_path / "cpuinfo").write_text(f"flags\t: {flags}\n")
+    monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
+    embedder = made("torch", "bfloat16")
+    if fast:
+        assert embedder.encode(["x"]).shape == (1, 384)
+        return
+    with pytest.raises(SparftError, match="neither AVX512-BF16 nor AMX; use precision=float32"):
+        embedder.encode(["x"])
+
+
 def test_the_memorys_encoder_stays_on_the_cpu_with_small_passes_or_single_ones():
     assert memory_encoder("any").arithmetic == "cpu-256"
     assert memory_encoder("any", {}).arithmetic == "cpu-256"
     assert memory_encoder("any", {"batch_tokens": None}).arithmetic == "cpu-256"
     assert memory_encoder("any", {"batch_tokens": 32}).arithmetic == "cpu-32"
     assert memory_encoder("any", {"backend": "openvino"}).arithmetic == "cpu-1"
+    assert memory_encoder("any", {"device": "cuda:1"}).arithmetic == "cuda-32768"
 
 
 def test_an_option_that_the_memorys_encoder_does_not_have_is_refused_by_name():
@@ -158,7 +175,7 @@ def test_through_the_micro_batcher_no_order_of_arrival_changes_a_bit(backend):
 
         async def rollout(place):
             await asyncio.sleep(order.random() / 20)
-            return place, (await batcher.encode(RESPONSES[place]))[0]
+            return place, await batcher.encode(RESPONSES[place])
 
         places = [order.randrange(len(RESPONSES)) for _ in range(24)]
         return await asyncio.gather(*[rollout(place) for place in places])
@@ -166,3 +183,70 @@ def test_through_the_micro_batcher_no_order_of_arrival_changes_a_bit(backend):
     for seed in range(4):
         for place, vector in asyncio.run(arriving(seed)):
             np.testing.assert_array_equal(vector, alone[place])
+
+
+LONG = "First we restate the question, as every answer does, in many words. " * 60
+OPENINGS = [LONG + "So the answer is 12.", LONG + "Hence it is 7, by another road altogether."]
+
+
+def stored_as(stored, texts):
+    made("torch", "float32")
+    return encode_stored(memory_encoder("all-MiniLM-L6-v2"), stored, texts)
+
+
+def test_two_responses_that_open_alike_are_the_same_to_an_encoder_that_reads_the_beginning():
+    one, other = stored_as("response", OPENINGS)
+    assert one @ other == pytest.approx(1.0, abs=1e-6)
+    for stored in ("tail", "windows"):
+        one, other = stored_as(stored, OPENINGS)
+        assert one @ other < 0.999
+        assert np.linalg.norm(one) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_response_that_is_read_whole_is_the_same_whatever_is_stored():
+    whole = stored_as("response", RESPONSES[:6])
+    for stored in ("tail", "windows"):
+        np.testing.assert_allclose(stored_as(stored, RESPONSES[:6]), whole, atol=2e-7)
+
+
+def test_windows_are_the_mean_of_all_parts_of_a_text_and_none_is_cut_off():
+    encoder = made("torch", "float32")
+    parts = encoder.windows(LONG)
+    assert "".join(parts) == LONG
+    lengths = [len(encoder._load().tokenizer(part)["input_ids"]) for part in parts]
+    assert (max(lengths) <= encoder.reads, min(lengths) > encoder.reads / 2) == (True, True)
+    mean = encoder.encode(parts).mean(axis=0)
+    cosine = stored_as("windows", [LONG])[0] @ mean / np.linalg.norm(mean)
+    assert cosine == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_tail_is_the_end_of_a_text_as_far_as_the_encoder_reads():
+    encoder = made("torch", "float32")
+    end = encoder.tail(OPENINGS[0])
+    assert OPENINGS[0].endswith(end)
+    assert 240 < len(encoder._load().tokenizer(end)["input_ids"]) <= encoder.reads
+    assert encoder.tail(" " * 200_000 + "late").strip() == "late"
+
+
+def test_a_megabyte_is_cut_before_it_is_tokenised(monkeypatch):
+    encoder = made("torch", "float32")
+    tokenizer, seen = encoder._load().tokenizer, []
+    kind = type(tokenizer)
+    call = kind.__call__
+
+    def counting(self, texts, **options):
+        seen.extend(map(len, [texts] if isinstance(texts, str) else texts))
+        return call(self, texts, **options)
+
+    monkeypatch.setattr(kind, "__call__", counting)
+    (vector,) = encoder.encode(["word " * 200_000])
+    encoder.tail("word " * 200_000)
+    assert max(seen) <= 64 * encoder.reads
+    (same,) = encoder.encode(["word " * 300])
+    np.testing.assert_array_equal(vector, same)
+
+
+def test_a_text_whose_beginning_has_few_words_is_read_as_far_as_ever():
+    encoder = made("torch", "float32")
+    gap = "one" + " " * 100_000 + "two"
+    np.testing.assert_array_equal(*encoder.encode([gap, "one two"]))

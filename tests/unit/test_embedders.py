@@ -7,16 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
 from sparft_plugin.reduction import encode
+from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.embedders import weights
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines import Local
+from sparft_plugin.reduction.tokens import count_tokens
+from tests.budget import COSTLY
 
 QUESTIONS = [
     "How many legs has a cat?",
@@ -56,7 +59,7 @@ def threads(torch):
     torch.set_num_threads(before)
 
 
-@settings(max_examples=6, deadline=None)
+@COSTLY
 @given(st.lists(st.integers(0, len(QUESTIONS) - 1), min_size=1, max_size=12))
 def test_order_company_and_repeats_change_no_bit(minilm, expected, chosen):
     np.testing.assert_array_equal(minilm.encode([QUESTIONS[i] for i in chosen]), expected[chosen])
@@ -161,7 +164,6 @@ def test_a_static_vector_is_the_direction_of_the_mean_of_its_words(static_folder
     )
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(WORDS[1:]), min_size=1).map(" ".join), min_size=1))
 def test_company_changes_no_bit_of_a_static_vector(static, texts):
     alone = np.concatenate([static.encode([text]) for text in texts])
@@ -180,6 +182,22 @@ def test_a_static_model_is_chosen_by_name_and_cached_by_its_content(static_folde
     config = static_folder / "config.json"
     config.write_text(config.read_text() + "\n")
     assert Model2VecEmbedder(str(static_folder)).identity != identity
+
+
+def test_a_model_without_an_owner_is_the_embedders_wherever_it_is_asked_for(
+    static_folder, monkeypatch
+):
+    asked = []
+
+    def hub(name):
+        asked.append(name)
+        return weights.Weights(str(static_folder), None, "static@1")
+
+    monkeypatch.setattr(weights, "_hub", hub)
+    assert Model2VecEmbedder("potion-base-8M").identity == "static@1"
+    config = ReductionConfig(embedder="model2vec", encoder="potion-base-8M", budget="5 tokens")
+    assert count_tokens(["one two cat", "two"], config).tolist() == [3, 1]
+    assert asked == ["minishlab/potion-base-8M"] * 2
 
 
 def test_a_text_of_unknown_words_is_named(static_folder, tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +18,14 @@ from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.reduction import encode
 from sparft_plugin.reduction.encode import encode_texts, missing_texts
 from sparft_plugin.reduction.engines import Local
-from sparft_plugin.reduction.vectors.cache import EmbeddingCache, read_shard, text_key, write_shard
+from sparft_plugin.reduction.vectors import cache as cache_module
+from sparft_plugin.reduction.vectors.cache import (
+    EmbeddingCache,
+    prune,
+    read_shard,
+    text_key,
+    write_shard,
+)
 from tests.unit.reduction_data import HashEmbedder, registered, vector
 
 TEXTS = ["ten", "one hundred", "a", "", "two", "ten", "é\ud83d", "a"]
@@ -174,9 +183,70 @@ def test_a_corrupt_file_is_reported_set_aside_and_encoded_again(cache, monkeypat
 
 def test_a_file_that_is_damaged_while_it_is_used_stops_the_run(cache):
     vectors, _ = encode_texts(["a"], "counting", {}, Local(), cache, progress=False)
-    flip(shards(cache)[0])
+    truncate(shards(cache)[0])
     with pytest.raises(SparftError, match="changed while it was in use; run again"):
         vectors.take(np.array([0]))
+
+
+def test_of_other_corpora_the_keys_alone_are_read_and_a_used_file_is_checked_once(
+    cache, monkeypatch
+):
+    checked = []
+
+    def checking(path):
+        checked.append(path)
+        return read_shard(path)
+
+    monkeypatch.setattr(cache_module, "read_shard", checking)
+    monkeypatch.setattr(encode, "CHUNK_TEXTS", 2)
+    run(["a", "b", "cc", "dd"], cache)
+    assert checked == []
+    (used,) = [path for path in shards(cache) if holds(path, "a")]
+    vectors, _ = encode_texts(["a"], "counting", {"model": "m"}, Local(), cache, progress=False)
+    for _ in range(3):
+        vectors.take(np.array([0]))
+    assert checked == [used]
+
+
+def age(path, days):
+    then = time.time() - days * 24 * 3600
+    os.utime(path, (then, then))
+
+
+def test_above_the_limit_what_was_not_used_for_longest_goes(cache, monkeypatch):
+    monkeypatch.setattr(encode, "CHUNK_TEXTS", 1)
+    texts = ["old", "older", "used", "new"]
+    run(texts, cache)
+    files = {text: next(p for p in shards(cache) if holds(p, text)) for text in texts}
+    for text, days in (("old", 8), ("older", 9), ("used", 10)):
+        age(files[text], days)
+    run(["used"], cache)
+    size = files["new"].stat().st_size
+    prune(cache, 4 * size)
+    assert len(shards(cache)) == 4
+    prune(cache, 3 * size)
+    assert shards(cache) == sorted(files[text] for text in ("old", "used", "new"))
+    # What was used in the last week stays, whatever the limit.
+    prune(cache, 0)
+    assert shards(cache) == sorted(files[text] for text in ("used", "new"))
+
+
+def test_what_a_killed_run_left_goes_after_a_week(cache):
+    run(["a"], cache)
+    (shard,) = shards(cache)
+    dead, alive = cache / "sparft-dead", cache / "sparft-alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "0.json").write_text("[]")
+    half, corrupt = shard.with_name(f".{shard.name}.17.ab12.tmp"), shard.with_suffix(".corrupt")
+    strange = cache / "mine.txt"
+    for file in (half, corrupt, strange):
+        file.write_text("half")
+    for path in (dead, half, corrupt, strange, shard):
+        age(path, 8)
+    run(["b"], cache)
+    assert [path.exists() for path in (dead, half, corrupt)] == [False] * 3
+    assert [path.exists() for path in (alive, strange, shard)] == [True] * 3
 
 
 def test_keys_that_are_not_there_are_never_made_up(cache):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup, make_group
+from sparft_plugin.hosts.verl.metrics import group_metrics
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 
 
-def group(*extras: dict, with_responses: bool = False) -> FinishedGroup:
+def group(
+    *extras: dict, with_responses: bool = False, rule: str | None = None, **tag: int
+) -> FinishedGroup:
     n = len(extras)
     return make_group(
         "uid",
         outputs=[[f"uid_{i}_0"] for i in range(n)],
         rewards=[float(i) for i in range(n)],
-        infos=[{"sparft": TAG}] * n,
+        infos=[{"sparft": TAG | tag}] * n,
         extras=extras,
         model_version=3,
         with_responses=with_responses,
+        accuracy=AccuracyRule(rule),
+        rollouts=2,
     )
 
 
@@ -52,9 +60,26 @@ def test_a_format_that_is_no_number_is_not_a_format_reward():
     assert told.formats is None
 
 
-def test_a_rollout_without_accuracy_is_refused_by_name():
-    with pytest.raises(SparftError, match="carries no 'acc'; reward.reward_manager must be"):
-        group({"acc": 1.0}, {"score": 1.0})
+def test_a_fault_of_any_rollout_is_the_groups() -> None:
+    with pytest.raises(SparftError, match=r"^row 3: no score\.$"):
+        group({"acc": 1.0, "sparft_source": "acc"}, {"sparft_fault": "row 3: no score."})
+
+
+def test_a_group_with_fewer_rollouts_than_were_asked_for_is_not_complete():
+    assert not group({"acc": 1.0}).complete
+    assert group({"acc": 1.0}, {"acc": 0.0}).complete
+    # The recipe's dataset asked for its own number.
+    assert group({"acc": 1.0}, rollouts=1).complete
+    assert not group({"acc": 1.0}, {"acc": 1.0}, rollouts=3).complete
+
+
+def test_a_rollout_that_its_agent_loop_scored_itself_is_read_by_the_same_rule():
+    told = group({"acc": 0.25}, {"acc": 0.75, "sparft_source": "acc"})
+    assert told.accuracies.tolist() == [0.25, 0.75]
+    assert told.sources == {"acc"}
+    # Without an acc the reward is the accuracy, here 0 and 1.
+    assert group({}, {}).accuracies.tolist() == [0.0, 1.0]
+    assert group({}, {}, rule="score>=0.5").sources == {"score>=0.5"}
 
 
 def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
@@ -64,5 +89,13 @@ def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
     responses = group(*extras, with_responses=True).responses
     assert responses.dtype == np.float32
     assert responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
-    with pytest.raises(SparftError, match="carries no 'sparft_embedding'"):
+    with pytest.raises(SparftError, match="carries no embedding: its agent loop scored it itself"):
         group({"acc": 1.0}, with_responses=True)
+
+
+def test_a_group_of_one_rollout_is_not_called_wasted():
+    alone, mixed = group({"acc": 1.0}), group({"acc": 1.0}, {"acc": 0.0})
+    assert "wasted_group_share" not in group_metrics([alone], [])
+    assert group_metrics([alone, mixed], [])["wasted_group_share"] == 0.0
+    equal = replace(mixed, rewards=np.ones(2))
+    assert group_metrics([mixed], [equal])["wasted_group_share"] == 0.5

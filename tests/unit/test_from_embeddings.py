@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
@@ -20,6 +20,7 @@ from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.reduction.from_embeddings import from_embeddings
 from sparft_plugin.reduction.vectors import base
 from sparft_plugin.reduction.vectors import given as given_module
+from tests.budget import COSTLY
 from tests.unit.reduction_data import sums, vector
 
 ROOT = Path(__file__).parents[2]
@@ -72,9 +73,7 @@ def test_small_parts_give_what_one_part_gives(tmp_path, small_parts, selector):
     assert what(pieces[0]) == what(pieces[1]) == what(whole)
 
 
-@settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@COSTLY
 @given(
     order=st.permutations(range(60)),
     selector=st.sampled_from(PLAIN + GRADED),
@@ -169,7 +168,7 @@ def budgets():
     return st.one_of(st.none(), count, share, tokens)
 
 
-@settings(deadline=None, max_examples=40)
+@COSTLY
 @given(
     rows=st.integers(4, 50),
     clusters=st.integers(1, 4),

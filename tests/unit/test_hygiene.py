@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
@@ -99,7 +99,6 @@ def test_an_evaluation_without_vectors_is_compared_by_words():
     assert [found[:4] for found in hygiene.contaminated] == [(1, 0, 0, "ngram")]
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.permutations(range(5)))
 def test_the_order_of_the_rows_permutes_nothing(order):
     texts = [POOL[i] for i in order]

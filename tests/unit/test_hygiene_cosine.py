@@ -6,7 +6,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
@@ -91,7 +91,6 @@ def test_a_cosine_at_the_threshold_counts_and_just_below_does_not():
     assert similar(in_parts(array[19:]), array[:1], np.nextafter(at, 1)) == []
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.randoms(use_true_random=False), st.sampled_from([0.5, 0.9, 0.99]))
 def test_the_order_of_the_rows_permutes_nothing(random, threshold):
     array = clouds(60, 10, 0.4, seed=7)

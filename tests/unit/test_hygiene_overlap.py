@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.errors import SparftError
@@ -155,7 +155,6 @@ def by_hand(evaluation: list[str], said: str, n: int) -> set[int]:
 prompts = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=14).map(" ".join)
 
 
-@settings(deadline=None)
 @given(st.lists(prompts, min_size=1, max_size=12), prompts, st.integers(5, 9))
 def test_findings_are_those_of_a_search_by_hand(evaluation, said, n):
     found = OverlapIndex(evaluation, n).find(said)
@@ -164,7 +163,6 @@ def test_findings_are_those_of_a_search_by_hand(evaluation, said, n):
     assert found is None or found.prompt in wanted
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(prompts, st.text(min_size=1)), min_size=1, max_size=12), st.data())
 def test_an_exact_copy_is_always_found(evaluation, data):
     copy = data.draw(st.sampled_from(evaluation))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,15 @@ def test_the_core_loads_no_heavy_library(statement):
     loaded = modules_after(statement)
     assert "sparft_plugin" in loaded
     assert not HEAVY & loaded
+
+
+def test_only_the_cpu_profile_makes_verl_and_vllm_load_anything_of_ours():
+    def groups(file: str) -> set[str]:
+        return set(re.findall(r'\[project\.entry-points\."?([\w.]+)', Path(file).read_text()))
+
+    assert groups("pyproject.toml") == {"sparft_plugin"}
+    profile = groups("constraints/vllm-cpu-alias/pyproject.toml")
+    assert profile == {"verl.plugins", "vllm.general_plugins"}
 
 
 def test_what_verl_loads_in_every_process_is_nothing_unless_the_platform_is_cpu():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verl import DataProto
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours, read_groups
+from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours
+from sparft_plugin.hosts.verl.legacy.batch import read_groups as read
 
 WIDTH, PROMPT = 5, 3
+read_groups = partial(read, accuracy=AccuracyRule(), rollouts=1)
 
 
 def batch(uids, lengths, picks=None, **extras):
@@ -109,7 +114,7 @@ def test_rewards_that_ray_maps_read_only_are_not_written_to():
 def test_what_we_attach_for_the_driver_does_not_go_on_to_the_trainer():
     vectors = np.zeros((1, 4), dtype=np.float16)
     times = np.array([1.0])
-    _, output = batch(["a"], [2], sparft_embedding=vectors, sparft_encode_ms=times)
+    _, output = batch(["a"], [2], sparft_embedding=vectors, sparft_scored_at=times)
     drop_ours(output)
     assert output.meta_info["reward_extra_keys"] == ["acc"]
     assert set(output.non_tensor_batch) == {"acc", "min_global_steps", "reward_extra_info"}

@@ -9,6 +9,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.testing.intrinsic_rewards import saved
 
 
 def group(prompt_id, responses, accuracies, query=(1, 0)):
@@ -62,9 +63,9 @@ def test_scoring_changes_nothing():
     rng = np.random.default_rng(0)
     memory = MemoryRPlus("e")
     memory.write(random_groups(rng, 5))
-    before = memory.dumps()
+    before = saved(memory)
     memory.score(random_groups(rng, 5))
-    assert memory.dumps() == before
+    assert saved(memory) == before
 
 
 @pytest.mark.parametrize("compat", ["paper", "released"])
@@ -77,10 +78,10 @@ def test_what_is_written_does_not_depend_on_what_was_scored(compat):
         scoring.score(groups[2:])
         plain.write(groups)
         scoring.write(groups)
-        assert scoring.dumps() == plain.dumps()
+        assert saved(scoring) == saved(plain)
     scoring.write(groups)
     plain.write(groups)
-    assert scoring.dumps() == plain.dumps()
+    assert saved(scoring) == saved(plain)
 
 
 def test_the_memory_does_not_depend_on_which_group_came_first():
@@ -90,13 +91,17 @@ def test_the_memory_does_not_depend_on_which_group_came_first():
         groups = {g.prompt_id: g for g in random_groups(rng, 8)}
         one.write(list(groups.values()))
         two.write([groups[key] for key in sorted(groups, reverse=True)])
-    assert one.dumps() == two.dumps()
+    assert saved(one) == saved(two)
 
 
 def test_groups_of_one_prompt_keep_their_order():
     memory = MemoryR("e", response_capacity=2)
     memory.write([group("b", [[9, 9]], [1]), group("a", [[1, 0]], [1]), group("a", [[2, 0]], [1])])
-    assert memory.exploit.store.arrays()["responses"].tolist() == [[1, 0], [2, 0], [9, 9]]
+    assert memory.exploit.store.nearest(np.ones(2, np.float32), k=2).tolist() == [
+        [1, 0],
+        [2, 0],
+        [9, 9],
+    ]
 
 
 def test_warm_up_pays_no_novelty_but_prepares_it():
@@ -176,22 +181,22 @@ def test_released_scoring_changes_nothing_and_the_order_of_groups_does_not_matte
     memory = released(query_capacity=3, response_capacity=5)
     for _ in range(3):
         memory.write(random_groups(rng, 5))
-    before = memory.dumps()
+    before = saved(memory)
     groups = list({g.prompt_id: g for g in random_groups(rng, 8)}.values())
     forwards = memory.score(groups)
     for one, two in zip(forwards, memory.score(groups[::-1])[::-1], strict=True):
         np.testing.assert_array_equal(one.total, two.total)
-    assert memory.dumps() == before
+    assert saved(memory) == before
 
 
 def test_what_half_precision_cannot_hold_is_refused_and_nothing_is_written():
     memory = MemoryRPlus("e", storage="float16")
     memory.write([group("a", [[1, 0]], [1])])
-    before = memory.dumps()
+    before = saved(memory)
     large = [group("a", [[1, 0]], [1]), group("b", [[7e4, 0]], [0])]
     with pytest.raises(SparftError, match=r"prompt 'b' is too large.*storage=float32"):
         memory.write(large)
-    assert memory.dumps() == before
+    assert saved(memory) == before
 
 
 def test_a_zero_embedding_has_cosine_zero_and_is_counted():
@@ -274,12 +279,12 @@ def test_a_malformed_group_is_refused(responses, accuracies, query, word):
 def test_another_dimension_is_refused_and_nothing_is_written():
     memory = MemoryRPlus("mini", warmup_steps=0)
     memory.write([group("a", [[1, 0]], [1])])
-    before = memory.dumps()
+    before = saved(memory)
     wide = group("b", [[1, 0, 0]], [1], query=(1, 0, 0))
     for action in (memory.score, memory.write):
         with pytest.raises(SparftError, match="'b' has 3 dimensions, the memory has 2.*'mini'"):
             action([group("a", [[1, 0]], [1]), wide])
-    assert memory.dumps() == before
+    assert saved(memory) == before
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.testing.intrinsic_rewards import saved
 from tests.unit.memory_oracle import Paper, Released, memory_groups, options, runs, warmups
 
 
@@ -29,14 +30,12 @@ def check_run(memory, oracle, steps):
             assert metrics["failure"] == sum(len(entry[2]) for entry in oracle.failures)
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=runs(), options=options, normalize=st.sampled_from(["global", "per_query"]))
 def test_memory_r_is_the_formula(steps, options, normalize):
     options["normalize"] = normalize
     check_run(MemoryR("oracle", **options), Paper(plus=False, **options), steps)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     steps=runs(),
     options=options,
@@ -48,14 +47,12 @@ def test_memory_r_plus_is_the_formulas(steps, options, warmup, normalize):
     check_run(MemoryRPlus("oracle", **options), Paper(plus=True, **options), steps)
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps=runs(), options=options)
 def test_memory_r_can_be_the_released_code(steps, options):
     memory = MemoryR("oracle", compat="released", **options)
     check_run(memory, Released(plus=False, **options), steps)
 
 
-@settings(max_examples=200, deadline=None)
 @given(steps=runs(), options=options, warmup=warmups)
 def test_memory_r_plus_can_be_the_released_code(steps, options, warmup):
     options.update(warmup)
@@ -64,7 +61,6 @@ def test_memory_r_plus_can_be_the_released_code(steps, options, warmup):
 
 
 @pytest.mark.parametrize("compat", ["paper", "released"])
-@settings(max_examples=50, deadline=None)
 @given(
     steps=runs(),
     cut=st.integers(0, 5),
@@ -85,7 +81,7 @@ def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
     for groups in steps[:cut]:
         straight.write(memory_groups(groups))
     resumed = MemoryRPlus(encoder="oracle", **chosen)
-    resumed.loads(straight.dumps())
+    resumed.load_state_dict(straight.state_dict())
     for groups in steps[cut:]:
         for ours, theirs in zip(
             resumed.score(memory_groups(groups)), straight.score(memory_groups(groups)), strict=True
@@ -93,11 +89,10 @@ def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
             np.testing.assert_array_equal(ours.total, theirs.total)
         straight.write(memory_groups(groups))
         resumed.write(memory_groups(groups))
-    assert resumed.dumps() == straight.dumps()
+    assert saved(resumed) == saved(straight)
     assert resumed.metrics() == straight.metrics()
 
 
-@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), compat=st.sampled_from(["paper", "released"]))
 def test_half_precision_changes_little(seed, compat):
     """Directions of a real length; a coordinate is off by at most 1 part in 2048."""

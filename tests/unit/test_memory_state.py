@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.memory import version2
 from sparft_plugin.memory.archive import pack, unpack
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.testing.intrinsic_rewards import saved, totals
+
+VERSION2 = Path(__file__).with_name("memory_version2.npz")
+"""What `filled` was saved as by the release before version 3."""
 
 
 def filled(cls=MemoryRPlus, dimension=4, seed=0, **options):
@@ -33,18 +38,17 @@ def filled(cls=MemoryRPlus, dimension=4, seed=0, **options):
     return memory
 
 
-def changed(data: bytes, **keys) -> bytes:
-    header, arrays = unpack(data)
+def changed(state, **keys):
+    header, arrays = unpack(state)
     return pack({**header, **keys}, arrays)
 
 
 def test_the_header_is_plain_json_text():
-    with np.load(io.BytesIO(filled().dumps()), allow_pickle=False) as archive:
-        header = json.loads(archive["header"].tobytes())
-    fingerprint = header.pop("fingerprint")
-    assert len(fingerprint) == 32
+    header = json.loads(filled().state_dict()["header"])
+    assert len(header.pop("fingerprint")) == 32
+    assert header.pop("arrays")["exploit.queries"] == ["<f4", [3, 4]]
     assert header == {
-        "version": 2,
+        "version": 3,
         "name": "memory_r_plus",
         "encoder": "mini",
         "dimension": 4,
@@ -70,20 +74,20 @@ def test_the_header_is_plain_json_text():
 
 def test_an_unused_memory_round_trips():
     memory = MemoryRPlus("mini")
-    memory.loads(MemoryRPlus("mini").dumps())
+    memory.load_state_dict(MemoryRPlus("mini").state_dict())
     assert (memory.step, memory.dimension) == (0, None)
 
 
 def test_loading_replaces_what_was_there():
     memory, other = filled(), filled(seed=1)
-    memory.loads(other.dumps())
-    assert memory.dumps() == other.dumps()
+    memory.load_state_dict(other.state_dict())
+    assert saved(memory) == saved(other)
 
 
 @pytest.mark.parametrize(
     ("keys", "word"),
     [
-        ({"version": 1}, "version=1"),
+        ({"version": 2}, "version=2"),
         ({"name": "memory_r"}, "name='memory_r'"),
         ({"encoder": "other"}, "encoder='other'.*'mini'"),
         ({"surprise": 1}, "unknown 'surprise'"),
@@ -99,32 +103,32 @@ def test_loading_replaces_what_was_there():
 )
 def test_a_header_that_does_not_fit_is_refused_by_name(keys, word):
     memory = MemoryRPlus("mini")
-    before = memory.dumps()
+    before = saved(memory)
     with pytest.raises(SparftError, match=word):
-        memory.loads(changed(filled().dumps(), **keys))
-    assert memory.dumps() == before
+        memory.load_state_dict(changed(filled().state_dict(), **keys))
+    assert saved(memory) == before
 
 
 def test_a_missing_header_key_is_refused_by_name():
-    header, arrays = unpack(filled().dumps())
+    header, arrays = unpack(filled().state_dict())
     del header["step"]
     with pytest.raises(SparftError, match="lacks 'step'"):
-        MemoryRPlus("mini").loads(pack(header, arrays))
+        MemoryRPlus("mini").load_state_dict(pack(header, arrays))
 
 
 def test_missing_and_unknown_arrays_are_refused_by_name():
-    header, arrays = unpack(filled().dumps())
+    header, arrays = unpack(filled().state_dict())
     with pytest.raises(SparftError, match="unknown 'surprise'"):
-        MemoryRPlus("mini").loads(pack(header, {**arrays, "surprise": np.zeros(1)}))
+        MemoryRPlus("mini").load_state_dict(pack(header, {**arrays, "surprise": np.zeros(1)}))
     del arrays["explore.queries"]
     with pytest.raises(SparftError, match=r"lacks 'explore\.queries'"):
-        MemoryRPlus("mini").loads(pack(header, arrays))
+        MemoryRPlus("mini").load_state_dict(pack(header, arrays))
 
 
 def test_a_fault_in_the_last_part_leaves_the_memory_as_it_was():
-    header, arrays = unpack(filled(seed=1).dumps())
+    header, arrays = unpack(filled(seed=1).state_dict())
     memory = filled()
-    before = memory.dumps()
+    before = saved(memory)
     for key in (
         "exploit.counts",
         "explore.counts",
@@ -133,8 +137,8 @@ def test_a_fault_in_the_last_part_leaves_the_memory_as_it_was():
         "failures_written",
     ):
         with pytest.raises(SparftError):
-            memory.loads(pack(header, {**arrays, key: np.zeros((1, 1))}))
-        assert memory.dumps() == before
+            memory.load_state_dict(pack(header, {**arrays, key: np.zeros((1, 1))}))
+        assert saved(memory) == before
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,7 @@ def test_a_fault_in_the_last_part_leaves_the_memory_as_it_was():
 def test_a_changed_option_is_refused_by_name(option, saved, own):
     word = rf"sparft\.memory\.{option}={saved!r}, this run has {own!r}"
     with pytest.raises(SparftError, match=word):
-        MemoryRPlus("mini", **{option: own}).loads(filled().dumps())
+        MemoryRPlus("mini", **{option: own}).load_state_dict(filled().state_dict())
 
 
 @pytest.mark.parametrize(
@@ -166,66 +170,79 @@ def test_a_changed_option_is_refused_by_name(option, saved, own):
 )
 def test_every_kind_of_memory_round_trips(options):
     memory, copy = filled(**options), MemoryRPlus("mini", **options)
-    copy.loads(memory.dumps())
-    assert copy.dumps() == memory.dumps()
+    copy.load_state_dict(memory.state_dict())
+    assert saved(copy) == saved(memory)
     assert copy.metrics() == memory.metrics()
     assert copy.warming_up == memory.warming_up
 
 
-def test_a_memory_is_read_from_a_file_as_from_bytes(tmp_path):
-    memory, path = filled(), tmp_path / "memory.npz"
-    with path.open("wb") as file:
-        memory.dump_into(file)
-    assert path.read_bytes() == memory.dumps()
-    copy = MemoryRPlus("mini")
-    with path.open("rb") as file:
-        copy.loads(file)
-    assert copy.dumps() == memory.dumps()
+def test_a_loaded_memory_shares_nothing_with_the_one_that_was_saved():
+    memory, copy = filled(), MemoryRPlus("mini")
+    copy.load_state_dict(memory.state_dict())
+    before = saved(memory)
+    copy.write([MemoryGroup("a", np.ones(4), np.ones((9, 4)), np.ones(9))])
+    assert saved(memory) == before
 
 
 def test_arrays_that_are_not_those_of_the_fingerprint_are_refused():
-    header, arrays = unpack(filled().dumps())
-    arrays["explore.queries"][0, 0] += 1
-    members = io.BytesIO()
-    text = json.dumps({**header, "fingerprint": "0" * 32}).encode()
-    np.savez(members, header=np.frombuffer(text, np.uint8), **arrays)
+    state = filled().state_dict()
+    state["explore.queries"] = state["explore.queries"].copy()
+    state["explore.queries"][0] ^= 1
     with pytest.raises(SparftError, match="fingerprint"):
-        MemoryRPlus("mini").loads(members.getvalue())
+        MemoryRPlus("mini").load_state_dict(state)
+
+
+def test_the_bytes_of_version_2_still_load_and_go_on_as_they_would_have():
+    memory, straight = MemoryRPlus("mini", warmup_steps=3), filled(warmup_steps=3)
+    header, arrays = version2.read(VERSION2.read_bytes())
+    header["options"]["warmup_steps"] = 3
+    memory.load_state_dict(pack(header, arrays))
+    assert memory.metrics() == straight.metrics()
+    rng = np.random.default_rng(7)
+    for _ in range(3):
+        vectors = rng.normal(size=(6, 4)).astype(np.float32)
+        groups = [MemoryGroup("ü", vectors[0], vectors[1:], np.array([0.0, 1, 0, 1, 1]))]
+        assert totals(memory, groups) == totals(straight, groups)
+        assert any(totals(memory, groups)[0])
+        for each in (memory, straight):
+            each.write(groups)
+
+
+def test_damaged_bytes_of_version_2_are_refused():
+    data = VERSION2.read_bytes()
+    middle = bytearray(data)
+    middle[data.index(b"explore.queries") + 200] ^= 1
+    for damaged in (b"", b"\x80\x04N.", data[:100], data[:-30], bytes(middle)):
+        with pytest.raises(SparftError, match="cannot be read|fingerprint"):
+            MemoryRPlus("mini").load_state_dict(damaged)
 
 
 def test_another_method_is_refused():
     with pytest.raises(SparftError, match="name='memory_r'"):
-        MemoryRPlus("mini").loads(filled(MemoryR).dumps())
+        MemoryRPlus("mini").load_state_dict(filled(MemoryR).state_dict())
 
 
 def test_another_dimension_is_refused():
     with pytest.raises(SparftError, match="dimension=4, this run has 3"):
-        filled(dimension=3).loads(filled().dumps())
+        filled(dimension=3).load_state_dict(filled().state_dict())
 
 
-def test_damaged_bytes_are_refused():
-    data = filled().dumps()
-    objects = io.BytesIO()
-    np.savez(objects, header=np.array([{"version": 1}], dtype=object))
-    for damaged in (b"", b"\x80\x04N.", data[:100], data[:-30], objects.getvalue()):
-        with pytest.raises(SparftError, match="cannot be read"):
-            MemoryRPlus("mini").loads(damaged)
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"header": b"\x80\x04N."},
+        {"header": "[]"},
+        {"header": "{}"},
+        {**filled().state_dict(), "failures_written": "text"},
+        {**filled().state_dict(), "failures_written": np.array([{}], dtype=object)},
+    ],
+)
+def test_a_damaged_state_is_refused(state):
+    with pytest.raises(SparftError, match="memory state"):
+        MemoryRPlus("mini").load_state_dict(state)
 
 
 def test_python_objects_are_never_saved():
     with pytest.raises(ValueError, match="Object arrays"):
         pack({}, {"objects": np.array([{}], dtype=object)})
-
-
-def test_flipped_bytes_never_raise_anything_else():
-    data = filled().dumps()
-    rng = np.random.default_rng(0)
-    for place in rng.integers(len(data), size=150):
-        damaged = bytearray(data)
-        damaged[place] ^= 1 << int(rng.integers(8))
-        memory = MemoryRPlus("mini")
-        before = memory.dumps()
-        try:
-            memory.loads(bytes(damaged))
-        except SparftError:
-            assert memory.dumps() == before

@@ -114,7 +114,7 @@ def test_half_precision_rounds_responses_and_halves_their_bytes():
     assert half.arrays()["queries"].dtype == np.float32
 
 
-def test_a_fork_and_its_origin_do_not_see_each_other():
+def test_an_origin_does_not_see_what_its_fork_writes():
     store = EpisodicStore(2, 2)
     store.write("a", query(1, 0), rows(1, 2))
     store.write("b", query(0, 1), rows(3))
@@ -125,7 +125,6 @@ def test_a_fork_and_its_origin_do_not_see_each_other():
     assert (store.prompt_ids, fork.prompt_ids) == (["a", "b"], ["b", "c"])
     for key, value in store.arrays().items():
         np.testing.assert_array_equal(value, before[key])
-    store.write("d", query(-1, 0), rows(6))
     assert firsts(fork.nearest(query(1, 1))) == [5]
 
 
@@ -143,12 +142,19 @@ def saved():
         ("prompt_ids", np.array([1, 2]), "strings"),
         ("counts", np.array([2, 0]), "counts"),
         ("counts", np.array([2.0, 1.0]), "counts"),
-        ("counts", np.array([2, 2]), "responses"),
+        ("counts", np.array([2, 2]), "rows and counts"),
+        ("rows", np.array([0, 1, 1]), "rows and counts"),
+        ("rows", np.array([0, 1]), "rows and counts"),
+        ("rows", np.array([0.0, 1.0, 2.0]), "rows and counts"),
+        ("free", np.array([2]), "rows and counts"),
+        ("ages", np.array([3, 3]), "ages"),
+        ("ages", np.array([-1, 3]), "ages"),
         ("queries", np.zeros((2, 3), np.float32), "queries"),
         ("queries", np.float32(0), "queries"),
         ("queries", np.zeros((2, 2)), "float32"),
-        ("responses", np.full((3, 2), np.nan, np.float32), "finite"),
-        ("responses", np.zeros((4, 2), np.float32), "responses"),
+        ("responses#0", np.full((3, 2), np.nan, np.float32), "finite"),
+        ("responses#0", np.zeros((4, 2), np.float32), "rows and counts"),
+        ("responses#0", np.zeros((3, 3), np.float32), "responses"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_by_name(key, value, word):
@@ -168,3 +174,26 @@ def test_a_missing_array_is_refused_by_name():
     del arrays["counts"]
     with pytest.raises(SparftError, match="lacks 'counts'"):
         EpisodicStore(None, 3).restore(arrays, 2)
+
+
+def test_a_saved_store_goes_on_exactly_where_it_stood():
+    """Also where queries were evicted, so that rows are free and ages have gaps."""
+    store, copy = EpisodicStore(2, 3), EpisodicStore(2, 3)
+    for value in range(7):
+        store.write(str(value % 4), query(value, 1), rows(*range(value)))
+    store.write("new", query(9, 9), rows(1))
+    assert len(store.arrays()["free"]) > 0
+    copy.restore(store.arrays(), 2)
+    for each in (store, copy):
+        each.write("more", query(3, 3), rows(5, 6, 7, 8))
+    assert store.prompt_ids == copy.prompt_ids
+    for name, array in store.arrays().items():
+        np.testing.assert_array_equal(copy.arrays()[name], array)
+
+
+def test_saving_copies_neither_queries_nor_responses():
+    store = EpisodicStore(None, 3)
+    store.write("a", query(1, 0), rows(1, 2))
+    arrays = store.arrays()
+    for name in ("queries", "responses#0"):
+        assert np.shares_memory(arrays[name], store.arrays()[name])

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
+from sparft_plugin.hosts.verl.preflight_groups import UNGROUPED
 
 (VERL,) = importlib.util.find_spec("verl").submodule_search_locations
 VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
@@ -273,9 +275,128 @@ def test_a_group_filter_that_can_keep_nothing_is_refused(recipe):
     )
 
 
-def test_a_reward_model_is_refused(recipe):
-    text = refusal(recipe("sparft", {"reward.reward_model.enable": True}))
-    assert text.startswith("reward.reward_model.enable=True is not supported yet")
+def test_a_group_filter_that_verl_would_refill_by_the_batch_is_refused(recipe):
+    settings = {"sparft.group_filter": {"name": "band"}, "actor_rollout_ref.rollout.n": 4}
+    # As where nothing was adopted.
+    with pytest.raises(SparftError, match="refills groups one by one; set data.gen_batch_size=1"):
+        preflight.check(recipe(settings=settings))
+
+
+MODEL = "reward.reward_model"
+JUDGE = {f"{MODEL}.enable": True, "reward.custom_reward_function.path": "judge.py"}
+
+
+@pytest.mark.parametrize("use_v1", [True, False])
+def test_a_reward_model_is_let_through_where_a_function_asks_it(recipe, use_v1):
+    config = recipe(settings={**JUDGE, f"{MODEL}.enable_resource_pool": True})
+    config.trainer.use_v1 = use_v1
+    preflight.adopt(config)
+    preflight.check(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({f"{MODEL}.enable": True}, "asks nobody for an accuracy"),
+        (
+            {f"{MODEL}.enable": True, f"{MODEL}.enable_resource_pool": True},
+            "set reward.custom_reward_function.path to a function that asks the model",
+        ),
+        (JUDGE, "set reward.reward_model.enable_resource_pool=True with n_gpus_per_node and"),
+    ],
+)
+def test_every_other_reward_model_is_refused_with_its_reason(recipe, settings, why):
+    text = refusal(recipe("sparft", settings))
+    assert text.startswith("reward.reward_model.enable=True")
+    assert why in text
+
+
+@pytest.mark.parametrize("use_v1", [True, False])
+@pytest.mark.parametrize("key", preflight.REPLAYS)
+def test_replayed_rollouts_are_refused_by_the_keys_of_every_version(recipe, key, use_v1):
+    config = recipe(settings={"trainer.use_v1": use_v1})
+    OmegaConf.update(config, key, True, force_add=True)
+    assert refusal(config) == (
+        f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
+        "remove it."
+    )
+
+
+def test_the_installed_verl_knows_the_keys_of_its_replays(recipe):
+    known = [key for key in preflight.REPLAYS if OmegaConf.select(recipe(), key) is False]
+    assert known == ["skip.rollout.enable", "skip.rollout_tq.enable"]
+
+
+# Groups
+
+N, ESTIMATOR = "actor_rollout_ref.rollout.n", "algorithm.adv_estimator"
+COMPARES = [
+    ({"sparft.curriculum": {"name": "sec"}}, "sparft.curriculum.name=sec"),
+    ({"sparft.curriculum": {"name": "dump"}}, "sparft.curriculum.name=dump"),
+    ({"sparft.curriculum": {"name": "uniform", "retest": 3}}, "sparft.curriculum.retest"),
+]
+
+
+@pytest.mark.parametrize(("settings", "key"), COMPARES)
+def test_what_compares_the_rollouts_of_a_group_needs_some(recipe, settings, key):
+    assert refusal(recipe(settings={**settings, N: 1, ESTIMATOR: "grpo"})) == (
+        f"{key} compares the rollouts of a group, and {N}=1 makes groups of one; raise n, or "
+        "train without it."
+    )
+    preflight.check(recipe(settings={**settings, N: 2, ESTIMATOR: "grpo"}))
+
+
+@pytest.mark.parametrize(("settings", "key"), COMPARES)
+@pytest.mark.parametrize("estimator", ["gae", "reinforce_plus_plus", "grpo_passk"])
+def test_an_estimator_that_compares_no_groups_is_refused_where_a_method_does(
+    recipe, settings, key, estimator
+):
+    text = refusal(recipe(settings={**settings, N: 4, ESTIMATOR: estimator}))
+    assert text.startswith(f"{key} compares the rollouts of a group, and {ESTIMATOR}={estimator} ")
+    assert text.endswith("use grpo, or train without it.")
+
+
+def test_verls_estimators_are_sorted_into_those_that_compare_groups_and_the_others():
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
+    assert UNGROUPED.keys() < ADV_ESTIMATOR_REGISTRY.keys()
+    # A new one must be sorted into docs/verl-versions.md, and here if it compares no groups.
+    assert ADV_ESTIMATOR_REGISTRY.keys() - UNGROUPED.keys() == {
+        "grpo",
+        "grpo_vectorized",
+        "gdpo",
+        "gpg",
+        "opo",
+        "optimal_token_baseline",
+        "reinforce_plus_plus_baseline",
+        "remax",
+        "rloo",
+        "rloo_vectorized",
+        "tir_optimal_token_baseline",
+    }
+
+
+@pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_plus_plus_baseline", "mine"])
+def test_other_estimators_are_let_through(recipe, estimator):
+    settings = {"sparft.curriculum": {"name": "sec"}, N: 4, ESTIMATOR: estimator}
+    preflight.check(recipe(settings=settings))
+
+
+def test_a_method_that_reads_the_pass_rate_takes_one_rollout_and_a_critic(recipe):
+    preflight.check(recipe(settings={N: 1, ESTIMATOR: "gae"}))
+
+
+def test_remax_is_refused_whatever_the_method(recipe):
+    text = refusal(recipe("memory_r", {ESTIMATOR: "remax"}))
+    assert text.startswith(f"{ESTIMATOR}=remax is not supported: its greedy baselines would be")
+
+
+def test_an_estimator_that_does_not_read_the_sum_of_rewards_is_refused_with_a_memory(recipe):
+    assert refusal(recipe("memory_r", {ESTIMATOR: "gdpo"})) == (
+        f"{ESTIMATOR}=gdpo reads the parts of the reward by their names and not their sum, to "
+        "which sparft.memory adds; use grpo or a sparft name without a memory."
+    )
+    preflight.check(recipe("sparft", {ESTIMATOR: "gdpo"}))
 
 
 @pytest.mark.parametrize(
@@ -426,6 +547,30 @@ def test_a_wrong_command_line_ends_with_code_two_and_one_line(host, tmp_path, ov
     assert len(errors(done)) == 1
     assert errors(done)[0].startswith(f"sparft: error: {error}")
     assert "Traceback" not in done.stderr
+
+
+def test_each_job_of_a_sweep_is_adopted_and_checked(host, tmp_path):
+    recipe = ["reward.reward_manager.name=dapo", "data.dataloader_num_workers=0,4"]
+    done = command_line(tmp_path, host, *recipe, "--multirun")
+    started = [line for line in done.stdout.splitlines() if line.startswith("started")]
+    assert started == ["started dapo FeedbackRewardManager"]
+    assert done.returncode == 2
+    assert errors(done)[0].startswith("sparft: error: data.dataloader_num_workers=4 gives")
+
+
+def test_a_sweep_takes_any_text_of_the_recipe_as_it_is(recipe):
+    text = 'a "b", c\'s =[x].py'
+    config = recipe(settings={"data.custom_cls.path": text, "data.custom_cls.name": "Mine"})
+    OmegaConf.update(config, "hydra.overrides.task", [], force_add=True)
+    preflight.adopt_for_sweep(config)
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    assert {override.key_or_group: override.value() for override in parsed} == {
+        "data.custom_cls.path": OURS["data.custom_cls.path"],
+        "data.custom_cls.name": OURS["data.custom_cls.name"],
+        "sparft.wraps.dataset.path": text,
+        "sparft.wraps.dataset.name": "Mine",
+    }
+    assert not any(override.is_sweep_override() for override in parsed)
 
 
 def test_verl_ends_with_code_two_and_one_line_on_broken_data_before_ray_starts(tmp_path):

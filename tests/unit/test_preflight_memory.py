@@ -1,13 +1,18 @@
-"""A group filter must not look at what the memory pays."""
+"""What a memory is refused for before a run, and what is said of its size and its encoder."""
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.preflight_memory import check_memory
+from sparft_plugin.hosts.verl import preflight_memory
+from sparft_plugin.hosts.verl.preflight_memory import check_memory, final_bytes
+from sparft_plugin.reduction.embedders import runtimes
 
 WITH = SparftConfig.from_mapping({"memory": {"name": "memory_r", "encoder": "tiny"}})
 WITHOUT = SparftConfig.from_mapping({})
@@ -37,4 +42,106 @@ def test_a_filter_on_the_shaped_reward_is_refused_with_the_mend(metric):
     ],
 )
 def test_every_other_filter_is_let_through(config, options):
-    check_memory(config, options)
+    assert check_memory(config, options) == []
+
+
+GB = 1e9
+
+
+@pytest.fixture
+def sized(tmp_path, monkeypatch):
+    """Make recipes with a number of prompts, on a machine of 8 GB that runs its own Ray."""
+    monkeypatch.setattr(preflight_memory, "machine_bytes", lambda: 8 * GB)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def made(prompts, epochs=100, address=None, batch=1024, length=4096, **memory):
+        pq.write_table(pa.table({"x": np.zeros(prompts, np.int8)}), tmp_path / "train.parquet")
+        config = {
+            "data": {
+                "train_files": str(tmp_path / "train.parquet"),
+                "train_batch_size": batch,
+                "max_response_length": length,
+            },
+            "actor_rollout_ref": {"rollout": {"n": 16}},
+            "reward": {"num_workers": 8},
+            "trainer": {"total_training_steps": None, "total_epochs": epochs},
+            "ray_kwargs": {"ray_init": {"address": address}},
+        }
+        memory = {"name": "memory_r_plus", "encoder": "all-MiniLM-L6-v2", **memory}
+        return OmegaConf.create(config), SparftConfig.from_mapping({"memory": memory})
+
+    return made
+
+
+def test_the_final_size_follows_from_prompts_capacities_and_steps(sized):
+    """1.5 kB a response; each of two memories keeps 100 a prompt, and a run has so many."""
+    response, query = 4 * 384, 8 * 384
+    assert final_bytes(*sized(7473)) == 7473 * 2 * (100 * response + query)
+    assert final_bytes(*sized(7473, name="memory_r")) == 7473 * (100 * response + query)
+    assert final_bytes(*sized(7473, storage="float16")) == 7473 * 2 * (100 * response / 2 + query)
+    assert final_bytes(*sized(7473, query_capacity=10)) == 10 * 2 * (100 * response + query)
+    one_epoch = 7 * 1024 * 16 * response + 7473 * 2 * query
+    assert final_bytes(*sized(7473, epochs=1)) == one_epoch
+
+
+def test_the_final_size_counts_what_a_reduction_keeps(sized):
+    config, _ = sized(7473)
+    section = {"memory": {"name": "memory_r", "encoder": "all-MiniLM-L6-v2"}, "reduction": {}}
+    assert final_bytes(config, SparftConfig.from_mapping(section)) == 100 * 384 * (400 + 8)
+
+
+def test_a_memory_larger_than_the_machine_is_refused_with_what_bounds_it(sized):
+    with pytest.raises(SparftError) as error:
+        check_memory(*sized(40_000))
+    assert str(error.value) == (
+        "the memory can grow to 12.5 GB by the end of the run, more than the 8.0 GB of this "
+        "machine; bound it with sparft.memory.response_capacity or sparft.memory.query_capacity, "
+        "or halve it with +sparft.memory.storage=float16."
+    )
+    (_, warning) = check_memory(*sized(40_000, address="auto"))
+    assert warning == str(error.value)
+
+
+def test_a_memory_that_a_resume_could_not_hold_twice_is_warned_of(sized):
+    (_, warning) = check_memory(*sized(20_000))
+    assert "grow to 6.3 GB by the end of the run, and a resume holds it twice, of" in warning
+    assert len(check_memory(*sized(7473))) == 1
+
+
+def test_one_line_tells_the_encoders_ceiling_and_how_many_workers_lift_it(sized):
+    (line,) = check_memory(*sized(100))
+    assert line == (
+        "the memory's encoder takes up to 102 ms of a core for a response, counted as "
+        "all-MiniLM-L6-v2: 78 responses a second with reward.num_workers=8, 209.7 s for the 16384 "
+        "of a step, while others are generated; where generation is shorter, set "
+        "reward.num_workers=168."
+    )
+    (short,) = check_memory(*sized(100, batch=16, length=32))
+    assert short.endswith("0.4 s for the 256 of a step, while others are generated.")
+    (whole,) = check_memory(*sized(100, stored="windows"))
+    assert "takes up to 1638 ms" in whole
+
+
+def encoding(**options):
+    memory = {"name": "memory_r", "encoder": "all-MiniLM-L6-v2"}
+    return SparftConfig.from_mapping({"memory": memory, "memory_encoder": options})
+
+
+def test_an_encoder_on_a_gpu_is_refused_where_it_cannot_work(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SparftError, match=r"memory_encoder\.device=cuda needs a GPU .* none here"):
+        check_memory(recipe(), encoding(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_memory(recipe(), encoding(device="cuda", precision="bfloat16"))
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    with pytest.raises(SparftError, match="OVERRIDE_ON_ZERO set: reward workers ask Ray for no"):
+        check_memory(recipe(), encoding(device="cuda"))
+
+
+def test_bfloat16_is_refused_where_it_is_slower_before_the_run(tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags : avx2")
+    monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
+    with pytest.raises(SparftError, match=r"neither AVX512-BF16 nor AMX; use precision=float32\."):
+        check_memory(recipe(), encoding(precision="bfloat16"))

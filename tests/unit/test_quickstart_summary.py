@@ -39,7 +39,7 @@ def row(step: int, outcome: float, exploit: float, explore: float) -> dict[str, 
             "sparft/memory/failure": 4.0,
             "sparft/ms/select": 1.0,
             "sparft/ms/observe": 3.0,
-            "sparft/ms/total": 5.0,
+            "sparft/ms/plugin": 5.0,
             "timing_s/step": 2.0,
         },
     }

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError, __version__
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce, reduce_cached
 from sparft_plugin.reduction.selectors import Selector
+from tests.budget import COSTLY
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, vector
 
 KEY = "extra_info.difficulty"
@@ -59,7 +60,7 @@ def test_ids_rows_and_difficulties_belong_together():
         assert difficulty == rows[source_row]["extra_info"]["difficulty"] / 9
 
 
-@settings(deadline=None, max_examples=15)
+@COSTLY
 @given(st.randoms(), st.sampled_from(["farthest_point", "random"]))
 def test_the_order_of_the_rows_changes_nothing(random, selector):
     rows = sums(40)

@@ -13,10 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.cli.main import main
+from tests.budget import COSTLY
 from tests.unit.reduction_data import HashEmbedder, registered, row
 
 ROOT = Path(__file__).parents[2]
@@ -102,9 +103,7 @@ def test_order_and_cut_of_the_rows_change_no_byte(tmp_path, method):
         assert reduced(inputs, tmp_path / "out.parquet", *options) == once
 
 
-@settings(
-    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@COSTLY
 @given(order=st.permutations(range(80)), cuts=st.lists(st.integers(1, 79), max_size=3, unique=True))
 def test_any_order_and_any_cut_change_no_byte(tmp_path, order, cuts):
     rows, out = corpus(), tmp_path / "out.parquet"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass, field
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
-from sparft_plugin.reduction.budget import allocate, fit_tokens, parse_budget
+from sparft_plugin.reduction.budget import allocate, fit_tokens, most_prompts, parse_budget
 from sparft_plugin.reduction.choose import members_of
 from sparft_plugin.reduction.choose_clusters import choose_clusters
 from sparft_plugin.reduction.cluster import cluster
+from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.engines import Local
 from sparft_plugin.reduction.explain import distances_to_kept
 from sparft_plugin.reduction.features import build_features
+from sparft_plugin.reduction.keep import Candidates, keep
+from sparft_plugin.reduction.selectors.farthest_point import FarthestPoint
+from sparft_plugin.reduction.timing import Timing
 from sparft_plugin.reduction.vectors import ArrayPart, Vectors, given_vectors
 
 
@@ -79,7 +86,6 @@ def test_components_come_by_variance_with_fixed_signs():
     assert np.corrcoef(scores[:, 1], embeddings[:, 2])[0, 1] > 0.95
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 9), st.integers(0, 10**6))
 def test_neither_the_cut_into_parts_nor_their_order_changes_a_bit_of_a_feature(size, seed):
     embeddings = rng(seed).normal(size=(40, 7)).astype(np.float32)
@@ -142,7 +148,6 @@ def test_members_are_the_rows_of_each_cluster():
     assert [rows.tolist() for rows in members_of(arms, 3)] == [[1, 3], [2], [0, 4]]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_distance_to_the_nearest_kept_prompt_of_the_arm_equals_its_definition(seed):
     points = rng(seed).normal(size=(30, 3)).astype(np.float32)
@@ -215,14 +220,60 @@ def test_any_other_budget_is_refused(text):
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 400))
 def test_tokens_allow_as_many_prompts_as_fit(tokens, limit):
     costs = np.array(tokens)
-
-    def first(total):
-        return [np.arange(total)]
-
-    if costs[0] > limit:
-        with pytest.raises(SparftError, match=f"a budget of {limit} tokens is too small"):
-            fit_tokens(first, costs, limit)
+    costs = costs[costs <= limit]
+    if not len(costs):
+        problem = f"a budget of {limit} tokens is too small .* shortest has {min(tokens)}, raise"
+        with pytest.raises(SparftError, match=problem):
+            most_prompts(np.array(tokens), limit)
         return
-    total = fit_tokens(first, costs, limit)
+    most = most_prompts(costs, limit)
+    subsets = itertools.accumulate(sorted(costs.tolist()))
+    assert most == sum(cost <= limit for cost in subsets)
+    total = fit_tokens(lambda total: [np.arange(total)], costs, limit, most)
     assert costs[:total].sum() <= limit
     assert total == len(costs) or costs[: total + 1].sum() > limit
+
+
+def candidates(tokens):
+    """Prompts on a line; the first one is the nearest to the centroid."""
+    places = np.array([0.0, *np.linspace(-1, 1, len(tokens) - 1)])
+    directions = np.stack([np.cos(places), np.sin(places)], axis=1)
+    rows = np.arange(len(tokens))
+    vectors = given_vectors(directions, rows, len(tokens))
+    return Candidates([f"{i:02}" for i in rows], rows, vectors, tokens=np.array(tokens))
+
+
+def kept(tokens, budget, selector):
+    config = ReductionConfig(clusters=1, budget=f"{budget} tokens")
+    pool, choice = keep(candidates(tokens), selector, config, Local(), Timing())
+    assert choice["tokens"] == sum(tokens[row] for row in pool.kept)
+    return pool.kept.tolist()
+
+
+def test_a_prompt_longer_than_the_budget_is_passed_over():
+    assert kept([60, 12, 15], 30, FarthestPoint()) == [1, 2]
+    assert kept([60, 12, 15], 14, FarthestPoint()) == [1]
+    with pytest.raises(SparftError, match="a budget of 11 tokens is too small .* has 12, raise"):
+        kept([60, 12, 15], 11, FarthestPoint())
+
+
+@dataclass
+class Counting(FarthestPoint):
+    asked: list[int] = field(default_factory=list)
+
+    def select(self, members, k, rng):
+        self.asked.append(k)
+        return super().select(members, k, rng)
+
+
+class OfAnySize(Counting):
+    nested = False
+
+
+def test_a_nested_selector_is_asked_once_for_a_budget_of_tokens():
+    tokens = [9, 1, 8, 2, 7, 3, 6, 4, 5, 1, 9, 2]
+    once, often = Counting(), OfAnySize()
+    assert kept(tokens, 30, once) == kept(tokens, 30, often)
+    # The eight shortest cost 24, the nine shortest 31.
+    assert once.asked == [8]
+    assert len(often.asked) > 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -167,6 +168,22 @@ def test_an_input_is_never_overwritten(tmp_path):
     source = write(tmp_path / "in.parquet", sums(4))
     with pytest.raises(SparftError, match="also an input"):
         write_out([source], kept(0), source, overwrite=True)
+
+
+def test_a_link_stays_a_link_and_one_that_leads_nowhere_is_refused(tmp_path):
+    source, link = write(tmp_path / "in.parquet", sums(4)), tmp_path / "link.parquet"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to("elsewhere/real.parquet")
+    with pytest.raises(SparftError, match="link to elsewhere/real.parquet, which does not exist;"):
+        write_out([source], kept(0), link, overwrite=True)
+    assert os.readlink(link) == "elsewhere/real.parquet"
+    link.resolve().write_text("old")
+    with pytest.raises(SparftError, match="link.parquet already exists; pass --overwrite"):
+        write_out([source], kept(0), link)
+    write_out([source], kept(0), link, overwrite=True)
+    assert os.readlink(link) == "elsewhere/real.parquet"
+    assert pq.read_table(tmp_path / "elsewhere" / "real.parquet").num_rows == 1
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["real.parquet"]
 
 
 @pytest.mark.parametrize("failing", ["write_table", "_sha256"])

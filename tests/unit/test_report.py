@@ -35,7 +35,7 @@ def run_of(pass_rates, *picks_by_arm):
             "sparft/pass_rate": rate,
             "sparft/wasted_group_share": 1 - rate,
             "sparft/reward/outcome": rate,
-            "sparft/ms/total": 10.0 * (i + 1),
+            "sparft/ms/plugin": 10.0 * (i + 1),
             "timing_s/step": 2.0,
         }
         for arm, made in enumerate(picks_by_arm):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import numpy as np
 import pytest
 
 from sparft_plugin import SparftError
 from sparft_plugin.hosts.verl import reward_manager as module
-from sparft_plugin.hosts.verl.reward_checks import check_embedding
+from sparft_plugin.hosts.verl.reward_manager import check_embedding
 from tests.unit.reward_rollouts import (
     END,
     LIMIT,
@@ -18,6 +19,7 @@ from tests.unit.reward_rollouts import (
     Tokenizer,
     config,
     extras,
+    fault,
     letters,
     returns,
     rollout,
@@ -47,6 +49,8 @@ def test_without_a_memory_a_training_rollout_gets_accuracy_and_length():
         "score": 2.5,
         "acc": 1.0,
         "format": 0.5,
+        "sparft_source": "acc",
+        "sparft_score": 2.5,
         "sparft_tokens": 4,
         "sparft_at_limit": False,
     }
@@ -99,18 +103,20 @@ def test_a_validation_rollout_is_left_as_the_recipe_scored_it(encoder):
     assert encoder.texts == []
 
 
-def test_with_a_memory_the_response_is_encoded_and_its_cost_told(encoder):
+def test_with_a_memory_the_response_is_encoded_and_told_when_and_by_whom(encoder):
     (extra,) = extras(returns(1.0), rollout(letters("abc")), memory=MEMORY)
     assert extra["sparft_embedding"].dtype == np.float16
     assert extra["sparft_embedding"].tolist() == [3, 1]
-    assert extra["sparft_encode_ms"] >= 0
+    assert 0 < extra["sparft_scored_at"] <= extra["sparft_embedded_at"]
+    assert extra["sparft_encoder"] == "toy@1"
     assert extra["sparft_blank"] is False
+    assert extra["sparft_encoder"] == "toy@1"
     assert encoder.asked == [("toy", None)]
 
 
 def test_the_encoders_options_reach_it_as_plain_values(encoder):
     options = {"precision": "bfloat16", "batch_tokens": 64}
-    score(returns(1.0), memory=MEMORY, encoder_options=options)
+    score(returns(1.0), rollout(letters("a")), memory=MEMORY, encoder_options=options)
     assert encoder.asked == [("toy", options)]
     assert type(encoder.asked[0][1]) is dict
 
@@ -135,13 +141,13 @@ def test_empty_and_special_tokens_only_count_as_the_empty_text(encoder, ids):
 
 
 @pytest.mark.parametrize(
-    ("vector", "fault"),
+    ("vector", "wrong"),
     [([np.nan, 1.0], "not finite"), ([np.inf, 1.0], "not finite"), ([0.0, 0.0], "zero")],
 )
-def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, vector, fault):
+def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, vector, wrong):
     monkeypatch.setattr(encoder, "encode", lambda texts: np.array([vector], dtype=np.float32))
-    with pytest.raises(SparftError, match=f"toy@1 gave the response 'abc' an embedding .* {fault}"):
-        score(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+    told = fault(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+    assert re.search(f"toy@1 gave the response 'abc' an embedding .* {wrong}", told)
 
 
 def test_of_a_long_text_only_the_beginning_is_told():
@@ -161,8 +167,21 @@ def test_an_error_of_the_encoder_fails_its_rollout_and_the_next_one_works(encode
 
     async def scenario():
         manager = module.FeedbackRewardManager(config(memory=MEMORY), Tokenizer(), returns(1.0))
-        with pytest.raises(RuntimeError, match="out of memory"):
-            await manager.run_single(rollout(letters("bad")))
-        return await manager.run_single(rollout(letters("good")))
+        return [await manager.run_single(rollout(letters(text))) for text in ("bad", "good")]
 
-    assert asyncio.run(scenario())["reward_extra_info"]["sparft_embedding"].tolist() == [4, 1]
+    bad, good = asyncio.run(scenario())
+    assert bad["reward_extra_info"]["sparft_fault"].startswith(
+        "row 12 of data.train_files: the memory's encoder toy raised RuntimeError: out of memory;"
+    )
+    assert good["reward_extra_info"]["sparft_embedding"].tolist() == [4, 1]
+
+
+def test_a_worker_whose_encoder_is_missing_says_so_for_each_rollout(monkeypatch):
+    def missing(model, options):
+        raise SparftError("the encoder toy is not installed; install it on every node.")
+
+    monkeypatch.setattr(module, "memory_encoder", missing)
+    told = fault(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+    assert told == (
+        "row 12 of data.train_files: the encoder toy is not installed; install it on every node."
+    )

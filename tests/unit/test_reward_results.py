@@ -1,13 +1,17 @@
-"""What a reward function may return, and what is refused with the mend."""
+"""What a reward function may return, and what comes back as a fault with the mend."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.hosts.verl.reward_checks import SameKeys, raw_accuracy
-from tests.unit.reward_rollouts import extras, letters, returns, rollout, score, torch
+from sparft_plugin.config.accuracy import AccuracyRule
+from tests.unit.reward_rollouts import extras, fault, letters, returns, rollout, score, torch
+
+ROW = "row 12 of data.train_files: "
 
 
 def test_a_bare_number_is_score_and_accuracy():
@@ -17,9 +21,8 @@ def test_a_bare_number_is_score_and_accuracy():
 
 @pytest.mark.parametrize("wraps", ["naive", "dapo", "gdpo"])
 def test_a_dict_without_a_score_is_named_whichever_manager_reads_it(wraps):
-    with pytest.raises(SparftError, match="no 'score'; return a dict with 'score'") as told:
-        score(returns({"acc": 1.0}), rollout(letters("a")), wraps=wraps)
-    assert isinstance(told.value.__cause__, KeyError)
+    told = fault(returns({"acc": 1.0}), rollout(letters("a")), wraps=wraps)
+    assert told.startswith(f"{ROW}the reward function returned no 'score'; return a dict with")
 
 
 def test_the_manager_that_makes_errors_zeros_still_tells_the_error():
@@ -27,84 +30,98 @@ def test_the_manager_that_makes_errors_zeros_still_tells_the_error():
     assert (extra["error"], extra["acc"]) == ("'score'", 0.0)
 
 
-def test_another_missing_key_stays_the_recipes_own_error():
-    def broken(**_):
-        raise KeyError("answer")
+def broken(**_):
+    raise KeyError("answer")
 
+
+def test_whatever_a_reward_function_raises_comes_back_with_its_row(caplog):
+    told = fault(broken, rollout(letters("a")))
+    assert told == (
+        f"{ROW}the reward function raised KeyError: 'answer'; mend it, or let it handle such a "
+        "response."
+    )
+    assert "Traceback" in caplog.text
+
+
+def test_a_legacy_trainer_stops_where_a_reward_raises_so_there_it_does():
+    with pytest.raises(SparftError, match=f"^{ROW}the reward function raised") as told:
+        score(broken, rollout(letters("a")), use_v1=False)
+    assert isinstance(told.value.__cause__, KeyError)
+
+
+def test_an_error_in_a_validation_rollout_is_verls_to_handle():
     with pytest.raises(KeyError, match="answer"):
-        score(broken, rollout(letters("a")))
+        score(broken, rollout(letters("a"), training=False))
 
 
 @pytest.mark.parametrize(
     ("result", "told"),
     [
-        (1.5, "gave accuracy 1.5"),
-        (-0.1, "gave accuracy -0.1"),
-        ({"score": 1.5}, "gave the score 1.5 and no 'acc'"),
-        ({"score": -1.0}, "gave the score -1.0 and no 'acc'"),
-        ({"score": 1.0, "acc": 1.01}, "gave accuracy 1.01"),
-        ({"score": 1.0, "acc": float("nan")}, "gave accuracy nan"),
+        (1.5, "gave acc=1.5, which is no accuracy"),
+        (-0.1, "gave acc=-0.1, which is no accuracy"),
+        ({"score": 1.5}, "gave score=1.5, which is no accuracy"),
+        ({"score": -1.0}, "gave score=-1, which is no accuracy"),
+        ({"score": 1.0, "acc": 1.01}, "gave acc=1.01, which is no accuracy"),
+        ({"score": 1.0, "acc": float("nan")}, "gave acc=nan, which is no score"),
         ({"score": 1.0, "acc": None}, "gave acc=None, which is no number"),
         ({"score": 1.0, "acc": "right"}, "gave acc='right', which is no number"),
         ({"score": None, "acc": 1.0}, "gave score=None, which is no number"),
-        ({"score": float("nan"), "acc": 1.0}, "gave the score nan"),
-        (float("inf"), "gave the score inf"),
+        ({"score": float("nan"), "acc": 1.0}, "gave score=nan, which is no score"),
+        (float("inf"), "gave score=inf, which is no score"),
         (None, "gave score=None, which is no number"),
     ],
 )
-def test_a_result_that_tells_no_accuracy_is_refused(result, told):
-    with pytest.raises(SparftError) as error:
-        score(returns(result), rollout(letters("a")))
-    assert told in str(error.value)
-    assert "return a dict with 'score' and with 'acc' between 0 and 1." in str(error.value)
+def test_a_result_that_tells_no_accuracy_is_a_fault_that_names_the_option(result, told):
+    sentence = fault(returns(result), rollout(letters("a")))
+    assert sentence.startswith(f"{ROW}the reward function {told}")
+    assert "return a dict with 'score' and with 'acc' between 0 and 1" in sentence
+    assert "sparft.accuracy='score>0'" in sentence
 
 
 @pytest.mark.parametrize("accuracy", [True, np.float32(1), torch.tensor(1.0), 1])
 def test_numbers_of_any_make_are_accuracies(accuracy):
-    assert raw_accuracy({"acc": accuracy}, 0.0) == 1.0
+    assert AccuracyRule().read({"acc": accuracy}, 0.0) == (1.0, "acc")
 
 
 def test_a_score_alone_is_the_accuracy_where_it_can_be_one():
-    assert raw_accuracy({"other": 3}, 0.75) == 0.75
-
-
-def alternating(*results):
-    left = list(results)
-    return lambda **_: left.pop(0)
+    assert AccuracyRule().read({"other": 3}, 0.75) == (0.75, "score")
 
 
 @pytest.mark.parametrize(
-    "results",
+    ("rule", "scores", "accuracies"),
     [
-        ({"score": 1.0, "acc": 1.0}, {"score": 0.0}),
-        ({"score": 0.0}, {"score": 1.0, "acc": 1.0}),
-        ({"score": 0.0}, 1.0),
+        ("score>0", [-3.0, 0.0, 0.5, 3.0], [0, 0, 1, 1]),
+        ("score >= 0.5", [-1.0, 0.5, 0.49, 1.5], [0, 1, 0, 1]),
+        ("score>=-1e-1", [-0.1, -0.2], [1, 0]),
     ],
 )
-def test_an_accuracy_that_comes_and_goes_is_refused(results):
-    two = [rollout(letters("a")), rollout(letters("b"))]
-    with pytest.raises(SparftError, match="returned 'acc' for some responses and not for others"):
-        score(alternating(*results), *two)
+def test_a_rule_says_how_accuracy_follows_from_the_score(rule, scores, accuracies):
+    told = [extras(returns(s), rollout(letters("a")), accuracy=rule)[0] for s in scores]
+    assert [extra["acc"] for extra in told] == accuracies
+    assert [extra["sparft_score"] for extra in told] == scores
+    assert {extra["sparft_source"] for extra in told} == {rule}
 
 
-def test_other_keys_may_differ_where_verl_keeps_each_rollouts_own():
-    one, other = {"score": 1.0, "acc": 1.0, "boxed": 1}, {"score": 0.0, "acc": 0.0, "unboxed": 1}
+def test_a_rule_reads_the_key_that_it_names():
+    result = {"score": 7.0, "solved": 0.5, "acc": 1.0}
+    (extra,) = extras(returns(result), rollout(letters("a")), accuracy="key:solved")
+    assert (extra["acc"], extra["sparft_source"]) == (0.5, "solved")
+    told = fault(returns({"score": 7.0}), rollout(letters("a")), accuracy="key:solved")
+    assert told == (
+        f"{ROW}the reward function returned no 'solved', which sparft.accuracy=key:solved reads."
+    )
+
+
+@pytest.mark.parametrize("rule", ["score", "score<1", "score>one", "key:", "acc", 1, ""])
+def test_a_rule_of_another_form_is_refused(rule):
+    with pytest.raises(SparftError, match=re.escape(f"sparft.accuracy={rule!r} has none of")):
+        AccuracyRule(rule)
+
+
+@pytest.mark.parametrize("use_v1", [True, False])
+def test_other_keys_may_differ_between_rollouts(use_v1):
+    results = [{"score": 1.0, "boxed": 1}, {"score": 0.0, "unboxed": 1}]
     two = [rollout(letters("a")), rollout(letters("b"))]
-    first, second = extras(alternating(one, other), *two)
+    first, second = extras(lambda **_: results.pop(0), *two, use_v1=use_v1)
     assert ("boxed" in first, "unboxed" in first) == (True, False)
     assert ("boxed" in second, "unboxed" in second) == (False, True)
-
-
-def test_the_legacy_trainer_needs_the_same_keys_everywhere():
-    one, other = {"score": 1.0, "acc": 1.0, "boxed": 1}, {"score": 0.0, "acc": 0.0, "unboxed": 1}
-    two = [rollout(letters("a")), rollout(letters("b"))]
-    with pytest.raises(SparftError, match="returned 'boxed', 'unboxed' for some responses"):
-        score(alternating(one, other), *two, use_v1=False)
-
-
-def test_a_refused_rollout_does_not_change_what_is_expected():
-    keys = SameKeys(every_key=True)
-    keys.check({"score": 1, "acc": 1})
-    with pytest.raises(SparftError):
-        keys.check({"score": 1})
-    keys.check({"acc": 0, "score": 0})

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
@@ -150,7 +150,6 @@ def total_distance(points, chosen):
     return sum(min(math.dist(p, points[c]) for c in chosen) for p in points)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(*[st.integers(-4, 4)] * 2), min_size=1, max_size=12),
     st.integers(1, 12),

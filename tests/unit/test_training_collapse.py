@@ -35,11 +35,11 @@ class PaysOne:
     def metrics(self) -> dict[str, float]:
         return {}
 
-    def dumps(self) -> bytes:
-        return b"the memory"
+    def state_dict(self) -> dict[str, str]:
+        return {"header": "the memory"}
 
-    def loads(self, state: bytes) -> None:
-        assert state == b"the memory"
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        assert state == {"header": "the memory"}
 
 
 @pytest.fixture
@@ -64,7 +64,6 @@ def group(accuracy: float, tokens: float, at_limit: bool = False) -> FinishedGro
         rewards=right.astype(np.float64),
         accuracies=right.astype(np.float64),
         responses=None,
-        encode_ms=0.0,
         model_version=0,
         tokens=np.full(4, tokens, np.int64),
         at_limit=np.full(4, at_limit),
@@ -131,9 +130,9 @@ def test_the_state_is_of_this_version_and_has_its_keys_and_no_other(
 ) -> None:
     run = start()
     state = run.state_dict()
-    assert (state["curriculum"], state["memory"]) == (None, b"the memory")
+    assert (state["curriculum"], state["memory"]) == (None, {"header": "the memory"})
     assert json.loads(state["collapse"])["window"] == WINDOW
-    with pytest.raises(SparftError, match="has version 1, this package reads 2"):
+    with pytest.raises(SparftError, match="has version 1, this package reads 3"):
         run.load_state_dict({**state, "version": 1})
     with pytest.raises(SparftError, match=r"missing keys \['collapse'\] and unknown keys \['x'\]"):
         run.load_state_dict({**{k: v for k, v in state.items() if k != "collapse"}, "x": 1})

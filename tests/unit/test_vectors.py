@@ -97,6 +97,16 @@ def test_a_vector_near_norm_one_keeps_its_bits_beside_one_that_does_not():
     np.testing.assert_allclose(both[1], [0.6, 0.8], rtol=1e-6)
 
 
+@pytest.mark.parametrize("exponent", [-40, -30, -20, -13, 13, 18, 37])
+def test_a_vector_keeps_its_direction_however_short_or_long_it_is(exponent):
+    block = matrix(6)
+    block[::2] *= np.float32(10) ** np.float32(exponent)
+    given = block.copy()
+    found = to_unit(block, "block", named)
+    np.testing.assert_allclose(found, unit(block), atol=2e-5 if exponent < -37 else 1e-6)
+    np.testing.assert_array_equal(block, given)
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite"), (1e300, "not finite")],

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -148,3 +153,73 @@ def run_verl(folder: Path, arguments: list[str], timeout: int = 400) -> VerlRun:
     )
     lines = metrics_file.read_text().splitlines() if metrics_file.exists() else []
     return VerlRun(done.returncode, done.stdout, [json.loads(line)["data"] for line in lines])
+
+
+@dataclass
+class Running:
+    """A verl run in the background."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "run.log").read_text(errors="replace")
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Rows of the steps that were logged so far."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line)["data"] for line in lines]
+
+    def wait_for(self, happened: Callable[[], object]) -> None:
+        """Wait until something has happened in the run, which must not end before."""
+        end = time.monotonic() + 400
+        while not happened():
+            assert self.process.poll() is None, self.output[-4000:]
+            assert time.monotonic() < end, self.output[-4000:]
+            time.sleep(0.02)
+
+    def kill(self, actor: str) -> None:
+        """SIGKILL one process of a Ray actor class."""
+        started = psutil.Process(self.process.pid).children(recursive=True)
+        found = [child for child in started if f"ray::{actor}" in " ".join(child.cmdline())]
+        found[0].kill()
+
+
+@contextmanager
+def running(folder: Path, steps: int, *extra: str) -> Iterator[Running]:
+    """Start a run, and kill what is left of it in the end."""
+    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    with (folder / "run.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "verl.trainer.main_ppo", *overrides(folder, steps), *extra],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Running(folder, process)
+    finally:
+        kill_all(process)
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL a run and all that it started: Ray's daemons have process groups of their own."""
+    try:
+        started = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        started = []
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in started:
+        try:
+            # psutil knows a process by its start time too: a reused id is not killed.
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait(30)
+    psutil.wait_procs(started, timeout=30)

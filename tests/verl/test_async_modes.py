@@ -126,7 +126,7 @@ def separate(workspace: Workspace) -> VerlRun:
 
 @pytest.mark.skipif(
     os.environ.get("SPARFT_SLOW") != "1",
-    reason="needs two verl engines and takes minutes; SPARFT_SLOW=1 make verl runs it",
+    reason="needs two verl engines and takes minutes; make test-slow runs it",
 )
 def test_the_books_hold_where_trainer_and_rollout_are_separate(separate: VerlRun) -> None:
     assert len(separate.metrics) == STEPS

@@ -39,6 +39,7 @@ LEGACY = [
     "actor_rollout_ref.rollout.top_k=1",
     "trainer.save_freq=1",
     "trainer.test_freq=4",
+    "data.val_max_samples=6",
 ]
 if VERL >= (0, 9):
     LEGACY.append("trainer.use_v1=False")
@@ -50,7 +51,7 @@ else:
 
 MINUTES = pytest.mark.skipif(
     VERL >= (0, 9) and os.environ.get("SPARFT_SLOW") != "1",
-    reason="one run more; SPARFT_SLOW=1 make verl runs it, make test-verl-versions on 0.7 and 0.8",
+    reason="one run more; make test-slow runs it, make test-verl-versions on 0.7 and 0.8",
 )
 
 
@@ -65,7 +66,9 @@ class Resumed:
 def train(workspace: Workspace, steps: int, *extra: str) -> VerlRun:
     """Train, and name the metrics as the v1 trainer does."""
     rollouts = f"trainer.rollout_data_dir={workspace.folder}/rollouts"
-    run = workspace.train(steps, *LEGACY, rollouts, *extra)
+    # Validation on the training file, as in a run that is to overfit.
+    validation = f"data.val_files={workspace.folder}/train.parquet"
+    run = workspace.train(steps, *LEGACY, rollouts, validation, *extra)
     assert run.returncode == 0, run.output[-4000:]
     rows = [{key.removeprefix("timing_s/"): row[key] for key in row} for row in run.metrics]
     return VerlRun(run.returncode, run.output, rows)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
@@ -46,6 +48,11 @@ def wrapped(workspace: Workspace) -> VerlRun:
         "reward.reward_manager.source=importlib",
         f"reward.reward_manager.module.path={workspace.folder}/manager.py",
         "reward.reward_manager.name=MarkedManager",
+        # Validation on the training file, as in a run that is to overfit.
+        f"data.val_files={workspace.folder}/train.parquet",
+        "data.val_max_samples=6",
+        "trainer.test_freq=2",
+        "trainer.save_freq=3",
     )
     assert run.returncode == 0, run.output[-4000:]
     return run
@@ -84,6 +91,18 @@ def test_memory_alone_leaves_the_recipes_order_as_it_is(
     # torchdata shuffles differently with and without loader workers; the memory needs none.
     assert workspace.prompts_by_step("wrapped") == verls_own_prompts(workspace.folder, workers=0)
     assert not [key for row in wrapped.metrics for key in row if "curriculum" in key]
+
+
+def test_validation_on_the_training_file_leaves_the_memory_to_the_training_run(
+    workspace: Workspace, wrapped: VerlRun
+) -> None:
+    validated = [any(key.startswith("val-core/") for key in row) for row in wrapped.metrics]
+    assert validated == [False, True, True]
+    right = np.cumsum([16 * row["sparft/pass_rate"] for row in wrapped.metrics])
+    assert [row["sparft/memory/success"] for row in wrapped.metrics] == pytest.approx(right)
+    assert right[0] > 0
+    # What is saved is what the log tells of.
+    assert len(json.loads(workspace.checkpoint(3)["collapse"])["steps"]) == 3
 
 
 def test_a_recipes_own_reward_manager_goes_on_working(wrapped: VerlRun) -> None:

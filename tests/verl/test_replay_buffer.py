@@ -37,7 +37,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Groups as read from the queue, and which were."""
     asked: list[str] = []
 
-    def read_groups(partition: str, tags: Any, with_responses: bool = False) -> list[Any]:
+    def read_groups(partition: str, tags: Any, *settings: Any) -> list[Any]:
         uids = sorted({key.split("_")[0] for key in tags})
         asked.extend(uids)
         return [finished(uid) for uid in uids]
@@ -58,6 +58,7 @@ def buffer(
             "group_filter": group_filter,
             "train_batch_size": 2,
             "gen_batch_size": None,
+            "rollouts": 2,
         },
         trainer_mode=mode,
         trainer_config={},
@@ -168,8 +169,9 @@ class Run:
     timer = PartTimer()
 
     def finish(
-        self, trained: Any, cleared: Any, pay: Any, in_flight: InFlight | None
+        self, trained: Any, cleared: Any, pay: Any, in_flight: InFlight | None, lost: int
     ) -> dict[str, float]:
+        self.lost = lost
         self.trained = {group.uid for group in trained}
         self.cleared = {group.uid for group in cleared}
         self.in_flight = in_flight
@@ -222,11 +224,11 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
     assert asked == [["later", "pending", "running"]]
     assert refilled == [3]
     assert metrics["sparft/feedback/evicted"] == 2
-    assert metrics["sparft/feedback/failed"] == 1
+    assert run.lost == 1
     # The counts are of one step.
     _, metrics = made.sample(10, "train", 1)
     assert run.trained == {"later"}
-    assert metrics["sparft/feedback/evicted"] == metrics["sparft/feedback/failed"] == 0
+    assert metrics["sparft/feedback/evicted"] == run.lost == 0
 
 
 def test_the_synchronous_mode_waits_for_nothing(
@@ -238,19 +240,35 @@ def test_the_synchronous_mode_waits_for_nothing(
     monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
     _, metrics = buffer().sample(1, "train", 1)
     assert run.in_flight is None
-    assert metrics == {"sparft/feedback/incomplete": 0}
+    assert (metrics, run.lost) == ({}, 0)
 
 
-def test_the_synchronous_mode_counts_groups_that_lost_a_rollout(
+def test_the_synchronous_mode_counts_groups_of_which_nothing_is_left(
     reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = Queue({"mixed": ("finished", 1), "partly": ("failure", 1), "wrong": ("failure", 2)})
+    queue = Queue({"mixed": ("finished", 1), "partly": ("failure", 1), "gone": ("failure", 1)})
+    queue.items = {key: tag for key, tag in queue.items.items() if not key.startswith("gone_")}
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
     run = Run()
     monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
-    _, metrics = buffer().sample(1, "train", 2)
+    buffer().sample(1, "train", 3)
     assert run.trained == {"mixed", "partly"}
-    assert metrics == {"sparft/feedback/incomplete": 1}
+    assert run.lost == 1
+
+
+def test_a_fault_is_told_even_where_verls_filter_misses_its_metric(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def faulty(*_: Any) -> list[Any]:
+        raise SparftError("row 3: no score.")
+
+    monkeypatch.setattr(replay_buffer, "read_groups", faulty)
+    monkeypatch.setattr(
+        "verl.trainer.ppo.v1.replay_buffer.tq.kv_batch_get",
+        lambda keys, **_: {"extra_fields": [{"reward_extra_info": {}} for _ in keys]},
+    )
+    with pytest.raises(SparftError, match="row 3: no score"):
+        buffer(None, {"enable": True, "metric": "acc"})._dapo_filtered_keys("train")
 
 
 # Picks

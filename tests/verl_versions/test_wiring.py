@@ -91,7 +91,7 @@ def test_a_recipes_manager_under_verls_old_key_stays_inside_ours_after_verl_move
     [
         ("sparft.group_filter.name=mixed_only", "sparft.group_filter.name=mixed_only needs"),
         ("algorithm.adv_estimator=remax", "algorithm.adv_estimator=remax is not supported"),
-        ("reward_model.enable=True", "reward_model.enable=True is not supported"),
+        ("reward_model.enable=True", "reward_model.enable=True is an old key"),
         (f"{LOOP_MANAGER}=mine.Manager", f"{LOOP_MANAGER}=mine.Manager replaces"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Retest(Wrapper):
     share : float in [0, 1], default 0.05
         Share of all slots for re-tests; 0 never tests again.
     """
+
+    needs_group: ClassVar[bool] = True
 
     after: int = 3
     share: float = 0.05

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import datasets
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.curriculum import Pick
+from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.pool import Pool, every_core
+from sparft_plugin.hosts.verl.media import check_media
+from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.preflight import check_settings
+from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
+
+PATIENCE = 10
+"""Batches that a synchronous run may be handed before a finished group is brought back."""
+_awaits_validation: DictConfig | None = None
+"""The config whose training set was made last, if its validation files are the same."""
 
 
 class CurriculumDataset(Dataset):  # type: ignore[misc]
@@ -25,10 +36,12 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
     With a curriculum, the index asked for is ignored and each item is the curriculum's next pick;
     the length stays that of the recipe's data, so the number of steps does not change. Without
     one, items and their order are the recipe's own. Either way an item carries
-    ``extra_info["sparft"] = {id, arm, difficulty, pick}``, which verl brings back with the rollout.
+    ``extra_info["sparft"] = {id, arm, difficulty, pick, row, rollouts}``, which verl brings back
+    with the rollout.
 
-    verl makes this class twice, for the training and the validation files; the latter pass
-    through untouched. Its ``state_dict`` rides in verl's ``data.pt``.
+    verl makes this class twice, first for the training and then for the validation files, which
+    may be the same; the latter pass through untouched. Its ``state_dict`` rides in verl's
+    ``data.pt``. What else the recipe's class has, such as ``on_batch_end``, is found here too.
 
     Parameters
     ----------
@@ -52,8 +65,17 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             max_samples=max_samples,
         )
         self.run: training.TrainingRun | None = None
-        if _files(data_files) != _files(config.train_files):
+        if not _is_training(data_files, config):
             return
+        self.checkpoints = config.get("sparft_checkpoints")
+        recipe = config._get_root()
+        if "trainer" in recipe:
+            check_settings(recipe)
+        mode = OmegaConf.select(recipe, "trainer.v1.trainer_mode", default="sync")
+        self.synchronous = mode == "sync"
+        frame = getattr(self.inner, "dataframe", None)
+        if isinstance(frame, datasets.Dataset):
+            check_media(DatasetSource(frame, "data.train_files"), config)
         section = OmegaConf.to_container(config.sparft, resolve=True)
         options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
@@ -63,20 +85,20 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             if not config.filter_overlong_prompts:
                 self.pool.check_lengths(tokenizer, config)
             self.texts = dict(self.pool.texts)
-        self.length = max(len(self.inner), config.train_batch_size if self.pool else 0)
+        self.batch_size, self.handed_out = config.train_batch_size, 0
         self.run = training.start(
             training.TrainingRun(
                 options, self.pool.prompts if self.pool else None, self.texts.__getitem__
             )
         )
         if self.pool is not None and options.reduction is not None:
-            # A reduced pool is small: encode its queries now, while the cores are idle.
-            with every_core():
-                self.run.encode_queries(self.texts)
+            # A reduced pool is small: encode its queries now, while the workers start.
+            self.run.encode_queries(self.texts)
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
-        return self.length if self.run else len(self.inner)
+        least = self.batch_size if self.run and self.pool else 0
+        return max(len(self.inner), least)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one item; see ``__getitems__``."""
@@ -86,27 +108,53 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         """Return a batch of items, chosen by the curriculum in one go."""
         if self.run is None:
             return [self.inner[index] for index in indices]
+        self._count(len(indices), self.run)
         if self.pool is None:
-            return [self._tagged(index) for index in indices]
+            items = [self._tagged(index) for index in indices]
+            self.run.encode_queries(item["extra_info"]["sparft"]["id"] for item in items)
+            return items
         return [self._picked(pick) for pick in self.run.select(len(indices))]
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what only the recipe's own dataset class has."""
+        # pickle and copy ask an object that has no inner dataset yet.
+        if name == "inner" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def _count(self, items: int, run: training.TrainingRun) -> None:
+        """Refuse to go on handing out what nobody brings back; async modes begin with a stock."""
+        self.handed_out += items
+        if self.synchronous and not run.heard and self.handed_out > PATIENCE * self.batch_size:
+            raise SparftError(
+                f"{self.handed_out} prompts were handed out and no finished group came back, so "
+                "sparft learns nothing; launch by python -m verl.trainer.main_ppo, or call "
+                "sparft_plugin.hosts.verl.preflight's adopt(config) and check(config) first."
+            )
 
     def _picked(self, pick: Pick) -> dict[str, Any]:
         assert self.pool is not None
-        item = self.inner[self.pool.row_of[pick.prompt.id]]
-        return _with_tag(
-            item, pick.prompt.id, pick.prompt.arm, pick.prompt.difficulty, pick.pick_id
-        )
+        row = self.pool.row_of[pick.prompt.id]
+        return _with_tag(self.inner[row], row, pick.prompt, pick.pick_id)
 
     def _tagged(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = self.inner[index]
         messages = item["raw_prompt"]
-        identity = prompt_id(item["data_source"], messages)
-        self.texts[identity] = read_user_text(messages, Place("data.train_files", index), "prompt")
-        return _with_tag(item, identity, 0, None, None)
+        place = Place("data.train_files", index)
+        try:
+            identity = prompt_id(item["data_source"], messages)
+        except SparftError as error:
+            raise place.error("prompt", str(error)) from error
+        self.texts[identity] = read_user_text(messages, place, "prompt")
+        return _with_tag(item, index, Prompt(identity), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """State of curriculum and memory; empty for validation files."""
-        return self.run.state_dict() if self.run else {}
+        """State of curriculum and memory, for a checkpoint; empty for validation files."""
+        if self.run is None:
+            return {}
+        if self.checkpoints is not None:
+            forget_pruned(Path(self.checkpoints.folder), self.checkpoints.keep)
+        return self.run.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` gave."""
@@ -145,13 +193,32 @@ def wrapped_class(config: DictConfig) -> Any:
     return load_extern_object(wrapped.path, wrapped.name)
 
 
+def _is_training(data_files: Any, config: DictConfig) -> bool:
+    """Whether verl is making the training set: where files are equal, it makes that one first."""
+    global _awaits_validation
+    files = _files(data_files)
+    if files != _files(config.train_files):
+        return False
+    second = _awaits_validation is config
+    equal = config.get("val_files") is not None and files == _files(config.val_files)
+    _awaits_validation = config if equal and not second else None
+    return not second
+
+
 def _files(given: Any) -> list[str]:
     return [given] if isinstance(given, str) else [str(file) for file in given]
 
 
-def _with_tag(
-    item: dict[str, Any], identity: str, arm: int, difficulty: float | None, pick: int | None
-) -> dict[str, Any]:
-    tag = {"id": identity, "arm": arm, "difficulty": difficulty, "pick": pick}
+def _with_tag(item: dict[str, Any], row: int, prompt: Prompt, pick: int | None) -> dict[str, Any]:
+    """Attach what comes back with each rollout of an item."""
+    tag = {
+        "id": prompt.id,
+        "arm": prompt.arm,
+        "difficulty": prompt.difficulty,
+        "pick": pick,
+        "row": row,
+        # verl's key for a dataset's own number of rollouts; null: rollout.n.
+        "rollouts": item.get("__rollout_n__"),
+    }
     item["extra_info"] = {**(item.get("extra_info") or {}), "sparft": tag}
     return item

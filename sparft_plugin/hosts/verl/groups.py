@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError
 
@@ -33,8 +34,9 @@ class FinishedGroup:
         Raw accuracy of each rollout.
     responses : float32 array, shape (rollouts, d), or None
         Embedding of each response; None when no memory is configured.
-    encode_ms : float
-        Milliseconds the reward workers spent on encoding, beside generation.
+    scored_at, embedded_at : float
+        When the last of its rollouts had its reward, and when the last had its embedding, in
+        seconds of the workers' clocks; both 0 without a memory.
     model_version : int
         The trainer step whose weights began the group.
     tokens : int array, shape (rollouts,), or None
@@ -45,6 +47,13 @@ class FinishedGroup:
         What the recipe's reward function reports as ``format``; None if it does not.
     blank : int
         How many responses the memory's encoder got as an empty text.
+    complete : bool
+        Whether no rollout was lost on the way, for example with a reward worker; a group that
+        lost one is no evidence of a pass rate.
+    sources : frozenset of str
+        What the accuracies were read from: the reward function's ``acc``, its score, or a rule.
+    encoders : frozenset of str
+        Identities of the encoders that embedded the responses.
     """
 
     uid: str
@@ -53,12 +62,16 @@ class FinishedGroup:
     rewards: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     responses: NDArray[np.float32] | None
-    encode_ms: float
     model_version: int
     tokens: NDArray[np.int64] | None = None
     at_limit: NDArray[np.bool_] | None = None
     formats: NDArray[np.float64] | None = None
     blank: int = 0
+    scored_at: float = 0.0
+    embedded_at: float = 0.0
+    complete: bool = True
+    sources: frozenset[str] = frozenset()
+    encoders: frozenset[str] = frozenset()
 
     @property
     def prompt_id(self) -> str:
@@ -85,6 +98,8 @@ def make_group(
     extras: Sequence[Mapping[str, Any]],
     model_version: int,
     with_responses: bool,
+    accuracy: AccuracyRule,
+    rollouts: int,
 ) -> FinishedGroup:
     """Put a group together from what verl keeps of each rollout.
 
@@ -102,11 +117,16 @@ def make_group(
         See `FinishedGroup`.
     with_responses : bool
         Whether response embeddings are needed.
+    accuracy : AccuracyRule
+        Reads the accuracy of a rollout that its agent loop scored itself.
+    rollouts : int
+        How many were asked for, unless the recipe's dataset asked for its own number.
 
     Raises
     ------
     SparftError
-        If a rollout lacks what our dataset or reward manager attach.
+        If a rollout brings a fault of its reward, or lacks what our dataset or reward manager
+        attach.
     """
     tag = infos[0].get("sparft")
     if tag is None:
@@ -114,23 +134,31 @@ def make_group(
             "a finished rollout carries no extra_info.sparft; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    for extra in extras:
+        if "sparft_fault" in extra:
+            raise SparftError(extra["sparft_fault"])
+    read = [
+        _accuracy(extra, reward, accuracy) for extra, reward in zip(extras, rewards, strict=True)
+    ]
     return FinishedGroup(
         uid=uid,
         tag=tag,
         outputs=tuple(tuple(places) for places in outputs),
         rewards=np.array(rewards, dtype=np.float64),
-        accuracies=np.array([_extra(extra, "acc") for extra in extras], dtype=np.float64),
-        responses=(
-            np.stack([_extra(extra, "sparft_embedding") for extra in extras]).astype(np.float32)
-            if with_responses
-            else None
-        ),
-        encode_ms=float(sum(extra.get("sparft_encode_ms", 0.0) for extra in extras)),
+        accuracies=np.array([value for value, _ in read], dtype=np.float64),
+        responses=_embeddings(extras) if with_responses else None,
         model_version=model_version,
         tokens=_of_all(extras, "sparft_tokens", np.int64),
         at_limit=_of_all(extras, "sparft_at_limit", np.bool_),
         formats=_of_all(extras, "format", np.float64),
         blank=sum(bool(extra.get("sparft_blank")) for extra in extras),
+        scored_at=max(float(extra.get("sparft_scored_at", 0.0)) for extra in extras),
+        embedded_at=max(float(extra.get("sparft_embedded_at", 0.0)) for extra in extras),
+        complete=len(outputs) >= (tag.get("rollouts") or rollouts),
+        sources=frozenset(source for _, source in read),
+        encoders=frozenset(
+            extra["sparft_encoder"] for extra in extras if "sparft_encoder" in extra
+        ),
     )
 
 
@@ -151,13 +179,22 @@ def group_advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     return advantages
 
 
-def _extra(extra: Mapping[str, Any], name: str) -> Any:
-    if name not in extra:
+def _accuracy(extra: Mapping[str, Any], reward: float, rule: AccuracyRule) -> tuple[float, str]:
+    """Accuracy and its source, from our reward manager or of an agent loop's own score."""
+    if "sparft_source" in extra:
+        return extra["acc"], extra["sparft_source"]
+    return rule.read(extra, reward)
+
+
+def _embeddings(extras: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+    """Embeddings of all responses, shape (rollouts, d)."""
+    if not all("sparft_embedding" in extra for extra in extras):
         raise SparftError(
-            f"a finished rollout carries no '{name}'; reward.reward_manager must be "
-            "sparft_plugin's FeedbackRewardManager."
+            "a finished rollout carries no embedding: its agent loop scored it itself, so it never "
+            "met the reward manager, which embeds it for the memory; leave reward_score to "
+            "reward.custom_reward_function, or use a sparft name without a memory."
         )
-    return extra[name]
+    return np.stack([extra["sparft_embedding"] for extra in extras]).astype(np.float32)
 
 
 def _of_all(extras: Sequence[Mapping[str, Any]], name: str, kind: type[Any]) -> Any:

@@ -16,14 +16,21 @@ from sparft_plugin.memory.collapse import StepStats
 def group_metrics(
     trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
 ) -> dict[str, float]:
-    """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones."""
+    """Pass rate and share of wasted groups over all groups, outcome reward of the trained ones.
+
+    A step whose groups all lost a rollout has none of them; groups of one rollout have nothing to
+    compare, and no share of waste.
+    """
     groups = [*trained, *cleared]
-    wasted = [np.ptp(group.rewards) == 0 for group in groups]
-    return {
-        "pass_rate": mean([group.accuracies for group in groups]),
-        "wasted_group_share": float(np.mean(wasted)) if wasted else 0.0,
-        "reward/outcome": mean([group.rewards for group in trained]),
-    }
+    wasted = [np.ptp(group.rewards) == 0 for group in groups if group.rewards.size > 1]
+    metrics = {}
+    if groups:
+        metrics["pass_rate"] = mean([group.accuracies for group in groups])
+    if wasted:
+        metrics["wasted_group_share"] = float(np.mean(wasted))
+    if trained:
+        metrics["reward/outcome"] = mean([group.rewards for group in trained])
+    return metrics
 
 
 def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
@@ -35,6 +42,12 @@ def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
         )
         for arm in arms
     }
+
+
+def encoding_outlived_rewards(groups: Sequence[FinishedGroup]) -> float:
+    """Seconds from the last reward of a step to its last embedding; 0 if that came before."""
+    scored = max((group.scored_at for group in groups), default=0.0)
+    return max(0.0, max((group.embedded_at for group in groups), default=0.0) - scored)
 
 
 def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:

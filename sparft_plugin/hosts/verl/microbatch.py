@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +16,6 @@ CACHE_BYTES = 32 << 20
 """About 15,000 responses of 384 numbers and 300 characters."""
 _ENTRY_BYTES = 300
 """What an entry takes beside its text and its numbers, roughly."""
-
-
-class Batch(NamedTuple):
-    """What one call of the encoder gave."""
-
-    vectors: dict[str, Vector]
-    seconds: float
 
 
 class MicroBatcher:
@@ -48,37 +39,29 @@ class MicroBatcher:
         self._encode = encode
         self._kept = _LeastRecent(cache_bytes)
         self._texts: list[str] = []
-        self._next: asyncio.Task[Batch] | None = None
-        self._batch_of: dict[str, asyncio.Task[Batch]] = {}
+        self._next: asyncio.Task[dict[str, Vector]] | None = None
+        self._batch_of: dict[str, asyncio.Task[dict[str, Vector]]] = {}
         self._busy = asyncio.Lock()
 
-    async def encode(self, text: str) -> tuple[Vector, float]:
-        """Return the embedding, shape (d,), and this call's share of the encoding time in s.
-
-        The share is 0 where the text was kept or someone else brought it first.
-        """
+    async def encode(self, text: str) -> Vector:
+        """Return the embedding, shape (d,)."""
         kept = self._kept.get(text)
         if kept is not None:
-            return kept, 0.0
-        batch = self._batch_of.get(text)
-        first = batch is None
-        if batch is None:
-            batch = self._join(text)
+            return kept
+        batch = self._batch_of.get(text) or self._join(text)
         # One waiter that is cancelled must not take the others' batch with it.
-        vectors, seconds = await asyncio.shield(batch)
-        return vectors[text], seconds / len(vectors) if first else 0.0
+        return (await asyncio.shield(batch))[text]
 
-    def _join(self, text: str) -> asyncio.Task[Batch]:
+    def _join(self, text: str) -> asyncio.Task[dict[str, Vector]]:
         if self._next is None:
             self._next = asyncio.create_task(self._run())
         self._texts.append(text)
         self._batch_of[text] = self._next
         return self._next
 
-    async def _run(self) -> Batch:
+    async def _run(self) -> dict[str, Vector]:
         async with self._busy:
             texts, self._texts, self._next = self._texts, [], None
-            began = time.perf_counter()
             loop = asyncio.get_running_loop()
             try:
                 rows = await loop.run_in_executor(None, self._encode, texts)
@@ -88,7 +71,7 @@ class MicroBatcher:
             vectors = dict(zip(texts, rows, strict=True))
             for text, vector in vectors.items():
                 self._kept.put(text, vector)
-            return Batch(vectors, time.perf_counter() - began)
+            return vectors
 
 
 class _LeastRecent:

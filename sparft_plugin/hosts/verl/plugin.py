@@ -1,7 +1,7 @@
-"""What ``import verl`` loads in every process.
+"""What ``import verl`` loads in every process of the CPU profile.
 
-verl 0.9 finds it by the entry-point group ``verl.plugins``; for 0.7 and 0.8 set
-``VERL_USE_EXTERNAL_MODULES=sparft_plugin.hosts.verl.plugin``. It is needed on a CPU only.
+verl 0.9 finds it by the entry-point group ``verl.plugins`` of ``constraints/vllm-cpu-alias``; for
+0.7 and 0.8 set ``VERL_USE_EXTERNAL_MODULES=sparft_plugin.hosts.verl.plugin``.
 """
 
 from __future__ import annotations

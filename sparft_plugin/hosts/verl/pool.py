@@ -178,10 +178,9 @@ def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
         If the encoder cannot be loaded, or a vector is zero or not finite.
     """
     config = options.reduction or ReductionConfig()
-    encoder = {"model": config.encoder}
     with every_core():
         vectors, _ = encode_texts(
-            texts, config.embedder, encoder, Local(), cache_folder("embeddings")
+            texts, config.embedder, config.encoding, Local(), cache_folder("embeddings")
         )
         return vectors.take(np.arange(len(texts)))
 

@@ -7,21 +7,25 @@ refusal leaves by ``SystemExit``.
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
+from sparft_plugin.hosts.verl.media import check_media
+from sparft_plugin.hosts.verl.preflight_groups import check_groups, check_rewards
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
@@ -33,6 +37,14 @@ MODES = ("sync", "colocate_async", "separate_async")
 OTHER_TRAINERS = {"async_training": "fully asynchronous", "rollout": "one-step-off"}
 """verl's experimental trainers, by a section that only their configs have."""
 
+REPLAYS = (
+    "skip.rollout.enable",
+    "skip.rollout_tq.enable",
+    "actor_rollout_ref.rollout.skip.enable",
+    "actor_rollout_ref.rollout.skip_rollout",
+)
+"""What makes verl replay stored rollouts: 0.9 (legacy trainer, v1), 0.8 and 0.7."""
+
 
 class Preflight(Callback):  # type: ignore[misc]
     """Wrap what the recipe names itself, then refuse what would not work."""
@@ -40,6 +52,10 @@ class Preflight(Callback):  # type: ignore[misc]
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Move the recipe's own dataset class and reward manager inside ours."""
         _or_exit(adopt, config)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Do the same for every job of a sweep."""
+        _or_exit(adopt_for_sweep, config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a config in which one of our pieces is missing, or whose data is broken."""
@@ -97,8 +113,32 @@ def adopt(config: DictConfig) -> None:
         config.data.gen_batch_size = 1
 
 
+def adopt_for_sweep(config: DictConfig) -> None:
+    """Adopt as overrides: hydra composes each job of a sweep anew from its command line."""
+    adopted = copy.deepcopy(config)
+    adopt(adopted)
+    changed = _leaves(adopted).items() - _leaves(config).items()
+    config.hydra.overrides.task += [f"++{key}={value}" for key, value in sorted(changed)]
+
+
 def check(config: DictConfig) -> None:
-    """Refuse a composed config that would train without one of our pieces.
+    """Refuse a composed config that would train without one of our pieces, or against them.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
+    options = check_settings(config)
+    check_data(config, options)
+    for sentence in check_memory(config, options):
+        _say(sentence)
+
+
+def check_settings(config: DictConfig) -> SparftConfig:
+    """Refuse what the config alone tells, and return its ``sparft`` section, checked.
+
+    The training dataset asks for this too, so that a run that no hydra callback met is refused.
 
     Raises
     ------
@@ -108,35 +148,49 @@ def check(config: DictConfig) -> None:
     section = OmegaConf.to_container(config.sparft, resolve=True)
     options = SparftConfig.from_mapping(section)
     check_trainer(config, options)
+    check_pieces(config, options)
+    check_rewards(config, options)
+    check_groups(config, options)
+    check_filter(config, options)
+    return options
+
+
+def check_pieces(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a config in which a piece of ours was replaced, or would see nothing.
+
+    Raises
+    ------
+    SparftError
+        One sentence that names the key and the mend.
+    """
     dataset, manager = config.data.custom_cls, config.reward.reward_manager
-    _require(
+    require(
         (dataset.path, dataset.name) == DATASET,
         f"data.custom_cls={dataset.path}:{dataset.name} replaces sparft's dataset; name it as "
         "sparft.wraps.dataset.path and .name instead.",
     )
-    _require(
+    require(
         (manager.module.path, manager.name) == MANAGER and manager.source == "importlib",
         f"reward.reward_manager.name={manager.name} replaces sparft's reward manager; name it as "
         "sparft.wraps.reward_manager.name instead.",
     )
     workers = config.data.dataloader_num_workers
-    _require(
+    require(
         workers == 0,
         f"data.dataloader_num_workers={workers} gives sparft's dataset copies that never see the "
         "feedback; remove it from your overrides or set it to 0.",
     )
-    _require(
+    require(
         options.curriculum is None or not config.data.shuffle,
         "data.shuffle=True would be ignored, because the curriculum decides the order; remove it "
         "from your overrides or set it to False.",
     )
-    _require(
-        not config.reward.reward_model.enable,
-        "reward.reward_model.enable=True is not supported yet; use a reward function.",
-    )
-    check_filter(config, options)
-    check_memory(config, options)
-    check_data(config, options)
+    for key in REPLAYS:
+        require(
+            OmegaConf.select(config, key) is not True,
+            f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
+            "remove it.",
+        )
 
 
 def check_trainer(config: DictConfig, options: SparftConfig) -> None:
@@ -148,12 +202,12 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
         One sentence that names the trainer or the key, and the mend.
     """
     for key, trainer in OTHER_TRAINERS.items():
-        _require(
+        require(
             OmegaConf.select(config, key) is None,
             f"sparft does not support verl's {trainer} trainer, which this config with its section "
             f"'{key}' is for; use python -m verl.trainer.main_ppo.",
         )
-    _require(
+    require(
         OmegaConf.select(config, "hydra.job.name") != "main_ppo_sync",
         "sparft does not support verl's trainer preview main_ppo_sync; use python -m "
         "verl.trainer.main_ppo.",
@@ -162,13 +216,13 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
         legacy.check(config, options)
         return
     sampler = config.trainer.v1.sampler.custom_sampler
-    _require(
+    require(
         (sampler.path, sampler.name) == BUFFER,
         f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
         "buffer; remove it from your overrides.",
     )
     mode = config.trainer.v1.trainer_mode
-    _require(
+    require(
         mode in MODES,
         f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
     )
@@ -186,7 +240,7 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
         Naming the filter and the number of rollouts, or the missing metric.
     """
     verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
-    _require(
+    require(
         not verls.get("enable", False) or bool(verls.get("metric")),
         "algorithm.filter_groups.enable=True filters nothing without a metric; set "
         "algorithm.filter_groups.metric=acc.",
@@ -194,6 +248,11 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
     group_filter = options.build_group_filter()
     if options.group_filter is None or group_filter is None:
         return
+    require(
+        config.data.gen_batch_size == 1,
+        f"sparft.group_filter.name={options.group_filter['name']} refills groups one by one; set "
+        "data.gen_batch_size=1.",
+    )
     n = config.actor_rollout_ref.rollout.n
     right = [np.arange(n) < solved for solved in range(n + 1)]
     equal = [np.full(n, share) for share in np.linspace(0, 1, 101)]
@@ -201,7 +260,7 @@ def check_filter(config: DictConfig, options: SparftConfig) -> None:
         Outcome(Pick(-1, Prompt("any")), accuracies.astype(np.float64), np.zeros(n))
         for accuracies in [*right, *equal]
     ]
-    _require(
+    require(
         any(group_filter.keep(outcome) for outcome in possible),
         f"sparft.group_filter.name={options.group_filter['name']} keeps no group of "
         f"actor_rollout_ref.rollout.n={n} rollouts; raise n or remove the filter.",
@@ -216,21 +275,24 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     SparftError
         Naming the file, row and key, or the encoder.
     """
+    from sparft_plugin.corpus.parquet import ParquetSource
     from sparft_plugin.prompts import PromptTable
     from sparft_plugin.reduction.pipeline import check_possible
 
     # An identity is looked up without loading the weights; one that cannot be reached is refused.
     reduction = options.reduction
     if reduction is not None:
-        _ = plugins.build("embedder", reduction.embedder, {"model": reduction.encoder}).identity
+        _ = reduction.build_embedder().identity
     if options.memory is not None:
         _ = memory_encoder(options.memory["encoder"], options.memory_encoder).identity
     files = config.data.train_files
-    _require(bool(files), "data.train_files is empty; name your training files.")
+    require(bool(files), "data.train_files is empty; name your training files.")
     files = [files] if isinstance(files, str) else list(files)
     if options.wraps.dataset.path is None and all(
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
     ):
+        for file in files:
+            check_media(ParquetSource(Path(file)), config.data)
         prompts = PromptTable.from_parquet(
             files,
             prompt_key=config.data.prompt_key,
@@ -240,6 +302,16 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
             check_possible(prompts, reduction)
 
 
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise SparftError(sentence)
+def _leaves(config: DictConfig) -> dict[str, str]:
+    """Values of all sections but hydra's as overrides have them, by dotted key."""
+    found: dict[str, str] = {}
+
+    def visit(node: Any, key: str) -> None:
+        if isinstance(node, dict) and node:
+            for name, value in node.items():
+                visit(value, f"{key}.{name}" if key else str(name))
+        else:
+            found[key] = json.dumps(node)
+
+    visit({k: v for k, v in OmegaConf.to_container(config).items() if k != "hydra"}, "")
+    return found

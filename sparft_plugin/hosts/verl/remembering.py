@@ -1,55 +1,23 @@
-"""The memory's side of a training run: queries encoded once, groups scored, then written."""
+"""The memory's side of a training run: queries encoded ahead, groups scored, then written."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.pool import every_core
+from sparft_plugin.hosts.verl.queries import Queries
 from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 
-
-class Memory(Protocol):
-    """A memory, wherever it lives."""
-
-    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
-        """Score the first `scored` groups against the memory as it stands, then write all."""
-
-    def metrics(self) -> dict[str, float]:
-        """What it holds after the last step."""
-
-    def dumps(self) -> bytes:
-        """Return its whole state."""
-
-    def loads(self, state: bytes) -> None:
-        """Go back to a state that `dumps` returned."""
-
-
-class OwnMemory:
-    """A memory in the driver's process, for one run.
-
-    Parameters
-    ----------
-    memory : IntrinsicReward
-        The reward, with an empty memory.
-    """
-
-    def __init__(self, memory: IntrinsicReward) -> None:
-        self.memory = memory
-        self.metrics = memory.metrics
-        self.dumps = memory.dumps
-        self.loads = memory.loads
-
-    def advance(self, groups: Sequence[MemoryGroup], scored: int) -> list[Terms]:
-        """Score the first `scored` groups against the memory as it stands, then write all."""
-        terms = self.memory.score(groups[:scored])
-        self.memory.write(groups)
-        return terms
+logger = logging.getLogger(__name__)
 
 
 class Remembering:
@@ -63,8 +31,6 @@ class Remembering:
         Returns the text of a prompt id; a KeyError where the run's data does not tell it.
     timer : PartTimer
         Counts what a step waits for.
-    place : callable
-        Puts the memory where it is to live: `OwnMemory`, or a memory that runs share.
     encoder_options : mapping or None
         See `memory_encoder`.
     """
@@ -74,17 +40,17 @@ class Remembering:
         memory: IntrinsicReward,
         text_of: Callable[[str], str],
         timer: PartTimer,
-        place: Callable[[IntrinsicReward], Memory] = OwnMemory,
         encoder_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.text_of = text_of
         self.timer = timer
         self.embedder = memory_encoder(memory.encoder, encoder_options)
+        self.queries = Queries(self._encode)
         # The saved memory names the weights, not only the model: other weights are refused.
         memory.encoder = self.embedder.identity
-        self.memory = place(memory)
-        self.queries: dict[str, NDArray[np.float32]] = {}
+        self.memory = memory
         self._texts_of_resumed: dict[str, str] = {}
+        self._warned = False
 
     def lacks_text(self, prompt_id: str) -> bool:
         """Whether a prompt can be neither looked up nor read from the run's data.
@@ -105,11 +71,8 @@ class Remembering:
         self._texts_of_resumed[prompt_id] = text
 
     def encode_queries(self, prompt_ids: Iterable[str]) -> None:
-        """Encode the prompts that were not met yet, each once."""
-        new = [i for i in dict.fromkeys(prompt_ids) if i not in self.queries]
-        if new:
-            vectors = self.embedder.encode([self._text(prompt_id) for prompt_id in new])
-            self.queries.update(zip(new, vectors, strict=True))
+        """Begin to encode the prompts that were not met yet; nobody waits for it here."""
+        self.queries.begin({i: self._text(i) for i in prompt_ids if i not in self.queries})
 
     def score_and_write(
         self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
@@ -125,17 +88,57 @@ class Remembering:
             return []
         groups = [*trained, *cleared]
         with self.timer.part("encode_queries"):
-            self.encode_queries(group.prompt_id for group in groups)
+            prompt_ids = {group.prompt_id for group in groups}
+            self.encode_queries(sorted(prompt_ids))
+            queries = self.queries.wait(prompt_ids)
+        self._warn_of_long(groups)
         with self.timer.part("memory"):
-            remembered = [self._memory_group(group) for group in groups]
-            return self.memory.advance(remembered, scored=len(trained))
+            remembered = [_memory_group(group, queries[group.prompt_id]) for group in groups]
+            terms = self.memory.score(remembered[: len(trained)])
+            self.memory.write(remembered)
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the memory's state with tensors, which share its memory, in place of arrays."""
+        return {
+            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+            for name, part in self.memory.state_dict().items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any] | bytes) -> None:
+        """Put back what `state_dict` gave, or the bytes that older releases saved."""
+        if not isinstance(state, bytes):
+            state = {
+                name: part.numpy() if isinstance(part, torch.Tensor) else part
+                for name, part in state.items()
+            }
+        self.memory.load_state_dict(state)
 
     def _text(self, prompt_id: str) -> str:
         resumed = self._texts_of_resumed.get(prompt_id)
         return self.text_of(prompt_id) if resumed is None else resumed
 
-    def _memory_group(self, group: FinishedGroup) -> MemoryGroup:
-        assert group.responses is not None
-        return MemoryGroup(
-            group.prompt_id, self.queries[group.prompt_id], group.responses, group.accuracies
-        )
+    def _warn_of_long(self, groups: Sequence[FinishedGroup]) -> None:
+        """Say once that the encoder reads the beginning only, if most responses are longer."""
+        tokens = [group.tokens for group in groups if group.tokens is not None]
+        stored = self.memory.options().get("stored")
+        if self._warned or not tokens or stored in ("tail", "windows"):
+            return
+        if np.median(np.concatenate(tokens)) > self.embedder.reads:
+            self._warned = True
+            logger.warning(
+                "sparft: most responses are longer than the %d tokens that the memory's encoder "
+                "reads of their beginning, so two that only open alike count as the same; set "
+                "+sparft.memory.stored=tail or windows.",
+                self.embedder.reads,
+            )
+
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode with the cores that are free while the driver waits for rollouts."""
+        with every_core():
+            return self.embedder.encode(texts)
+
+
+def _memory_group(group: FinishedGroup, query: NDArray[np.float32]) -> MemoryGroup:
+    assert group.responses is not None
+    return MemoryGroup(group.prompt_id, query, group.responses, group.accuracies)

@@ -8,6 +8,7 @@ from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum.filters import GroupFilter
 from sparft_plugin.hosts.verl import training
@@ -28,10 +29,9 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
 
     Groups that ``sparft.group_filter`` or verl's own ``filter_groups`` rejects are read, cleared
     and refilled by verl; curriculum and memory are told of them with the step's other groups. So
-    are groups that verl's async modes drop as stale. Where a rollout failed, for example with its
-    reward worker, an evicted group is not learned from and its pick expires; the synchronous mode
-    trains on the rollouts that are left, and so do curriculum and memory, which
-    ``sparft/feedback/incomplete`` counts.
+    are groups that verl's async modes drop as stale. A group that lost a rollout, for example with
+    its reward worker, teaches neither of them anything, though the synchronous mode trains on the
+    rollouts that are left: its pick expires, and ``sparft/feedback/incomplete`` counts it.
 
     verl asks for this class whatever its ``trainer.v1.trainer_mode``; in the async modes it gets
     ``FeedbackReplayBufferAsync``.
@@ -40,8 +40,9 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     ----------
     sampler_kwargs : mapping
         The settings that verl gives to its own buffer only: ``filter_groups``,
-        ``train_batch_size``, ``gen_batch_size``, ``sync_refill_failed_groups``; our
-        ``group_filter``; and ``poll_interval`` in seconds, default 2.0 as in verl.
+        ``train_batch_size``, ``gen_batch_size``, ``sync_refill_failed_groups``; ``rollouts``, the
+        number in a group; our ``group_filter`` and ``accuracy``; and ``poll_interval`` in seconds,
+        default 2.0 as in verl.
     **kwargs
         What verl gives to every buffer.
     """
@@ -77,8 +78,10 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         self._rejected_pass_rates: dict[str, float | None] = {}
         """By uid of a finished group: its pass rate if our filter rejects it, else None."""
         self._rejected = 0
-        self._failed = 0
-        self._incomplete = 0
+        self._lost = 0
+        """Groups of this step that were given up, or of which no rollout is left."""
+        self._accuracy = AccuracyRule(sampler_kwargs.get("accuracy"))
+        self._rollouts = int(sampler_kwargs["rollouts"])
         self._in_flight: set[str] | None = None
         """Uids of the groups that are still to come; None where sampling drains them all."""
         self._cleared: list[FinishedGroup] = []
@@ -92,7 +95,12 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         filtered: set[str] = set()
         values: Counter[float] = Counter()
         if self._verl_filters:
-            filtered, values = super()._dapo_filtered_keys(partition_id)
+            try:
+                filtered, values = super()._dapo_filtered_keys(partition_id)
+            except RuntimeError:
+                # A rollout whose reward failed lacks verl's metric too: reading tells the fault.
+                self._outcomes(partition_id, self.finished_keys[partition_id])
+                raise
         if self._group_filter is None or partition_id != "train":
             return filtered, values
         rejected = self._judge(partition_id, self._group_filter)
@@ -103,9 +111,10 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         """Pass rates of the finished groups that our filter rejects; each is judged once."""
         finished = self.finished_keys[partition_id]
         judged = {uid: rate for uid, rate in self._rejected_pass_rates.items() if uid in finished}
-        for group in read_groups(partition_id, self._tags(partition_id, finished - judged.keys())):
+        for group in self._outcomes(partition_id, finished - judged.keys()):
             outcome = group.outcome
-            judged[group.uid] = None if group_filter.keep(outcome) else outcome.pass_rate
+            kept = not group.complete or group_filter.keep(outcome)
+            judged[group.uid] = None if kept else outcome.pass_rate
         self._rejected_pass_rates = judged
         return {uid: rate for uid, rate in judged.items() if rate is not None}
 
@@ -117,13 +126,18 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             if key.split("_")[0] in uids
         }
 
+    def _outcomes(self, partition_id: str, uids: set[str]) -> list[FinishedGroup]:
+        """Read some finished groups without their responses."""
+        return read_groups(
+            partition_id, self._tags(partition_id, uids), self._accuracy, self._rollouts
+        )
+
     def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
         """Read groups that a filter discards before verl clears them: they are observations too."""
         if partition_id == "train" and uids:
             complete = uids - self.failure_keys[partition_id]
-            tags = self._tags(partition_id, complete)
-            self._cleared += _read(partition_id, tags)
-            self._failed += len(uids) - len(complete)
+            self._cleared += self._read(partition_id, self._tags(partition_id, complete))
+            self._lost += len(uids) - len(complete)
             self._count_rejected(uids)
         super()._clear_groups(partition_id, uids)
 
@@ -151,35 +165,46 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             metrics["sparft/group_filter/rejected"] = self._rejected
             self._rejected = 0
         tags = dict(zip(batch.keys, batch.tags, strict=True))
-        if self._in_flight is not None:
-            metrics["sparft/feedback/evicted"] = len(cleared)
-            metrics["sparft/feedback/failed"] = self._failed
-        else:
-            metrics["sparft/feedback/incomplete"] = self._incomplete
-        self._failed = 0
         run, waiting = training.current(), self._in_flight
+        if waiting is not None:
+            metrics["sparft/feedback/evicted"] = len(cleared)
         with run.timer.part("read"):
-            trained = _read(partition_id, tags)
+            trained = self._read(partition_id, tags)
+        lost, self._lost = self._lost, 0
         return batch, metrics | run.finish(
             trained,
             cleared,
             pay=lambda groups, terms: add_to_rewards(
-                partition_id, groups, [term.total for term in terms]
+                partition_id, tags, groups, [term.total for term in terms]
             ),
             in_flight=(
                 None
                 if waiting is None
                 else InFlight(len(waiting), lambda: read_picks(partition_id, waiting))
             ),
+            lost=lost,
         )
 
     def _materialize_batch(
         self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: Any
     ) -> Any:
-        """Note how many of the groups that go on to the trainer have lost a rollout."""
+        """Note how many of the groups that go on to the trainer have no rollout left."""
         if partition_id == "train":
-            self._incomplete = len(self.failure_keys[partition_id] & set(selected_prompt_uids))
+            left = {key.split("_")[0] for key in partition_snapshot}
+            self._lost += len(set(selected_prompt_uids) - left)
         return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+
+    def _read(self, partition_id: str, tags: dict[str, dict[str, Any]]) -> list[FinishedGroup]:
+        """Read groups that are learned from, with what the memory needs of them if there is one."""
+        remembering = training.current().remembering
+        groups = read_groups(
+            partition_id, tags, self._accuracy, self._rollouts, remembering is not None
+        )
+        if remembering is not None:
+            for group in groups:
+                if remembering.lacks_text(group.prompt_id):
+                    remembering.add_text(group.prompt_id, read_text(partition_id, group))
+        return groups
 
 
 class FeedbackReplayBufferAsync(FeedbackReplayBuffer, ReplayBufferAsync):  # type: ignore[misc]
@@ -201,15 +226,3 @@ class FeedbackReplayBufferAsync(FeedbackReplayBuffer, ReplayBufferAsync):  # typ
             held = self.prompt_global_steps[partition_id].keys()
             self._in_flight = held - set(selected_prompt_uids)
         return super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
-
-
-def _read(partition_id: str, tags: dict[str, dict[str, Any]]) -> list[FinishedGroup]:
-    """Read finished groups, with what the memory needs of them if there is one."""
-    remembering = training.current().remembering
-    if remembering is None:
-        return read_groups(partition_id, tags)
-    groups = read_groups(partition_id, tags, with_responses=True)
-    for group in groups:
-        if remembering.lacks_text(group.prompt_id):
-            remembering.add_text(group.prompt_id, read_text(partition_id, group))
-    return groups

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.utils.import_utils import load_extern_object
 
+from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
 from sparft_plugin.hosts.verl.microbatch import MicroBatcher
-from sparft_plugin.hosts.verl.reward_checks import (
-    MEND,
-    SameKeys,
-    check_embedding,
-    raw_accuracy,
-)
 from sparft_plugin.memory.stored import stored_text
+
+logger = logging.getLogger(__name__)
 
 
 class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
     """Run the wrapped reward manager unchanged, then attach what the driver needs.
 
-    Training rollouts, known by ``extra_info["sparft"]``, get ``acc``, the raw accuracy,
-    ``sparft_tokens``, the length of the response, and ``sparft_at_limit``, whether it filled
+    Training rollouts, known by ``extra_info["sparft"]``, get ``acc``, the raw accuracy, and
+    ``sparft_source``, what it was read from; ``sparft_score``, the outcome reward;
+    ``sparft_tokens``, the length of the response; and ``sparft_at_limit``, whether it filled
     ``rollout.response_length``. With a memory they also get ``sparft_embedding``, float16 (d,),
-    encoded here so that the cost hides behind generation, and ``sparft_blank``, whether the
-    encoded text is empty: so are an empty response, one of special tokens only and, where the
-    reasoning is stored, an empty reasoning. They get the embedding of the empty text. Validation
-    rollouts pass through untouched.
+    encoded here so that the cost hides behind generation, ``sparft_encoder``, the identity of the
+    encoder, and ``sparft_blank``, whether the encoded text is empty: so are an empty response, one
+    of special tokens only and, where the reasoning is stored, an empty reasoning. They get the
+    embedding of the empty text. Validation rollouts pass through untouched.
+
+    verl's v1 trainer drops the rollouts whose reward raised and trains on the others, so nothing
+    is raised here for a training rollout: a fault becomes ``sparft_fault``, one sentence beside a
+    reward of 0, and the driver stops the run with it before anything is learned. The legacy
+    trainers stop by themselves where a reward raises.
 
     Parameters
     ----------
@@ -49,16 +56,23 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
             config=config, tokenizer=tokenizer, compute_score=compute_score, **kwargs
         )
         self.limit = int(config.actor_rollout_ref.rollout.response_length)
-        self.keys = SameKeys(every_key=not config.trainer.get("use_v1", False))
-        self.batcher: MicroBatcher | None = None
-        memory = config.sparft.memory
-        if memory is not None:
-            options = config.sparft.get("memory_encoder")
-            self.encoder = memory_encoder(
-                memory.encoder, OmegaConf.to_container(options) if options else None
-            )
-            self.stored = memory.get("stored", "response")
-            self.batcher = MicroBatcher(self.encoder.encode)
+        self.accuracy = AccuracyRule(config.sparft.get("accuracy"))
+        self.raises = not config.trainer.get("use_v1", False)
+        self.memory = config.sparft.memory
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The memory's encoder; made at first use, because a worker's constructor cannot tell."""
+        options = self.config.sparft.get("memory_encoder")
+        return memory_encoder(
+            self.memory.encoder, OmegaConf.to_container(options) if options else None
+        )
+
+    @cached_property
+    def batcher(self) -> MicroBatcher:
+        """Encodes what concurrent rollouts bring together."""
+        stored = self.memory.get("stored", "response")
+        return MicroBatcher(partial(encode_stored, self.encoder, stored))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Score one rollout; see the class.
@@ -66,45 +80,86 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         Raises
         ------
         SparftError
-            If the reward function does not tell what a training rollout needs, or the encoder
-            gives a vector without a direction.
+            For a training rollout of a legacy trainer, with the sentence of its fault.
         """
         final = data[-1]
         # verl's managers write into extra_info, where a reward function may too.
         tag = (final.non_tensor_batch.get("extra_info") or {}).get("sparft")
-        result = await self._outcome(data)
         if tag is None:
-            return result
-        extra = dict(result.get("reward_extra_info") or {})
-        self.keys.check(extra)
-        extra["acc"] = raw_accuracy(extra, result["reward_score"])
-        tokens = response_tokens(final)
-        extra["sparft_tokens"] = len(tokens)
-        extra["sparft_at_limit"] = len(tokens) >= self.limit
-        if self.batcher is not None:
-            extra |= await self._embedded(tokens, self.batcher)
+            untouched: dict[str, Any] = await self.inner.run_single(data)
+            return untouched
+        doing = "the reward function"
+        try:
+            result = await self.inner.run_single(data)
+            extra = self._told(final, result)
+            if self.memory is not None:
+                doing = f"the memory's encoder {self.memory.encoder}"
+                extra |= await self._embedded(response_tokens(final))
+        # Whatever a recipe's function or a model library raises must reach the driver.
+        except Exception as error:
+            sentence = fault_of(error, doing, tag)
+            if self.raises:
+                raise SparftError(sentence) from error
+            logger.exception("sparft: %s", sentence)
+            return {"reward_score": 0.0, "reward_extra_info": {"sparft_fault": sentence}}
         return {**result, "reward_extra_info": extra}
 
-    async def _outcome(self, data: DataProto) -> dict[str, Any]:
-        try:
-            result: dict[str, Any] = await self.inner.run_single(data)
-        except KeyError as error:
-            if error.args != ("score",):
-                raise
-            raise SparftError(f"the reward function returned no 'score'; {MEND}.") from error
-        return result
+    def _told(self, final: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What the wrapped manager told of a rollout, with accuracy, score and length."""
+        extra = dict(result.get("reward_extra_info") or {})
+        score = result["reward_score"]
+        extra["acc"], extra["sparft_source"] = self.accuracy.read(extra, score)
+        extra["sparft_score"] = float(score)
+        extra["sparft_tokens"] = len(response_tokens(final))
+        extra["sparft_at_limit"] = extra["sparft_tokens"] >= self.limit
+        return extra
 
-    async def _embedded(self, tokens: Any, batcher: MicroBatcher) -> dict[str, Any]:
+    async def _embedded(self, tokens: Any) -> dict[str, Any]:
+        scored_at = time.time()
         whole = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        text = stored_text(whole, self.stored)
-        began = time.perf_counter()
-        embedding, share = await batcher.encode(text)
+        text = stored_text(whole, self.memory.get("stored", "response"))
+        embedding = await self.batcher.encode(text)
         check_embedding(embedding, self.encoder.identity, text)
         return {
             "sparft_embedding": embedding.astype(np.float16),
-            "sparft_encode_ms": 1000 * min(share, time.perf_counter() - began),
+            "sparft_encoder": self.encoder.identity,
+            "sparft_scored_at": scored_at,
+            "sparft_embedded_at": time.time(),
             "sparft_blank": not text.strip(),
         }
+
+
+def fault_of(error: Exception, doing: str, tag: Mapping[str, Any]) -> str:
+    """Return the sentence that stops the run, which names the row and the mend."""
+    row = tag.get("row")
+    place = f"prompt {tag['id']}" if row is None else f"row {row} of data.train_files"
+    if isinstance(error, SparftError):
+        return f"{place}: {error}"
+    if isinstance(error, KeyError) and error.args == ("score",):
+        return f"{place}: {doing} returned no 'score'; {MEND}."
+    return (
+        f"{place}: {doing} raised {type(error).__name__}: {error}; mend it, or let it handle such "
+        "a response."
+    )
+
+
+def check_embedding(embedding: NDArray[np.float32], encoder: str, text: str) -> None:
+    """Refuse an embedding that has no direction.
+
+    Raises
+    ------
+    SparftError
+        Naming the encoder and the text if a number is not finite or all are zero.
+    """
+    finite = bool(np.isfinite(embedding).all())
+    if finite and embedding.any():
+        return
+    fault = "zero" if finite else "not finite"
+    start = repr(text if len(text) <= 40 else text[:40] + "...")
+    raise SparftError(
+        f"the encoder {encoder} gave the response {start} an embedding that is {fault}; use "
+        "another sparft.memory.encoder."
+    )
 
 
 def response_tokens(item: Any) -> Any:

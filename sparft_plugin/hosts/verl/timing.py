@@ -24,6 +24,10 @@ class PartTimer:
             self._ms[name] += 1000 * (time.perf_counter() - began)
 
     def take(self) -> dict[str, float]:
-        """Return milliseconds per part and their ``total``, and start again from zero."""
+        """Return milliseconds per part and their sum ``plugin``, and start again from zero.
+
+        verl averages the metrics of a step's mini-batches, but sums those with "total" in their
+        name: under that name the parts would not add up.
+        """
         taken, self._ms = dict(self._ms), defaultdict(float)
-        return taken | {"total": sum(taken.values())}
+        return taken | {"plugin": sum(taken.values())}

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sparft_plugin.config.schema import SparftConfig
@@ -14,21 +13,25 @@ from sparft_plugin.curriculum import Curriculum, Pick, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup
+from sparft_plugin.hosts.verl.losses import Losses
 from sparft_plugin.hosts.verl.metrics import (
+    encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
     step_stats,
 )
-from sparft_plugin.hosts.verl.remembering import Memory, OwnMemory, Remembering
+from sparft_plugin.hosts.verl.remembering import Remembering
 from sparft_plugin.hosts.verl.speaking import speak
 from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.memory.base import IntrinsicReward, Terms
+from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 2
+STATE_VERSION = 3
+READABLE = (2, STATE_VERSION)
+"""Version 2 had the memory as npz bytes."""
 STATE_KEYS = ("version", "curriculum", "memory", "collapse")
 _current: TrainingRun | None = None
 
@@ -72,26 +75,30 @@ class TrainingRun:
         self, options: SparftConfig, pool: PromptPool | None, text_of: Callable[[str], str]
     ) -> None:
         self.timer = PartTimer()
+        self.heard = False
+        """Whether an adapter has asked for this run, which it does to bring groups."""
+        self.losses = Losses(options.max_incomplete)
+        self._source: str | None = None
         self.curriculum: Curriculum | None = options.build_curriculum()
         if self.curriculum is not None:
             assert pool is not None
             self.curriculum.start(pool, options.seed)
         memory = options.build_memory()
         self.remembering = (
-            Remembering(memory, text_of, self.timer, place_of(options), options.memory_encoder)
-            if memory
-            else None
+            Remembering(memory, text_of, self.timer, options.memory_encoder) if memory else None
         )
-        self.collapse = CollapseWatch(fade=options.memory_host.fade) if memory else None
+        self.collapse = CollapseWatch(fade=options.fade) if memory else None
 
     def select(self, n: int) -> list[Pick]:
         """Ask the curriculum for n picks."""
         assert self.curriculum is not None
         with self.timer.part("select"):
-            return self.curriculum.select(n)
+            picks = self.curriculum.select(n)
+            self.encode_queries(pick.prompt.id for pick in picks)
+            return picks
 
     def encode_queries(self, prompt_ids: Iterable[str]) -> None:
-        """Encode prompts ahead of their first group, for the memory if there is one."""
+        """Begin to encode prompts ahead of their first group, if there is a memory."""
         if self.remembering is not None:
             self.remembering.encode_queries(prompt_ids)
 
@@ -101,8 +108,12 @@ class TrainingRun:
         cleared: Sequence[FinishedGroup],
         pay: Pay,
         in_flight: InFlight | None = None,
+        lost: int = 0,
     ) -> dict[str, float]:
         """Take in the finished groups of a step, pay the intrinsic reward, return the metrics.
+
+        Groups that lost a rollout are counted and otherwise left out: they are not learned from,
+        remembered or paid.
 
         Parameters
         ----------
@@ -115,11 +126,24 @@ class TrainingRun:
             See `Pay`; called once if there is a memory and a trained group.
         in_flight : InFlight or None
             Groups that are still to come; None where verl has drained them all.
+        lost : int
+            Groups that will never come, because a rollout of theirs failed.
+
+        Raises
+        ------
+        SparftError
+            If too many groups lost a rollout, accuracies were read from different things, or
+            responses were embedded by another encoder than the driver's.
         """
+        self._check_alike([*trained, *cleared])
+        incomplete = lost + sum(not group.complete for group in [*trained, *cleared])
+        self.losses.observe(incomplete, lost + len(trained) + len(cleared))
+        trained = [group for group in trained if group.complete]
+        cleared = [group for group in cleared if group.complete]
         groups = [*trained, *cleared]
         with self.timer.part("observe"):
             late = self._observe(groups, in_flight)
-        metrics = group_metrics(trained, cleared)
+        metrics = group_metrics(trained, cleared) | {"feedback/incomplete": float(incomplete)}
         if self.curriculum is not None:
             metrics |= pass_rate_per_arm(groups)
             metrics |= {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
@@ -128,8 +152,28 @@ class TrainingRun:
         if in_flight is not None:
             metrics["feedback/late"] = late
         metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
-        metrics["ms/encode_in_workers"] = sum(group.encode_ms for group in groups)
+        metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
         return {f"sparft/{name}": value for name, value in metrics.items()}
+
+    def _check_alike(self, groups: Sequence[FinishedGroup]) -> None:
+        """Refuse accuracies read from different things, and embeddings of different encoders."""
+        sources = {source for group in groups for source in group.sources}
+        sources |= {self._source} if self._source else set()
+        if len(sources) > 1:
+            raise SparftError(
+                f"accuracy was read from {' and '.join(sorted(sources))}, because the reward "
+                "function returns other keys for some responses; return the same keys for every "
+                "response, or say how accuracy follows with sparft.accuracy."
+            )
+        self._source = next(iter(sources), None)
+        encoders = {encoder for group in groups for encoder in group.encoders}
+        if self.remembering is not None and encoders:
+            own = self.remembering.embedder.identity
+            for other in sorted(encoders - {own}):
+                raise SparftError(
+                    f"a reward worker embeds responses with {other} and the driver prompts with "
+                    f"{own}; install the same sparft.memory.encoder on every node."
+                )
 
     def _pay(
         self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup], pay: Pay
@@ -179,12 +223,15 @@ class TrainingRun:
         return len(outcomes) - len(expected)
 
     def state_dict(self) -> dict[str, Any]:
-        """State as data: npz bytes for the memory, JSON text for the rest."""
+        """State as data: tensors for the memory, JSON text for the rest.
+
+        The tensors are the memory's own, so they must be saved before the next step, as verl does.
+        """
         with self.timer.part("save"):
             return {
                 "version": STATE_VERSION,
                 "curriculum": json.dumps(self.curriculum.state_dict()) if self.curriculum else None,
-                "memory": self.remembering.memory.dumps() if self.remembering else None,
+                "memory": self.remembering.state_dict() if self.remembering else None,
                 "collapse": json.dumps(self.collapse.state_dict()) if self.collapse else None,
             }
 
@@ -196,7 +243,7 @@ class TrainingRun:
         SparftError
             If the state has other keys, another version, or lacks a part that is configured.
         """
-        if state.get("version") != STATE_VERSION:
+        if state.get("version") not in READABLE:
             raise SparftError(
                 f"the sparft state has version {state.get('version')}, this package reads "
                 f"{STATE_VERSION}; resume with the version that wrote it."
@@ -213,21 +260,9 @@ class TrainingRun:
             if changed is not None:
                 logger.warning("sparft: %s", changed)
         if self.remembering is not None:
-            self.remembering.memory.loads(state["memory"])
+            self.remembering.load_state_dict(state["memory"])
         if self.collapse is not None:
             self.collapse.load_state_dict(json.loads(state["collapse"]))
-
-
-def place_of(options: SparftConfig) -> Callable[[IntrinsicReward], Memory]:
-    """Return what puts the memory where ``sparft.memory.scope`` says."""
-    host = options.memory_host
-    if host.scope == "driver":
-        return OwnMemory
-    assert host.folder is not None
-    # Ray is a requirement of this scope only.
-    from sparft_plugin.hosts.verl.memory_actor import SharedMemory
-
-    return partial(SharedMemory, folder=host.folder)
 
 
 def start(run: TrainingRun) -> TrainingRun:
@@ -251,4 +286,5 @@ def current() -> TrainingRun:
             "no training dataset of sparft_plugin exists in this process; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    _current.heard = True
     return _current

@@ -12,14 +12,17 @@ import transfer_queue as tq
 from numpy.typing import NDArray
 from tensordict import TensorDict
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.hosts.verl.groups import FinishedGroup, in_pick_order, make_group
 
-FIELDS = ["rm_scores", "extra_info", "extra_fields"]
-
 
 def read_groups(
-    partition: str, tags: Mapping[str, Mapping[str, Any]], with_responses: bool = False
+    partition: str,
+    tags: Mapping[str, Mapping[str, Any]],
+    accuracy: AccuracyRule,
+    rollouts: int,
+    with_responses: bool = False,
 ) -> list[FinishedGroup]:
     """Read the groups of the given trajectory keys, in the order of their picks.
 
@@ -29,45 +32,64 @@ def read_groups(
         TransferQueue partition, "train".
     tags : mapping
         verl's tag of each trajectory key ``{uid}_{session}_{index}``.
-    with_responses : bool
-        Whether response embeddings are needed.
+    accuracy, rollouts, with_responses
+        See `make_group`.
 
     Raises
     ------
     SparftError
-        If a rollout lacks what our dataset or reward manager attach.
+        If a rollout brings a fault of its reward, or lacks what our dataset or reward manager
+        attach.
     """
     keys = [key for key, tag in tags.items() if not tag.get("is_padding", False)]
     if not keys:
         return []
-    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=FIELDS)
-    rows = {
-        key: (float(score.sum()), _plain(info), _plain(extra))
-        for key, score, info, extra in zip(
-            keys, data["rm_scores"], data["extra_info"], data["extra_fields"], strict=True
-        )
+    data = tq.kv_batch_get(
+        keys=keys, partition_id=partition, select_fields=["extra_info", "extra_fields"]
+    )
+    infos = dict(zip(keys, map(_plain, data["extra_info"]), strict=True))
+    extras = {
+        key: _plain(extra).get("reward_extra_info", {})
+        for key, extra in zip(keys, data["extra_fields"], strict=True)
     }
     members: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in sorted(keys, key=_position):
         uid, session, _ = _position(key)
         members[uid][session].append(key)
+    finals = {
+        uid: [outputs[-1] for outputs in sessions.values()] for uid, sessions in members.items()
+    }
+    rewards = _rewards(partition, [key for last in finals.values() for key in last], extras)
     groups = []
-    for uid, sessions in members.items():
-        finals = [outputs[-1] for outputs in sessions.values()]
-        rewards, infos, extras = zip(*(rows[key] for key in finals), strict=True)
-        versions = [tags[key].get("min_global_steps") for key in finals]
+    for uid, last in finals.items():
+        versions = [tags[key].get("min_global_steps") for key in last]
         groups.append(
             make_group(
                 uid,
-                list(sessions.values()),
-                rewards,
-                infos,
-                [extra.get("reward_extra_info", {}) for extra in extras],
+                list(members[uid].values()),
+                [rewards[key] for key in last],
+                [infos[key] for key in last],
+                [extras[key] for key in last],
                 min((int(v) for v in versions if v is not None), default=0),
                 with_responses,
+                accuracy,
+                rollouts,
             )
         )
     return in_pick_order(groups)
+
+
+def _rewards(
+    partition: str, keys: Sequence[str], extras: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    """Outcome rewards: as our reward manager told them, else summed over the response's tokens."""
+    rewards = {key: float(extras[key].get("sparft_score", 0.0)) for key in keys}
+    untold = [key for key in keys if "sparft_score" not in extras[key]]
+    if untold:
+        data = tq.kv_batch_get(keys=untold, partition_id=partition, select_fields=["rm_scores"])
+        sums = (float(score.sum()) for score in data["rm_scores"])
+        rewards |= dict(zip(untold, sums, strict=True))
+    return rewards
 
 
 def read_picks(partition: str, uids: Iterable[str]) -> set[int]:
@@ -88,26 +110,31 @@ def read_text(partition: str, group: FinishedGroup) -> str:
 
 
 def add_to_rewards(
-    partition: str, groups: Sequence[FinishedGroup], terms: Sequence[NDArray[np.float64]]
+    partition: str,
+    tags: Mapping[str, Mapping[str, Any]],
+    groups: Sequence[FinishedGroup],
+    terms: Sequence[NDArray[np.float64]],
 ) -> None:
-    """Add a term per rollout to ``rm_scores``, at the last token of each of its outputs."""
-    term_of = {
-        key: float(term)
+    """Write ``rm_scores`` with a term per rollout added, at the last token of each of its outputs.
+
+    verl puts the outcome reward there and zeros before it, so nothing needs to be read.
+    """
+    shaped = {
+        key: (float(reward), float(term))
         for group, group_terms in zip(groups, terms, strict=True)
-        for outputs, term in zip(group.outputs, group_terms, strict=True)
+        for outputs, reward, term in zip(group.outputs, group.rewards, group_terms, strict=True)
         for key in outputs
     }
-    keys = list(term_of)
-    data = tq.kv_batch_get(keys=keys, partition_id=partition, select_fields=["rm_scores"])
-    shaped = []
-    for key, score in zip(keys, data["rm_scores"], strict=True):
-        score = score.clone()
+    scores = []
+    for key, (reward, term) in shaped.items():
+        score = torch.zeros(int(tags[key]["response_len"]), dtype=torch.float32)
         if score.numel():
-            score[-1] += term_of[key]
-        shaped.append(score)
-    scores = torch.nested.as_nested_tensor(shaped, layout=torch.jagged)
-    fields = TensorDict({"rm_scores": scores}, batch_size=len(keys))
-    tq.kv_batch_put(keys=keys, partition_id=partition, fields=fields)
+            score[-1] = reward
+            score[-1] += term
+        scores.append(score)
+    nested = torch.nested.as_nested_tensor(scores, layout=torch.jagged)
+    fields = TensorDict({"rm_scores": nested}, batch_size=len(scores))
+    tq.kv_batch_put(keys=list(shaped), partition_id=partition, fields=fields)
 
 
 def _plain(value: Any) -> Any:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import Attempted, AttemptLog
 from sparft_plugin.reduction.difficulty.engine import Generator, Request, Response, TooLong
 from sparft_plugin.reduction.difficulty.sampling import prompt_seed
-from sparft_plugin.reduction.difficulty.texts import Rows, Text, read_texts
+from sparft_plugin.reduction.difficulty.texts import Text, read_texts
 from sparft_plugin.reduction.difficulty.verifier import Verdict, Verifier
 
-BLOCK = 4096
 REFUSAL = (
     "only text can be attempted here; log rollouts of a training (trainer.rollout_data_dir) and "
     "give reduce --difficulty rollouts:DIR."
@@ -34,14 +35,13 @@ class Task(NamedTuple):
 
 def measure(
     prompts: PromptTable,
-    corpus: Rows,
+    corpus: Corpus,
     log: AttemptLog,
     verifier: Verifier,
     start: Callable[[], Generator],
     *,
     batch: int = 128,
     seed: int = 0,
-    prompt_key: str = "prompt",
     advance: Callable[[int], Any] = lambda prompts: None,
 ) -> None:
     """Attempt and judge every prompt that is not in the log, and write each batch to it.
@@ -66,8 +66,6 @@ def measure(
         Prompts that are generated, judged and logged together.
     seed : int, default 0
         Seed of all samples.
-    prompt_key : str, default "prompt"
-        Column of chat messages.
     advance : callable, optional
         Called with the number of prompts that were just finished.
 
@@ -81,7 +79,7 @@ def measure(
         raise SparftError(f"batch must be an integer >= 1, not {batch}.")
     generator: Generator | None = None
     try:
-        for tasks in read_tasks(prompts, corpus, log.done, batch, prompt_key):
+        for tasks in read_tasks(prompts, corpus, log.done, batch):
             if generator is None:
                 _probe(tasks, verifier)
                 generator = start()
@@ -94,37 +92,27 @@ def measure(
 
 
 def read_tasks(
-    prompts: PromptTable, corpus: Rows, done: set[str], batch: int, prompt_key: str = "prompt"
+    prompts: PromptTable, corpus: Corpus, done: Container[str], batch: int
 ) -> Iterator[list[Task]]:
     """Cut the table into batches and read what is not done of each.
 
     Parameters
     ----------
     prompts, corpus
-        The table and its rows.
-    done : set of str
+        The table and its rows, which are read through once.
+    done : container of str
         Ids to leave out.
     batch : int >= 1
         Prompts in a batch, done ones included; batches with none left are skipped.
-    prompt_key : str, default "prompt"
-        Column of chat messages.
 
     Raises
     ------
     SparftError
         If a row has images or other media.
     """
-    step = max(1, BLOCK // batch) * batch
-    for first in range(0, len(prompts), step):
-        block = range(first, min(first + step, len(prompts)))
-        left = [i for i in block if prompts.ids[i] not in done]
-        if not left:
-            continue
-        tasks: dict[int, list[Task]] = {}
-        for text in read_texts(prompts, corpus, left, prompt_key, REFUSAL):
-            task = _task(prompts, text)
-            tasks.setdefault(text.at // batch, []).append(task)
-        yield from tasks.values()
+    texts = read_texts(prompts, corpus, done, REFUSAL)
+    for _, together in groupby(texts, key=lambda text: text.at // batch):
+        yield [_task(prompts, text) for text in together]
 
 
 def _task(prompts: PromptTable, text: Text) -> Task:
@@ -133,9 +121,9 @@ def _task(prompts: PromptTable, text: Text) -> Task:
         int(prompts.rows[text.at]),
         text.place,
         text.messages,
-        text.record["data_source"],
-        text.record["reward_model"]["ground_truth"],
-        text.record.get("extra_info") or {},
+        text.row.data_source,
+        text.row.reward_model["ground_truth"],
+        text.row.beside["extra_info"] or {},
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.prompts import PromptTable
@@ -21,9 +22,8 @@ from sparft_plugin.reduction.difficulty.combine import (
     scale_labels,
 )
 from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, RolloutHistory, read_rollouts
-from sparft_plugin.reduction.difficulty.solve import BLOCK
 from sparft_plugin.reduction.difficulty.solved_file import read_solved
-from sparft_plugin.reduction.difficulty.texts import Rows
+from sparft_plugin.reduction.difficulty.texts import rows_of
 from sparft_plugin.reduction.difficulty.verifier import SOLVED_ABOVE
 
 KINDS = ("column", "solved", "rollouts", "none")
@@ -72,9 +72,8 @@ def label_keys(specs: Sequence[SourceSpec]) -> list[str]:
 def find_difficulties(
     specs: Sequence[SourceSpec],
     prompts: PromptTable,
-    corpus: Rows,
+    corpus: Corpus,
     *,
-    prompt_key: str = "prompt",
     solved_above: float = SOLVED_ABOVE,
 ) -> tuple[Difficulties, NDArray[np.float64] | None]:
     """Read every source and give each prompt the difficulty of the first that knows it.
@@ -87,8 +86,6 @@ def find_difficulties(
         n prompts, with the labels of ``label_keys(specs)``.
     corpus : Corpus
         The rows behind them.
-    prompt_key : str, default "prompt"
-        Column of chat messages.
     solved_above : float, default 0.5
         A logged rollout without ``acc`` is solved if its score is above.
 
@@ -113,7 +110,7 @@ def find_difficulties(
         elif spec.kind == "solved":
             sources.append(solved_source(Path(spec.target), prompts))
         elif spec.kind == "rollouts":
-            keys = keys or read_join_keys(prompts, corpus, prompt_key)
+            keys = keys or read_join_keys(prompts, corpus)
             source, history = rollouts_source(Path(spec.target), keys, solved_above)
             sources.append(source)
             curves = history.curves if curves is None else curves
@@ -164,18 +161,16 @@ def rollouts_source(
     return Source(f"rollouts:{folder.resolve().name}", 1.0 - history.solve_rates, details), history
 
 
-def read_join_keys(prompts: PromptTable, corpus: Rows, prompt_key: str = "prompt") -> JoinKeys:
+def read_join_keys(prompts: PromptTable, corpus: Corpus) -> JoinKeys:
     """Read what rollouts are joined by: last user messages and ground truths.
 
     All texts are in memory then; a log covers far fewer prompts than a corpus can hold.
     """
     texts: list[str] = []
     truths: list[str] = []
-    for first in range(0, len(prompts), BLOCK):
-        table = corpus.take(prompts.rows[first : first + BLOCK])
-        texts += map(_last_user_text, table[prompt_key].to_pylist())
-        models = table["reward_model"].to_pylist()
-        truths += [canonical_json(model["ground_truth"]) for model in models]
+    for row in rows_of(prompts, corpus, range(len(prompts))):
+        texts.append(_last_user_text(row.prompt))
+        truths.append(canonical_json(row.reward_model["ground_truth"]))
     return JoinKeys(prompts.ids, texts, truths)
 
 

@@ -1,28 +1,17 @@
-"""Rows of a corpus as chat messages of text."""
+"""Rows of a corpus as chat messages of text, read in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.corpus.corpus import Row
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 
 MEDIA = ("images", "videos", "audios")
 """verl's columns of what a prompt shows besides its text."""
-
-
-class Rows(Protocol):
-    """The part of a corpus that is used here."""
-
-    def take(self, rows: NDArray[np.int64]) -> Any:
-        """Whole rows in verl's schema, as a ``pyarrow.Table``."""
-
-    def place(self, row: int) -> Any:
-        """Source of a row and its number there: ``file`` and ``row``."""
 
 
 class Text(NamedTuple):
@@ -34,23 +23,49 @@ class Text(NamedTuple):
     """File and row, for messages."""
     messages: list[dict[str, Any]]
     """Chat messages whose contents are strings."""
-    record: dict[str, Any]
-    """The whole row."""
+    row: Row
+    """The row, with ``extra_info`` beside it."""
 
 
-def read_texts(
-    prompts: PromptTable, corpus: Rows, wanted: Sequence[int], prompt_key: str, refusal: str
-) -> Iterator[Text]:
-    """Read some rows.
+def rows_of(
+    prompts: PromptTable, corpus: Corpus, places: Sequence[int], beside: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Read the rows of some prompts, reading through the corpus once.
 
     Parameters
     ----------
     prompts, corpus
         The table and its rows.
-    wanted : sequence of int
-        Places in the table.
-    prompt_key : str
-        Column of chat messages.
+    places : sequence of int
+        Places in the table, increasing.
+    beside : sequence of str
+        Further columns, null where a source has none of the name.
+
+    Raises
+    ------
+    SparftError
+        If the corpus has lost rows since the table was read.
+    """
+    numbered = enumerate(corpus.scan(beside=beside))
+    for at in places:
+        wanted = int(prompts.rows[at])
+        row = next((row for number, row in numbered if number == wanted), None)
+        if row is None:
+            raise SparftError(f"{corpus.name} has lost its row {wanted} since it was read.")
+        yield row
+
+
+def read_texts(
+    prompts: PromptTable, corpus: Corpus, done: Container[str], refusal: str
+) -> Iterator[Text]:
+    """Read the prompts that are not done yet, in the order of the table.
+
+    Parameters
+    ----------
+    prompts, corpus
+        The table and its rows.
+    done : container of str
+        Ids to leave out.
     refusal : str
         Why a row with images or other media is refused, and the mend.
 
@@ -59,16 +74,15 @@ def read_texts(
     SparftError
         If a row has such.
     """
-    records = corpus.take(prompts.rows[np.array(wanted)]).to_pylist()
-    for i, record in zip(wanted, records, strict=True):
-        where = corpus.place(int(prompts.rows[i]))
-        place = f"{where.file}, row {where.row}"
+    left = [at for at, key in enumerate(prompts.ids) if key not in done]
+    for at, row in zip(left, rows_of(prompts, corpus, left, ("extra_info", *MEDIA)), strict=True):
         for key in MEDIA:
-            if record.get(key):
-                raise SparftError(f"{place}, key '{key}': {refusal}")
-        if not all(map(_is_text, record[prompt_key])):
-            raise SparftError(f"{place}, key '{prompt_key}': {refusal}")
-        yield Text(i, place, [_message(message) for message in record[prompt_key]], record)
+            if row.beside[key]:
+                raise row.place.error(key, refusal)
+        if not all(map(_is_text, row.prompt)):
+            raise row.place.error(corpus.columns.prompt_key, refusal)
+        place = f"{row.place.file}, row {row.place.row}"
+        yield Text(at, place, [_message(message) for message in row.prompt], row)
 
 
 def _is_text(message: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,14 @@ class Embedder(ABC):
 
     A registered embedder is a dataclass whose option ``model`` (a string) names its weights; that
     is where ``ReductionConfig.encoder`` goes.
+
+    Attributes
+    ----------
+    owner : str
+        Owner on the Hugging Face hub of a model that is named without one.
     """
+
+    owner: ClassVar[str] = "sentence-transformers"
 
     @property
     @abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,27 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.embedders.weights import not_installed
 
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What x86 and ARM call it."""
+
 Compute = Callable[[Mapping[str, Any]], NDArray[np.float32]]
 """Maps the features of a pass to unit vectors, shape (rows, d); called from several threads."""
 
 
 def torch_runtime(model: Any, precision: str) -> Compute:
-    """Run a sentence-transformers model as it is, in float32 or bfloat16."""
+    """Run a sentence-transformers model as it is, in float32 or bfloat16.
+
+    Raises
+    ------
+    SparftError
+        If it is on a CPU without bfloat16 instructions, where bfloat16 is slower than float32.
+    """
     import torch
 
     if precision == "bfloat16":
+        if model.device.type == "cpu":
+            require_fast_bfloat16()
         model.to(torch.bfloat16)
 
     def compute(features: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -79,6 +92,23 @@ def openvino_runtime(model: Any, precision: str, threads: int) -> Compute:
         return unit
 
     return compute
+
+
+def require_fast_bfloat16() -> None:
+    """Refuse a CPU on which torch computes bfloat16 six times slower than float32.
+
+    Linux tells what the CPU has; elsewhere nothing is refused.
+
+    Raises
+    ------
+    SparftError
+        Naming the option to change.
+    """
+    if CPU_INFO.exists() and not BFLOAT16_FLAGS & set(CPU_INFO.read_text().split()):
+        raise SparftError(
+            "precision=bfloat16 is several times slower than float32 on this CPU, which has "
+            "neither AVX512-BF16 nor AMX; use precision=float32."
+        )
 
 
 def require_bfloat16(capabilities: list[str]) -> None:

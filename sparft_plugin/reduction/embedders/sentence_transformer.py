@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.embedders.base import Embedder
-from sparft_plugin.reduction.embedders.passes import Pass, fixed_passes
+from sparft_plugin.reduction.embedders.passes import Pass, fixed_passes, tail, windows
 from sparft_plugin.reduction.embedders.runtimes import Compute, openvino_runtime, torch_runtime
 from sparft_plugin.reduction.embedders.weights import (
     Weights,
@@ -109,11 +109,23 @@ class SentenceTransformerEmbedder(Embedder):
         position = {text: i for i, text in enumerate(unique)}
         return vectors[np.array([position[text] for text in texts], dtype=np.int64)]
 
+    @property
+    def reads(self) -> int:
+        """Tokens of a text that the model reads, special ones included; the rest is cut off."""
+        return int(self._load().max_seq_length or 512)
+
+    def tail(self, text: str) -> str:
+        """Return the end of a text, as many of its words as the model reads."""
+        return tail(text, self._load().tokenizer, self.reads)
+
+    def windows(self, text: str) -> list[str]:
+        """Cut a text between words into parts that the model reads whole, about equally long."""
+        return windows(text, self._load().tokenizer, self.reads)
+
     def _encode_unique(self, texts: Sequence[str]) -> NDArray[np.float32]:
         model = self._load()
         compute = self._runtime()
-        limit = int(model.max_seq_length or 512)
-        passes = list(fixed_passes(texts, model.tokenizer, limit, self._tokens))
+        passes = list(fixed_passes(texts, model.tokenizer, self.reads, self._tokens))
 
         def run(one: Pass) -> tuple[list[int], NDArray[np.float32]]:
             return one.at, compute(one.features)[: len(one.at)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Model2VecEmbedder(Embedder):
         model is packaged here.
     """
 
+    owner: ClassVar[str] = "minishlab"
+
     model: str | None = None
     _loaded: Any = field(default=None, init=False, repr=False, compare=False)
 
@@ -54,8 +56,9 @@ class Model2VecEmbedder(Embedder):
         readables = [readable(text) for text in texts] or [""]
         encoded = self._load().encode(readables)[: len(texts)]
         vectors = np.asarray(encoded, dtype=np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = vectors / np.where(norms > 0, norms, 1)
+        # In double precision, where the squares of no float32 underflow.
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        unit: NDArray[np.float32] = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
         return unit
 
     @cached_property
@@ -65,7 +68,7 @@ class Model2VecEmbedder(Embedder):
                 "the embedder 'model2vec' needs a static model: set encoder to a folder or a hub "
                 "id such as minishlab/potion-base-8M."
             )
-        return find_weights(self.model, owner="minishlab")
+        return find_weights(self.model, owner=self.owner)
 
     def _load(self) -> Any:
         if self._loaded is None:

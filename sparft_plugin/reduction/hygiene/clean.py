@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.hygiene.cosine import check_threshold
@@ -42,8 +43,22 @@ class Evaluation:
     rows: NDArray[np.int64]
     """Row of each prompt in its file, shape (m,)."""
     vectors: NDArray[np.float32] | None = None
-    """Unit vectors by the encoder of the training prompts, shape (m, d); None looks at words only.
-    """
+    """Unit vectors by the encoder of the training prompts, shape (m, d). Without them ``reduce``
+    encodes the texts if it encodes the prompts, and ``clean`` looks at words only."""
+
+    @classmethod
+    def read(cls, corpus: Corpus, name: str) -> Evaluation:
+        """Read an evaluation set, of which only the texts matter; equal ones count once.
+
+        Raises
+        ------
+        SparftError
+            If a source cannot be read, or a row has no text.
+        """
+        first: dict[str, int] = {}
+        for row, text in enumerate(corpus.texts()):
+            first.setdefault(text, row)
+        return cls(name, list(first), np.array(list(first.values()), dtype=np.int64))
 
 
 class Contaminated(NamedTuple):
@@ -244,5 +259,5 @@ def _nothing_left(counts: dict[str, Any]) -> SparftError:
     files = ", ".join(f"{name}: {count}" for name, count in counts["by_file"].items())
     return SparftError(
         f"all {counts['total']} prompts are contaminated ({files}); check that no training file is "
-        "named for decontamination, or raise ngram and similarity_threshold."
+        "named for decontamination."
     )

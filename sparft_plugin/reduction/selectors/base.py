@@ -64,7 +64,7 @@ class Selector(ABC):
         What it reads beside features: any of ``difficulties`` and ``curves``.
     nested : bool
         Whether the choice of k is always the beginning of the choice of k + 1, so that a budget
-        may cut it anywhere.
+        of tokens needs one selection and not one for each size that it tries.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

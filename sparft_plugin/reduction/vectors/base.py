@@ -13,6 +13,8 @@ from sparft_plugin.errors import SparftError
 
 PART_ROWS = 4096
 """Vectors of one part: 6 MiB at 384 dimensions."""
+SHORT, LONG = 1e-12, 1e17
+"""Norms whose squares single precision holds with all its digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +115,28 @@ def to_unit(
     """
     with np.errstate(over="ignore"):
         vectors = np.ascontiguousarray(block, dtype=np.float32)
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
-    if len(bad):
-        problem = "zero" if norms[bad[0]] == 0 else "not finite"
-        raise SparftError(
-            f"{name}: the vector of {called(int(bad[0]))} is {problem}; use another encoder or "
-            "drop the row."
-        )
+        norms = _norms(vectors)
+    extreme = np.flatnonzero(~((norms > SHORT) & (norms < LONG)))
+    if len(extreme):
+        largest = np.abs(vectors[extreme]).max(axis=1)
+        bad = np.flatnonzero(~np.isfinite(largest) | (largest == 0))
+        if len(bad):
+            problem = "zero" if largest[bad[0]] == 0 else "not finite"
+            raise SparftError(
+                f"{name}: the vector of {called(int(extreme[bad[0]]))} is {problem}; use another "
+                "encoder or drop the row."
+            )
+        vectors = vectors.copy()
+        vectors[extreme] /= largest[:, None]
+        norms[extreme] = _norms(vectors[extreme])
     # Vectors that an encoder normalised already keep their bits.
     scale = np.where(np.abs(norms - 1.0) > 1e-5, norms, np.float32(1))
     unit: NDArray[np.float32] = vectors
     if (scale != 1).any():
         unit = vectors / scale[:, None]
     return unit
+
+
+def _norms(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return norms

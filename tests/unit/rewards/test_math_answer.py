@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import sympy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.rewards import math_answer
 from sparft_plugin.rewards.math_answer import judge
 from sparft_plugin.rewards.math_process import JUDGE, Verdict
+from tests.budget import COSTLY
 
 # A busy machine is no failure.
 PATIENT = 30.0
@@ -62,7 +63,7 @@ def latex(coefficients: list[int], x: str = "x") -> str:
     return "+".join(f"({c})\\cdot {x}^{{{k}}}" for k, c in enumerate(coefficients))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@COSTLY
 @given(st.lists(coefficient, min_size=2, max_size=4), st.lists(coefficient, min_size=2, max_size=4))
 def test_polynomials_are_equal_exactly_if_their_coefficients_are(
     first: list[int], second: list[int]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import FinishedGroup, in_pick_order, make_group
 
@@ -20,7 +21,11 @@ OURS = "sparft_"
 
 
 def read_groups(
-    prompts: DataProto, output: DataProto, with_responses: bool = False
+    prompts: DataProto,
+    output: DataProto,
+    accuracy: AccuracyRule,
+    rollouts: int,
+    with_responses: bool = False,
 ) -> list[FinishedGroup]:
     """Read the groups of a generated batch, in the order of their picks.
 
@@ -30,8 +35,8 @@ def read_groups(
         What was to be generated, one row per rollout.
     output : DataProto
         What came back, row by row.
-    with_responses : bool
-        Whether response embeddings are needed.
+    accuracy, rollouts, with_responses
+        See `make_group`.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def read_groups(
             [{key: values[row] for key, values in extras.items()} for row in rows],
             min((int(versions[row]) for row in rows if versions[row] is not None), default=0),
             with_responses,
+            accuracy,
+            rollouts,
         )
         for uid, rows in members.items()
     ]

@@ -9,6 +9,7 @@ from verl import DataProto
 from verl.experimental.agent_loop import AgentLoopManager
 from verl.utils.ray_utils import auto_await
 
+from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours, read_groups
 from sparft_plugin.hosts.verl.legacy.resume import restore
@@ -34,6 +35,8 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
 
     def __init__(self, config: DictConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
+        self._accuracy = AccuracyRule(config.sparft.get("accuracy"))
+        self._rollouts = int(config.actor_rollout_ref.rollout.n)
         # The training dataset exists by now; the trainer draws its first batch later.
         restore(config.trainer, training.current())
 
@@ -45,7 +48,9 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
             return output
         run = training.current()
         with run.timer.part("read"):
-            groups = read_groups(prompts, output, run.remembering is not None)
+            groups = read_groups(
+                prompts, output, self._accuracy, self._rollouts, run.remembering is not None
+            )
             drop_ours(output)
         metrics = run.finish(
             groups,

@@ -10,21 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from packaging.version import Version
 
 from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 
 LOOP_MANAGER = "actor_rollout_ref.rollout.agent.agent_loop_manager_class"
 OURS = "sparft_plugin.hosts.verl.legacy.manager.FeedbackAgentLoopManager"
 
 OLDEST = Version("0.7.1")
 """Older versions would ignore our agent loop manager."""
-
-UNSUPPORTED = {
-    "algorithm.adv_estimator=remax": "its greedy baselines would be taken for rollouts; use grpo",
-    "reward_model.enable=True": "sparft reads rewards of a function; use one",
-    "actor_rollout_ref.rollout.skip_rollout=True": "replayed rollouts teach nothing; remove it",
-    "actor_rollout_ref.rollout.skip.enable=True": "replayed rollouts teach nothing; remove it",
-}
-"""Settings that verl would run with sparft working wrongly, with the mend."""
 
 
 def is_legacy(config: DictConfig) -> bool:
@@ -66,20 +58,28 @@ def check(config: DictConfig, options: SparftConfig) -> None:
         One sentence that names the key and the mend.
     """
     installed = metadata.version("verl")
-    _require(
+    require(
         Version(installed) >= OLDEST,
         f"verl {installed} is installed and sparft needs {OLDEST} or later; upgrade verl.",
     )
     manager = OmegaConf.select(config, LOOP_MANAGER)
-    _require(
+    require(
+        manager is not None,
+        f"{LOOP_MANAGER} is not set, because the check before the run never met this config; "
+        "launch by python -m verl.trainer.main_ppo, or call sparft_plugin.hosts.verl.preflight's "
+        "adopt(config) and check(config) first.",
+    )
+    require(
         manager == OURS,
         f"{LOOP_MANAGER}={manager} replaces sparft's manager, through which it learns in this "
         "trainer; remove it from your overrides.",
     )
-    for setting, why in UNSUPPORTED.items():
-        key, value = setting.split("=")
-        _require(str(OmegaConf.select(config, key)) != value, f"{setting} is not supported: {why}.")
-    _require(
+    require(
+        OmegaConf.select(config, "reward_model.enable") is not True,
+        "reward_model.enable=True is an old key, which verl moves only after this check; name your "
+        "reward model under reward.reward_model.",
+    )
+    require(
         options.group_filter is None,
         f"sparft.group_filter.name={_name(options.group_filter)} needs a trainer that refills "
         "rejected groups, and this one cannot; remove it, or use verl 0.9 without "
@@ -87,7 +87,7 @@ def check(config: DictConfig, options: SparftConfig) -> None:
     )
     for key in ("data.sampler.class_path", "data.datagen.path"):
         given = OmegaConf.select(config, key)
-        _require(
+        require(
             options.curriculum is None or given is None,
             f"{key}={given} would be ignored, because the curriculum decides the order; remove it "
             "or use a sparft name without a curriculum.",
@@ -96,8 +96,3 @@ def check(config: DictConfig, options: SparftConfig) -> None:
 
 def _name(section: Mapping[str, Any] | None) -> Any:
     return section["name"] if section else None
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise SparftError(sentence)

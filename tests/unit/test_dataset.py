@@ -1,0 +1,242 @@
+"""The training dataset as verl makes it: twice a run, from one config, by its own function."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, Image, List
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import Dataset as TorchDataset
+from verl.trainer.ppo.utils import create_rl_dataset
+from verl.utils.dataset.rl_dataset import RLHFDataset
+
+from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl import preflight, training
+from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset
+from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER
+from tests.unit.test_preflight import VERL_CONFIG, rows, write
+
+ROWS, BATCH = 12, 4
+
+
+class Tokenizer:
+    """As many tokens as a prompt has letters."""
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+        return {"input_ids": [0] * len(messages[0]["content"])}
+
+
+class Growing(RLHFDataset):
+    """A recipe's own class with a hook of verl's legacy trainer."""
+
+    generation = 1
+
+    def on_batch_end(self, batch: Any) -> None:
+        self.dataframe = Dataset.from_list([*self.dataframe, *batch])
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DictConfig]:
+    folder = tmp_path_factory.mktemp("data")
+    train, val = write(folder / "train.parquet", rows(ROWS)), write(folder / "val.parquet", rows(3))
+    overrides = [
+        f"data.train_files={train}",
+        f"data.val_files={val}",
+        f"data.train_batch_size={BATCH}",
+        f"+data.cache_dir={folder}",
+    ]
+    with initialize_config_dir(VERL_CONFIG, version_base=None):
+        return {
+            name: compose("ppo_trainer", [f"+sparft={name}", *overrides])
+            for name in ("uniform", "memory_r")
+        }
+
+
+@pytest.fixture
+def recipe(composed: dict[str, DictConfig], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(training, "_current", None)
+
+    def make(name: str = "uniform", settings: dict[str, Any] | None = None) -> DictConfig:
+        config = deepcopy(composed[name])
+        for key, value in (settings or {}).items():
+            OmegaConf.update(config, key, value, force_add=True)
+        return config
+
+    return make
+
+
+def made(config: DictConfig, files: str = "train_files") -> CurriculumDataset:
+    """Make a dataset as verl's trainers do."""
+    return create_rl_dataset(
+        config.data[files], config.data, Tokenizer(), None, is_train=files == "train_files"
+    )
+
+
+def questions(items: list[dict[str, Any]]) -> list[str]:
+    return [item["raw_prompt"][0]["content"] for item in items]
+
+
+# Training and validation from the same file
+
+
+@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+@pytest.mark.parametrize("in_a_list", [False, True])
+def test_validation_on_the_training_file_is_no_second_run(
+    recipe: Any, name: str, in_a_list: bool
+) -> None:
+    config = recipe(name)
+    config.data.val_files = [config.data.train_files] if in_a_list else config.data.train_files
+    train = made(config)
+    val = made(config, "val_files")
+    assert train.run is training.current()
+    assert val.run is None
+    assert val.state_dict() == {}
+    assert len(val) == ROWS
+    plain = val.__getitems__(range(ROWS))
+    assert questions(plain) == [row["prompt"][0]["content"] for row in rows(ROWS)]
+    assert all("sparft" not in item["extra_info"] for item in plain)
+    # The curriculum is asked by the training set alone.
+    picked = train.__getitems__(range(BATCH))
+    assert {item["extra_info"]["sparft"]["pick"] for item in picked} == (
+        {0, 1, 2, 3} if name == "uniform" else {None}
+    )
+
+
+def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any) -> None:
+    for equal in (True, False, True):
+        config = recipe()
+        if equal:
+            config.data.val_files = config.data.train_files
+        for _ in range(2):
+            train, val = made(config), made(config, "val_files")
+            assert training.current() is train.run
+            assert val.run is None
+
+
+# A launch that no hydra callback met
+
+
+def test_a_launch_that_skips_the_check_is_refused_when_verl_makes_the_data(recipe: Any) -> None:
+    config = recipe(settings={"data.dataloader_num_workers": 4})
+    with pytest.raises(SparftError, match="data.dataloader_num_workers=4 gives sparft's dataset"):
+        made(config)
+
+
+def test_a_legacy_launch_without_our_loop_manager_is_told_how_to_launch(recipe: Any) -> None:
+    config = recipe(settings={"trainer.use_v1": False})
+    with pytest.raises(SparftError) as error:
+        made(config)
+    assert str(error.value).startswith(f"{LOOP_MANAGER} is not set")
+    assert "launch by python -m verl.trainer.main_ppo, or call" in str(error.value)
+    preflight.adopt(config)
+    assert made(config).run is training.current()
+
+
+@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
+    recipe: Any, name: str
+) -> None:
+    train = made(recipe(name))
+    for _ in range(PATIENCE):
+        train.__getitems__(range(BATCH))
+    with pytest.raises(SparftError, match="44 prompts were handed out and no finished group came"):
+        train.__getitems__(range(BATCH))
+
+
+def test_a_run_that_was_asked_for_goes_on(recipe: Any) -> None:
+    train = made(recipe())
+    training.current()
+    for _ in range(2 * PATIENCE):
+        train.__getitems__(range(BATCH))
+
+
+def test_an_asynchronous_run_begins_with_a_stock_of_prompts(recipe: Any) -> None:
+    train = made(recipe(settings={"trainer.v1.trainer_mode": "separate_async"}))
+    for _ in range(2 * PATIENCE):
+        train.__getitems__(range(BATCH))
+
+
+# The recipe's own class
+
+
+@pytest.fixture
+def own() -> dict[str, Any]:
+    return {"sparft.wraps.dataset.path": __file__, "sparft.wraps.dataset.name": "Growing"}
+
+
+def test_what_only_the_recipes_class_has_is_found_on_ours(recipe: Any, own: Any) -> None:
+    train = made(recipe("memory_r", own))
+    assert isinstance(train, TorchDataset)
+    assert train.generation == 1
+    # As verl's legacy trainer asks and calls.
+    assert hasattr(train, "on_batch_end")
+    train.on_batch_end(batch=rows(ROWS + 1)[-1:])
+    assert len(train) == ROWS + 1
+    assert questions([train[ROWS]]) == ["What is 12 plus 1?"]
+    assert not hasattr(made(recipe("memory_r")), "on_batch_end")
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = train.no_such_thing
+
+
+def test_a_copy_is_made_as_the_recipes_class_has_it(recipe: Any) -> None:
+    copied = deepcopy(made(recipe(), "val_files"))
+    # verl's class leaves its rows out of its state, and reads them again when it is told to.
+    copied.resume_dataset_state()
+    assert questions([copied[0]]) == ["What is 0 plus 1?"]
+    assert CurriculumDataset.__new__(CurriculumDataset).__dict__ == {}
+    assert not hasattr(CurriculumDataset.__new__(CurriculumDataset), "prompt_key")
+
+
+# Images, video and audio
+
+
+def with_media(path: Path, key: str, media: list[list[Any]]) -> str:
+    """Write rows of one text and one answer that differ in their media alone."""
+    made = [{**rows(1)[0], key: values} for values in media]
+    table = Dataset.from_list(made)
+    if key == "images":
+        table = table.cast_column("images", List(Image()))
+    table.to_parquet(path)
+    return str(path)
+
+
+PIXEL = {"bytes": b"\x89PNG not decoded", "path": None}
+
+
+@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+@pytest.mark.parametrize(
+    ("key", "media"), [("images", [PIXEL]), ("videos", ["a.mp4"]), ("audios", ["a.wav"])]
+)
+def test_rows_with_media_are_refused_by_name(
+    recipe: Any, tmp_path: Path, name: str, key: str, media: list[Any]
+) -> None:
+    file = with_media(tmp_path / "train.parquet", key, [[], media, media])
+    config = recipe(name, {"data.train_files": file})
+    sentence = f"row 1, key '{key}': holds media, and sparft knows a prompt by its text alone"
+    with pytest.raises(SparftError) as before_ray:
+        preflight.check(config)
+    assert f"{file}, {sentence}" in str(before_ray.value)
+    with pytest.raises(SparftError) as by_the_dataset:
+        made(config)
+    assert f"data.train_files, {sentence}" in str(by_the_dataset.value)
+
+
+def test_a_column_of_media_that_is_empty_throughout_is_let_through(
+    recipe: Any, tmp_path: Path
+) -> None:
+    file = with_media(tmp_path / "train.parquet", "images", [[], []])
+    config = recipe(settings={"data.train_files": file})
+    preflight.check(config)
+    assert len(made(config).pool.prompts) == 1
+
+
+def test_a_recipes_own_name_for_its_images_is_known(recipe: Any, tmp_path: Path) -> None:
+    file = with_media(tmp_path / "train.parquet", "videos", [["a.mp4"]])
+    settings = {"data.train_files": file, "data.video_key": "films"}
+    preflight.check(recipe(settings=settings))
+    with pytest.raises(SparftError, match="key 'videos'"):
+        preflight.check(recipe(settings={"data.train_files": file, "data.image_key": "videos"}))
