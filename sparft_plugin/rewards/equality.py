@@ -15,9 +15,6 @@ from sparft_plugin.rewards.structure import Range, read, read_matrix, read_range
 from sparft_plugin.rewards.undone import undone
 from sparft_plugin.rewards.units import same_unit, split_unit
 
-MOST_PARTS = 24
-"""Parts of the longest list that is compared without order."""
-
 COMMAND = re.compile(r"\\[A-Za-z]+")
 WORD = re.compile(r"[A-Za-z]{2}")
 OPTION = re.compile(r"\(?([A-Ea-e])\)?")

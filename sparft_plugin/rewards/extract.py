@@ -95,9 +95,20 @@ def read_truth(ground_truth: Any, data_source: Any) -> str:
 
 
 def read_question(extra_info: Any) -> str | None:
-    """Return ``extra_info["question"]`` if there is such a text: what the row asks, or None."""
-    question = extra_info.get("question") if isinstance(extra_info, Mapping) else None
-    return question if isinstance(question, str) and question.strip() else None
+    """Return what a row asks, or None if it cannot be told.
+
+    It is ``extra_info["question"]``, a text that rows may bring, as verl's own GSM8K example does;
+    or what the user says in ``extra_info["raw_prompt"]``, the messages, which verl's trainers
+    before v1 put there, and under v1 the reward manager of a run with a curriculum or a memory.
+    """
+    if not isinstance(extra_info, Mapping):
+        return None
+    question, messages = extra_info.get("question"), extra_info.get("raw_prompt")
+    if not isinstance(question, str) or not question.strip():
+        users = [m for m in (() if messages is None else messages) if m.get("role") == "user"]
+        contents = [message.get("content") for message in users]
+        question = "\n".join(content for content in contents if isinstance(content, str))
+    return question if question.strip() else None
 
 
 def unwrap(text: str) -> str | None:

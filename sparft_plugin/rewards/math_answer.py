@@ -78,7 +78,8 @@ def compute_score(
     Parameters
     ----------
     data_source, extra_info
-        Given by verl; the first is named in errors, ``extra_info["question"]`` is what was asked.
+        Given by verl; the first is named in errors, the second may tell the question, see
+        ``extract.read_question``.
     solution_str : str
         The response, without special tokens.
     ground_truth : str or number

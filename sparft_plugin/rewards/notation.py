@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 SIGNS = str.maketrans(
     dict.fromkeys("−–—‐‑‒﹣－", "-")
@@ -83,6 +84,7 @@ BLANK = re.compile(
 OPENING, CLOSING = "([{" + OPEN_SET, ")]}" + CLOSE_SET
 
 
+@lru_cache(maxsize=256)
 def clean(text: str) -> str:
     r"""Return a text with one sign for each meaning, single blanks, and nothing for the eye only.
 
@@ -102,6 +104,7 @@ def clean(text: str) -> str:
     return RATIO.sub(":", text)
 
 
+@lru_cache(maxsize=256)
 def canonical(text: str) -> str:
     r"""Return the one spelling of a formula or of words: equal texts are written alike.
 

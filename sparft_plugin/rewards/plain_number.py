@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from sparft_plugin.rewards.notation import canonical, clean
@@ -41,6 +42,7 @@ class PlainNumber(NamedTuple):
         return self.value.denominator == 1
 
 
+@lru_cache(maxsize=256)
 def parse_number(text: str) -> PlainNumber | None:
     """Read a number written in ASCII digits, or return None if the text is anything else.
 

@@ -32,10 +32,11 @@ def undone(answer: str, truth: str, question: str | None) -> bool:
     question : str or None
         What the row asks, if it is known.
     """
-    numbers = [parse_number(split_unit(text).text) for text in (answer, truth)]
+    values = [split_unit(name_of(text)[1]).text for text in (answer, truth)]
+    numbers = [parse_number(value) for value in values]
     if all(number and number.form == "decimal" for number in numbers):
         return False
-    given, wanted = key(answer), key(truth)
+    given, wanted = (canonical(value).replace(r"\cdot", "") for value in values)
     if given == wanted:
         return False
     if question is None:
@@ -46,11 +47,6 @@ def undone(answer: str, truth: str, question: str | None) -> bool:
         return True
     stated = stated_in(question[:LONGEST_QUESTION])
     return stands(given, stated) and not stands(wanted, stated)
-
-
-def key(text: str) -> str:
-    """Return how a value is spelled without its name, its unit and the dots of its products."""
-    return canonical(split_unit(name_of(text)[1]).text).replace(r"\cdot", "")
 
 
 def factored(value: str) -> bool:

@@ -20,13 +20,18 @@ mi/h mph|km/h kph kmh
 $ dollar usd buck|cent|euro
 deg degree|rad radian
 % percent percentage
-person people|student|child children|way|unit
+person people
+student|child children
+way
+unit
 byte|bit
 N newton|J joule|kj kilojoule|W watt|kw kilowatt|V volt|hz hertz|pa pascal|mol mole|K kelvin
 """
 LINES = [[names.split() for names in line.split("|")] for line in NAMES.split("\n")]
 UNITS = {name: names[0] for line in LINES for names in line for name in names}
 DIMENSIONS = {names[0]: {other[0] for other in line} for line in LINES for names in line if names}
+COMMON = {"in", "In", "second", "Second"}
+"""Words that are units only behind a number."""
 POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cu": "3", "cubed": "3"}
 
 CURRENCY = re.compile(r"([+-]?) ?\\?\$ ?")
@@ -118,8 +123,9 @@ def counts(noun: str, question: str | None) -> bool:
 @lru_cache(maxsize=256)
 def asked(question: str) -> frozenset[str]:
     """Return the units that a question names."""
-    found = {lookup(word) for word in WORD.findall(question) if len(word) > 1}
-    return frozenset(found | ({"%"} if "%" in question else set()))
+    words = set(WORD.findall(question)) - COMMON
+    found = {lookup(word) for word in words if len(word) > 1}
+    return frozenset(found | ({"%", "$"} & set(question)))
 
 
 def same_unit(answer: Measure, truth: Measure, question: str | None) -> bool:
