@@ -12,8 +12,10 @@ from sparft_plugin.rewards.notation import STOP, canonical
 
 LONGEST = 300
 """Characters of the longest answer that is read; whatever is longer is no answer."""
+MOST_BOXES = 1_000
+"""Boxes of one response that are compared; more of them are no answer."""
 SPELLINGS = 8
-"""Different spellings of one answer that several boxes may have."""
+"""Different spellings of one answer that they may have."""
 
 HASHES = "####"
 REASONING = ("reasoning", "think")
@@ -131,8 +133,8 @@ def only_box(text: str) -> str | None:
     if first is None or has_box(first):
         return None
     spellings = {first.strip()}
-    for other in found:
-        if other is None or len(spellings) > SPELLINGS:
+    for count, other in enumerate(found):
+        if other is None or count == MOST_BOXES or len(spellings) > SPELLINGS:
             return None
         spellings.add(other.strip())
     same = len(spellings) == 1 or len({canonical(text) for text in spellings}) == 1

@@ -50,7 +50,7 @@ REALS = re.compile(r"\\mathbb ?\{?R\}?|\ball real numbers\b")
 RATIO = re.compile(r"(?<=[0-9]) to (?=[0-9])")
 TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|boldsymbol|bm|mbox"
-    r"|operatorname|bf|rm) ?\{([^{}\\$]*)\}"
+    r"|operatorname|bf|rm) ?\{((?:[^{}\\$]|\\%)*)\}"
 )
 SEPARATORS = re.compile(r"(?<=[0-9])(?:(?:\\!)?(?:\{,\}|,)\\!|\{,\}|\\[,!; ])(?=[0-9]{3}(?![0-9]))")
 SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|~")
@@ -69,7 +69,7 @@ ONE_TOKEN = re.compile(
 OVER = re.compile(r"\\frac(?![A-Za-z])" + ARGUMENT)
 UNDER = re.compile(r"(\\frac ?\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})" + ARGUMENT)
 TIGHT = re.compile(r" ?([{}^_]) ?")
-ATOM_IN_BRACES = re.compile(r"(?<![A-Za-z\]}^_])\{([0-9A-Za-z.]*)\}")
+ATOM_IN_BRACES = re.compile(r"(?<![A-Za-z\]}^_])\{(-|[0-9A-Za-z.]*)\}")
 OPERAND = r"([0-9]+[A-Za-z]?|[A-Za-z]|[0-9]*\\(?:pi|sqrt\{[^{}]*\})|\([^()]*\))"
 SLASH = re.compile(rf"(?<![\w./)}}^!\\]){OPERAND} ?/ ?{OPERAND}(?![\w./({{^!\\])")
 CALL = re.compile(

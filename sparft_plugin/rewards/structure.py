@@ -13,8 +13,8 @@ from sparft_plugin.rewards.plain_number import parse_number
 from sparft_plugin.rewards.units import split_unit
 
 NAME = (
-    r"(?:[A-Z]{2,3}|[A-Za-z]|\\(?!in(?![a-z]))[a-z]+)(?:_\{?[A-Za-z0-9]\}?|\^\{?-1\}?|'{1,2})?"
-    r"(?:\([A-Za-z]\))?"
+    r"(?:m?\\angle ?[A-Z]{1,3}|[A-Z]{2,3}|[A-Za-z]|\\(?!in(?![a-z]))[a-z]+)"
+    r"(?:_\{?[A-Za-z0-9]\}?|\^\{?-1\}?|'{1,2})?(?:\([A-Za-z]\))?"
 )
 IS_NAME = re.compile(NAME)
 NAMED = re.compile(rf"({NAME}) ?(?:=|\\in(?![A-Za-z])|in(?= [(\[])) ?([^=]+)")
