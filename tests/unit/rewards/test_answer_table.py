@@ -1,7 +1,7 @@
 """What is right in another notation is paid, and what only looks right is not.
 
-``answers.jsonl`` holds right and wrong answers to one truth a line. The design half was there while
-the rules were written; the held out half was written before them and looked at twice.
+``answers.jsonl`` holds right and wrong answers to one truth a line. The design part grew while the
+rules were written; the held out part was written before them and first scored when they were.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ ROWS = [
     json.loads(line)
     for line in (Path(__file__).parent / "answers.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+# What the rules get wrong, as documented.
+REFUSED = {
+    "1000000 <- 10^6",
+    r"8 <- 8\frac{\text{km}}{\text{h}}",
+    r"\frac{3\pi}{4} <- 0.75\pi",
+    "July 4, 1776 <- July 4 1776",
+}
+PAID = {r"12x <- 3x\cdot 4", r"6x^5 <- 2x^2\cdot 3x^3"}
 MARKS = ("\\boxed", "\\fbox", "###", "<answer>")
 
 
@@ -60,7 +68,7 @@ def test_the_table_is_large_and_has_both_halves() -> None:
 def test_math_answer_pays_right_answers_and_no_wrong_ones(half: str) -> None:
     table, refused, paid = judged(math_answer, half, seconds=30.0)
 
-    assert (refused, paid) == ([], []), table
+    assert (set(refused) - REFUSED, set(paid) - PAID) == (set(), set()), table
 
 
 @pytest.mark.parametrize("half", ["design", "held out"])
