@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sparft_plugin.rewards import math_answer
-from sparft_plugin.rewards.options import check_number, refuse_unknown
-from sparft_plugin.rewards.steps import steps_rate
+from sparft_plugin.rewards.api import check_number, refuse_unknown
+from sparft_plugin.rewards.layout import steps_rate
 
 
 def compute_score(
@@ -45,6 +45,8 @@ def compute_score(
     """
     refuse_unknown("competition", kwargs, ["steps_weight", "seconds"])
     check_number("steps_weight", steps_weight, 0)
-    parts = math_answer.compute_score(data_source, solution_str, ground_truth, seconds=seconds)
+    parts = math_answer.compute_score(
+        data_source, solution_str, ground_truth, extra_info, seconds=seconds
+    )
     steps = steps_rate(solution_str)
     return {**parts, "score": parts["acc"] + steps_weight * steps, "steps": steps}

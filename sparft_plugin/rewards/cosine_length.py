@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sparft_plugin.rewards.options import check_number, refuse_unknown
+from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
 from sparft_plugin.rewards.tokens import response_tokens
-from sparft_plugin.rewards.verifiers import verify
 
 RIGHT = (1.0, 0.5)
 WRONG = (-1.0, -0.5)

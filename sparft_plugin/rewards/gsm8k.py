@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparft_plugin.rewards.answers import extract_answer
+from sparft_plugin.rewards.api import check_number, refuse_unknown
 from sparft_plugin.rewards.exact import same_answer
-from sparft_plugin.rewards.format import format_rate
-from sparft_plugin.rewards.integer import is_integer
-from sparft_plugin.rewards.options import check_number, refuse_unknown
-from sparft_plugin.rewards.truth import read_truth
+from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
+from sparft_plugin.rewards.layout import format_rate, is_integer
 
 
 def compute_score(
@@ -31,7 +29,8 @@ def compute_score(
     Parameters
     ----------
     data_source, extra_info
-        Given by verl; the first is named in errors, the second is not used.
+        Given by verl; the first is named in errors, the second may tell the question, see
+        ``extract.read_question``.
     solution_str : str
         The response, without special tokens.
     ground_truth : str or number
@@ -57,7 +56,8 @@ def compute_score(
     check_number("integer_weight", integer_weight, 0)
     answer = extract_answer(solution_str)
     truth = read_truth(ground_truth, data_source)
-    right = float(answer is not None and same_answer(answer, truth))
+    question = read_question(extra_info)
+    right = float(answer is not None and same_answer(answer, truth, question))
     layout, integer = format_rate(solution_str), float(is_integer(answer))
     return {
         "score": right + format_weight * layout + integer_weight * integer,

@@ -7,9 +7,8 @@ from numbers import Integral
 from typing import Any
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.options import check_number, refuse_unknown
+from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
 from sparft_plugin.rewards.tokens import response_tokens
-from sparft_plugin.rewards.verifiers import verify
 
 
 def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:

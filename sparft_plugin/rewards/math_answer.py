@@ -4,23 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparft_plugin.rewards.answers import extract_answer
-from sparft_plugin.rewards.exact import same_answer
+from sparft_plugin.rewards.api import check_number, refuse_unknown
+from sparft_plugin.rewards.equality import equal
+from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
 from sparft_plugin.rewards.math_process import JUDGE, Verdict
 from sparft_plugin.rewards.math_rules import comparable
-from sparft_plugin.rewards.options import check_number, refuse_unknown
-from sparft_plugin.rewards.plain_number import parse_number
-from sparft_plugin.rewards.truth import read_truth
 
 SECONDS = 0.6
+MOST_QUESTIONS = 32
+"""Comparisons by algebra that one answer may cost, as a list in another order does."""
 
 
-def judge(answer: str | None, truth: str, seconds: float = SECONDS) -> Verdict:
+class Algebra:
+    """Asks math-verify about the values of one answer, within a time limit for each.
+
+    Parameters
+    ----------
+    seconds : float > 0
+        Time limit of one comparison; after one that exceeds it no other is asked.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.finished = True
+        self.asked = 0
+
+    def __call__(self, answer: str, truth: str) -> bool:
+        """Whether a value passes ``math_rules`` and math-verify finds it equal to the truth."""
+        if not self.finished or self.asked == MOST_QUESTIONS or not comparable(answer, truth):
+            return False
+        self.asked += 1
+        verdict = JUDGE.compare(truth, answer, self.seconds)
+        self.finished = verdict.finished
+        return verdict.equal
+
+
+def judge(
+    answer: str | None, truth: str, seconds: float = SECONDS, question: str | None = None
+) -> Verdict:
     """Decide whether an answer equals the truth.
 
-    An exact match is right. Where the truth is a number in digits, nothing else is: an expression
-    that evaluates to it leaves the work undone. What is left must pass ``math_rules`` and is
-    compared by math-verify, in exact arithmetic: a decimal is no substitute for an exact truth.
+    What is written alike is decided by ``equality``, and so are numbers in digits: an expression
+    that evaluates to one leaves the work undone. What is left is compared by math-verify, in exact
+    arithmetic: a decimal is no substitute for an exact truth.
 
     Parameters
     ----------
@@ -30,17 +56,12 @@ def judge(answer: str | None, truth: str, seconds: float = SECONDS) -> Verdict:
         As ``read_truth`` returns it.
     seconds : float > 0, default 0.6
         Time limit of math-verify's part; what exceeds it is wrong and not ``finished``.
+    question : str, optional
+        What the row asks.
     """
-    if answer is None:
-        return Verdict(False, True)
-    if same_answer(answer, truth):
-        return Verdict(True, True)
-    if (pair := comparable(answer, truth)) is None:
-        return Verdict(False, True)
-    answer, truth = pair
-    if parse_number(truth) is not None or same_answer(answer, truth):
-        return Verdict(same_answer(answer, truth), True)
-    return JUDGE.compare(truth, answer, seconds)
+    algebra = Algebra(seconds)
+    right = answer is not None and equal(answer, truth, question, algebra)
+    return Verdict(right, right or algebra.finished)
 
 
 def compute_score(
@@ -57,7 +78,8 @@ def compute_score(
     Parameters
     ----------
     data_source, extra_info
-        Given by verl; the first is named in errors, the second is not used.
+        Given by verl; the first is named in errors, the second may tell the question, see
+        ``extract.read_question``.
     solution_str : str
         The response, without special tokens.
     ground_truth : str or number
@@ -82,6 +104,7 @@ def compute_score(
         answer,
         read_truth(ground_truth, data_source),
         check_number("seconds", seconds, 0, above=True),
+        read_question(extra_info),
     )
     return {
         "score": float(verdict.equal),

@@ -1,4 +1,4 @@
-"""The process that asks math-verify; run as ``python -m``, one request and one reply a line.
+"""The process that asks math-verify; run as ``python -P -m``, one request and one reply a line.
 
 Request: ``{"truth": LaTeX, "answer": LaTeX, "seconds": limit}``. Reply: ``{"equal": bool,
 "finished": bool}``; the first line, ``{}``, says that everything is imported.
@@ -11,6 +11,7 @@ imported. Both end when the requests do.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -39,16 +40,20 @@ WARM_UP = (
 
 
 def equal(truth: str, answer: str) -> bool:
-    """Whether math-verify finds an answer equal to a truth, both in LaTeX.
+    r"""Whether math-verify finds an answer equal to a truth, both in LaTeX.
 
-    Its own time limits, which need signal handlers, are off; its strict mode is on.
+    Its own time limits, which need signal handlers, are off, and so is its removal of
+    units, which takes the h of ``\pi r^2 h`` for hours; its strict mode is on.
     """
     from math_verify import LatexExtractionConfig, parse, verify
+
+    given = LatexExtractionConfig().normalization_config
+    notation = dataclasses.replace(given, units=False, nits=False, boxed="none")
 
     def read(latex: str) -> Any:
         return parse(
             f"${latex}$",
-            [LatexExtractionConfig()],
+            [LatexExtractionConfig(normalization_config=notation)],
             fallback_mode="no_fallback",
             extraction_mode="first_match",
             parsing_timeout=None,

@@ -19,6 +19,8 @@ from sparft_plugin.errors import SparftError
 START_SECONDS = 120.0
 GRACE_SECONDS = 5.0
 """How much later than the judge's own limit a caller gives it up for dead."""
+SLOW_SECONDS = 30.0
+"""What overrunning comparisons may cost in a row before the limit falls to a tenth."""
 
 
 class Verdict(NamedTuple):
@@ -40,31 +42,38 @@ class MathProcess:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.turn = threading.Lock()
+        self.patience = SLOW_SECONDS
 
     def compare(self, truth: str, answer: str, seconds: float) -> Verdict:
         """Compare two expressions in LaTeX within a time limit.
 
-        The limit counts from when it is this call's turn and the judge is ready.
+        The limit counts from when it is this call's turn and the judge is ready. A policy that
+        collapses to slow LaTeX would hold up every step, so ``SLOW_SECONDS`` of comparisons that
+        overrun use up the patience with the rest: then a tenth of the limit counts, until others
+        that finish have earned it back, a limit each.
 
         Raises
         ------
         SparftError
             If math-verify is not installed, or the judge does not start.
         """
-        request = json.dumps({"truth": truth, "answer": answer, "seconds": seconds})
         with self.turn:
+            limit = seconds if self.patience > 0 else seconds / 10
+            request = json.dumps({"truth": truth, "answer": answer, "seconds": limit})
             if self.process is not None and self.process.poll() is not None:
                 self._drop()
             if self.process is None:
                 self.process = start()
             line = None
             try:
-                line = exchange(self.process, request, seconds)
+                line = exchange(self.process, request, limit)
             finally:
                 # Also if this thread is interrupted: a reply left behind would be the next one's.
                 if line is None:
                     self._drop()
-        reply = json.loads(line) if line else {"equal": False, "finished": False}
+            reply = json.loads(line) if line else {"equal": False, "finished": False}
+            earned = seconds if reply["finished"] else -limit
+            self.patience = min(SLOW_SECONDS, self.patience + earned)
         return Verdict(reply["equal"], reply["finished"])
 
     def _drop(self) -> None:
@@ -95,11 +104,13 @@ def start() -> subprocess.Popen[bytes]:
         raise SparftError(
             "comparing answers by algebra needs math-verify; pip install 'sparft-plugin[rewards]'."
         )
+    # A math_verify.py in the folder that a run was started in is not ours to import.
+    folders = sorted(filter(None, sys.path), key=lambda folder: folder == os.getcwd())
     process = subprocess.Popen(
-        [sys.executable, "-m", "sparft_plugin.rewards.math_judge"],
+        [sys.executable, "-P", "-m", "sparft_plugin.rewards.math_judge"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
         # A ctrl-C at the terminal is the trainer's to handle; the judge ends with its input.
         start_new_session=True,
     )
@@ -112,7 +123,7 @@ def start() -> subprocess.Popen[bytes]:
     if ready is None:
         raise SparftError(
             "the process that asks math-verify did not start; run "
-            "'python -m sparft_plugin.rewards.math_judge' to see why."
+            "'python -P -m sparft_plugin.rewards.math_judge' to see why."
         )
     return process
 

@@ -10,82 +10,44 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from sparft_plugin.rewards.plain_number import SEPARATORS, parse_number, split_unit
-
 COMMAND = re.compile(r"\\[A-Za-z]+")
+# What an answer may use that the truth does not; anything else is work undone, or hides a part.
+FREE = set(COMMAND.findall(r"\frac\sqrt\pi\cdot\div\pm\infty\cup\cap\theta\ldots"))
+FUNCTIONS = set(COMMAND.findall(r"\sin\cos\tan\cot\sec\csc"))
 WORD = re.compile(r"[A-Za-z]{2,}")
 LETTER = re.compile(r"[A-Za-z]")
-SUBSCRIPT = re.compile(r"_ ?(?:\{[^{}]*\}|[A-Za-z0-9\\])")
-NAMED = re.compile(
-    r"([A-Za-z](?:_\{?[A-Za-z0-9]\}?)?(?:\([A-Za-z]\))?) ?(?:=|\\in(?![A-Za-z])) ?(.+)"
-)
-RELATION = re.compile(r"\\(?:neq?|leq?|geq?|approx|equiv|sim|in|to|pm|mp)(?![A-Za-z])|[=<>:]")
+SUBSCRIPT = re.compile(r"_\{[^{}]*\}")
+RELATION = re.compile(r"\\(?:ne|le|ge|approx|equiv|sim|in|to|pm|mp)(?![A-Za-z])|[=<>:]")
+PROSE = re.compile(r"[A-Za-z]{2} [A-Za-z]|[A-Za-z] [A-Za-z]{2}")
 ADJACENT = re.compile(r"[0-9.] +[0-9.]")
-SPACE = re.compile(r"(?<!\\)\\[,;:! ]|~")
-OPENERS = {"(": "(", "[": "[", "|": "|"}
 
 
-def comparable(answer: str, truth: str) -> tuple[str, str] | None:
-    """Return answer and truth ready to be compared by algebra, or None: the answer is wrong.
+def comparable(answer: str, truth: str) -> bool:
+    """Whether algebra may be asked if an answer is the truth.
 
     Parameters
     ----------
     answer, truth : str
-        As ``extract_answer`` and ``read_truth`` return them.
-
-    Returns
-    -------
-    (str, str) or None
-        Both without the name before "=" and without a unit.
+        One value each, without name and unit, as ``notation.canonical`` spells it.
     """
-    answer_name, answer = split_name(tidy(answer))
-    truth_name, truth = split_name(tidy(truth))
-    answer, answer_unit = split_unit(answer)
-    truth, truth_unit = split_unit(truth)
-    fits = (
+    used, known = (set(COMMAND.findall(text)) for text in (answer, truth))
+    free = FREE | known | (FUNCTIONS if FUNCTIONS & known else set())
+    return (
         # A $ would begin another formula, and a prime is read as nothing.
-        not any(sign in answer for sign in "$'" if sign not in truth)
-        and (answer_name == truth_name or None in (answer_name, truth_name))
-        and (answer_unit == truth_unit or "" in (answer_unit, truth_unit))
+        not any(sign in answer for sign in "$'!" if sign not in truth)
+        and answer.isascii()
+        and used <= free
+        and not PROSE.search(COMMAND.sub("#", truth))
         and Counter(RELATION.findall(answer)) == Counter(RELATION.findall(truth))
-        and not split_unit(answer)[1]
         and Counter(WORD.findall(bare(answer))) == Counter(WORD.findall(bare(truth)))
         and set(LETTER.findall(bare(answer))) <= set(LETTER.findall(bare(truth)))
         and Counter(SUBSCRIPT.findall(answer)) == Counter(SUBSCRIPT.findall(truth))
         and not ADJACENT.search(answer)
-        and ("." not in answer or "." in truth or parse_number(truth) is not None)
-        and shape(answer) == shape(truth)
+        and ("." not in answer or "." in truth)
+        and answer.count(",") == truth.count(",")
     )
-    return (answer, truth) if fits else None
-
-
-def tidy(text: str) -> str:
-    """Drop sizes, thousands separators, and spaces beyond one."""
-    text = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![A-Za-z])", "", text)
-    text = re.sub(r"\\(?:dfrac|tfrac)(?![A-Za-z])", r"\\frac", text)
-    text = SPACE.sub(" ", SEPARATORS.sub("", text))
-    return " ".join(text.split())
-
-
-def split_name(text: str) -> tuple[str | None, str]:
-    r"""Separate "x =", "f(x) =" or "x \in" from what follows; without one the name is None."""
-    match = NAMED.fullmatch(text)
-    return (match.group(1), match.group(2)) if match else (None, text)
 
 
 def bare(text: str) -> str:
     """Return a text without its commands, so that only its letters are words."""
     return COMMAND.sub(" ", text)
-
-
-def shape(text: str) -> tuple[int, str]:
-    r"""Count the commas and name the outer brackets, where commas make them matter.
-
-    (1, 2) is a point or an interval, {1, 2} and 1, 2 are sets: the same numbers, other answers.
-    """
-    commas = text.count(",")
-    if not commas:
-        return 0, ""
-    if text.startswith((r"\begin", r"\{")):
-        return commas, ""
-    return commas, OPENERS.get(text[:1], "") + (text[-1:] if text[-1:] in ")]|" else "")

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.options import check_number, refuse_unknown
-from sparft_plugin.rewards.verifiers import verify
+from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
 
 
 def par(reward: float, references: Sequence[float]) -> float:

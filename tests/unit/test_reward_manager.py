@@ -56,6 +56,20 @@ def test_without_a_memory_a_training_rollout_gets_accuracy_and_length():
     }
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_the_reward_function_is_told_the_prompt(training):
+    data, seen = rollout(letters("abc"), training=training), []
+    data.non_tensor_batch["raw_prompt"] = np.array([[{"role": "user", "content": "why?"}]])
+
+    def function(data_source, solution_str, ground_truth, extra_info):
+        seen.extend(extra_info["raw_prompt"])
+        return {"score": 1.0, "acc": 1.0}
+
+    score(function, data)
+
+    assert seen == [{"role": "user", "content": "why?"}]
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_response_that_fills_the_limit_is_marked(told):
     full, short = rollout([97] * LIMIT, told=told), rollout([97] * (LIMIT - 1), told=told)

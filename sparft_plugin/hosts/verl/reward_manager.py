@@ -87,7 +87,11 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         """
         final = data[-1]
         # verl's managers write into extra_info, where a reward function may too.
-        tag = (final.non_tensor_batch.get("extra_info") or {}).get("sparft")
+        info = final.non_tensor_batch.get("extra_info")
+        info = {} if info is None else info
+        # As verl's legacy trainers do; verifiers look there for work that an answer leaves undone.
+        info.setdefault("raw_prompt", final.non_tensor_batch.get("raw_prompt"))
+        tag = info.get("sparft")
         if tag is None:
             untouched: dict[str, Any] = await self.inner.run_single(data)
             return untouched

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.answers import LONGEST, extract_answer
-from sparft_plugin.rewards.boxes import boxes
-from sparft_plugin.rewards.integer import is_integer
-from sparft_plugin.rewards.truth import read_truth
+from sparft_plugin.rewards.extract import LONGEST, boxes, extract_answer, read_truth
+from sparft_plugin.rewards.layout import is_integer
 
 plain = st.text(alphabet="abc123+-^ ", min_size=1, max_size=40).filter(str.strip)
 
@@ -46,6 +44,12 @@ plain = st.text(alphabet="abc123+-^ ", min_size=1, max_size=40).filter(str.strip
         ("\\boxed{5}\\boxed{" + "1" * LONGEST + "1}", None),
         ("<think>\\boxed{5}", None),
         ("#### 5 #### 5", None),
+        ("so $\\boxed 5$", "5"),
+        ("\\fbox{5}", "5"),
+        ("\\boxed{5}\\fbox{6}", None),
+        ("\\boxed{\\dfrac12} is \\boxed{\\frac{1}{2}}", "\\dfrac12"),
+        ("\\boxed", None),
+        ("#### **5**", "5"),
         ("##### 5", None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Numbers are compared by value, everything else letter for letter."""
+"""Numbers are compared by value, everything else by how it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.rewards.exact import same_answer
+from sparft_plugin.rewards.notation import clean
 from sparft_plugin.rewards.plain_number import parse_number
+from sparft_plugin.rewards.units import split_unit
 
 whole = st.integers(-(10**12), 10**12)
 
@@ -23,11 +25,12 @@ def test_whole_numbers_are_the_same_exactly_if_they_are_equal(a: int, b: int) ->
 @given(whole, st.integers(1, 10**6), whole, st.integers(1, 10**6))
 def test_fractions_are_the_same_exactly_if_their_values_are(a: int, b: int, c: int, d: int) -> None:
     truth, answer = Fraction(c, d), Fraction(a, b)
-    wanted = truth == answer and truth.denominator != 1
+    wanted = truth == answer and (truth.denominator != 1 or (a, b) == (c, d))
     sign = "-" if a < 0 else ""
 
     assert same_answer(f"{a}/{b}", f"{c}/{d}") == wanted
     assert same_answer(f"{sign}\\frac{{{abs(a)}}}{{{b}}}", f"{c}/{d}") == wanted
+    assert same_answer(f"\\frac{{{-a}}}{{{-b}}}", f"{c}/{d}") == wanted or truth.denominator == 1
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,7 @@ def test_fractions_are_the_same_exactly_if_their_values_are(a: int, b: int, c: i
         ("-5.50", Fraction(-11, 2), ""),
         (".5", Fraction(1, 2), ""),
         ("1{,}234", 1234, ""),
-        ("1\\,234\\!", None, ""),
+        ("1\\,234\\!", 1234, ""),
         ("\\$1,234.50", Fraction(2469, 2), "$"),
         ("-\\$5", -5, "$"),
         ("40\\%", 40, "%"),
@@ -52,7 +55,15 @@ def test_fractions_are_the_same_exactly_if_their_values_are(a: int, b: int, c: i
         ("-1 \\frac12", Fraction(-3, 2), ""),
         ("\\frac{270}7", Fraction(270, 7), ""),
         ("3/0", None, ""),
-        ("5.", None, ""),
+        ("5.", 5, ""),
+        ("0.1\\overline{6}", Fraction(1, 6), ""),
+        ("0.\\overline{9}", None, ""),
+        ("5\\text{ million}", 5_000_000, ""),
+        ("3\\times 10^8", 300_000_000, ""),
+        ("60 miles per hour", 60, "mi/h"),
+        ("7\\text{ m}", 7, "m"),
+        ("7m", None, ""),
+        ("7 pi", None, ""),
         (".", None, ""),
         ("-", None, ""),
         ("", None, ""),
@@ -66,9 +77,11 @@ def test_fractions_are_the_same_exactly_if_their_values_are(a: int, b: int, c: i
 def test_a_number_is_what_is_written_in_digits(
     text: str, value: Fraction | int | None, unit: str
 ) -> None:
-    number = parse_number(text)
+    measure = split_unit(clean(text))
+    number = parse_number(measure.text)
 
-    assert (number and (number.value, number.unit)) == (None if value is None else (value, unit))
+    assert (number and number.value) == value
+    assert number is None or measure.unit == unit
 
 
 @pytest.mark.parametrize(
@@ -79,7 +92,8 @@ def test_a_number_is_what_is_written_in_digits(
         ("x", "X", False),
         ("\\text{New York}", "New York", True),
         ("new york", "\\text{New York}", True),
-        ("\\text{New} York", "New York", False),
+        ("\\text{New} York", "New York", True),
+        ("York New", "New York", False),
         ("3:2", "1\\frac{1}{2}", False),
         ("\\Delta x", "\\delta x", False),
         ("ÄB", "äb", False),

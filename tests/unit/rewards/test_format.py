@@ -6,13 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.rewards.format import format_rate, soft_format, strict_format
-from sparft_plugin.rewards.steps import steps_rate
+from sparft_plugin.rewards.layout import format_rate, soft_format, steps_rate, strict_format
 
 STRICT = "<reasoning>\none\n\ntwo\n</reasoning>\n<answer>\n5\n</answer>"
 
 
-@pytest.mark.parametrize("response", [STRICT, STRICT + "\n", STRICT.replace("reasoning", "think")])
+THINK = STRICT.replace("reasoning", "think")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        STRICT,
+        STRICT + "\n",
+        THINK,
+        THINK.removeprefix("<think>"),
+        THINK.removeprefix("<think>\n"),
+        "\n" + STRICT,
+        STRICT.replace("\n", "\r\n"),
+        STRICT.replace("\n", " \n") + " ",
+        STRICT.replace("</reasoning>\n", "</reasoning>\n\n"),
+    ],
+)
 def test_the_format_over_several_lines_is_strict(response: str) -> None:
     assert strict_format(response)
     assert format_rate(response) == 1.0
@@ -27,6 +42,7 @@ def test_the_format_over_several_lines_is_strict(response: str) -> None:
         STRICT + " done",
         STRICT.replace("</reasoning>\n", "</reasoning> "),
         STRICT.replace("5\n", "5"),
+        "Well: " + THINK.removeprefix("<think>\n").replace("\n</think>", "</think>"),
     ],
 )
 def test_a_looser_layout_is_soft_only(response: str) -> None:
@@ -51,6 +67,8 @@ def test_a_looser_layout_is_soft_only(response: str) -> None:
         STRICT + "</reasoning>",
         "<think>a</think>" + STRICT,
         STRICT.upper(),
+        STRICT.removeprefix("<reasoning>"),
+        THINK.removeprefix("<think>").replace("</think>", ""),
     ],
 )
 def test_a_missing_empty_repeated_or_misplaced_block_is_not_the_format(response: str) -> None:

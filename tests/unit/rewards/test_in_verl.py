@@ -18,8 +18,17 @@ from verl.trainer.ppo.reward import load_reward_manager  # noqa: E402
 RESPONSE = "<reasoning>\n3 + 4\n</reasoning>\n<answer>\n7\n</answer>"
 
 
-def scored(folder: str, module: str, version: int, **options: Any) -> dict[str, Any]:
-    """Score ``RESPONSE`` as a reward worker does, for weights of a version."""
+def scored(
+    folder: str,
+    module: str,
+    version: int,
+    response: str = RESPONSE,
+    truth: str = "7",
+    question: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Score a response as a reward worker does, for weights of a version."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
     reward = {
         "custom_reward_function": {
             "path": f"pkg://sparft_plugin.rewards.{module}",
@@ -29,7 +38,7 @@ def scored(folder: str, module: str, version: int, **options: Any) -> dict[str, 
         "reward_manager": {"source": "register", "name": "naive"},
     }
     policy = AutoTokenizer.from_pretrained(folder)
-    ids = policy.encode(RESPONSE, add_special_tokens=False)
+    ids = policy.encode(response, add_special_tokens=False)
     rollout = verl.DataProto.from_dict(
         tensors={
             "prompts": torch.ones((1, 2), dtype=torch.int64),
@@ -38,9 +47,11 @@ def scored(folder: str, module: str, version: int, **options: Any) -> dict[str, 
         },
         non_tensors={
             "data_source": np.array(["openai/gsm8k"], dtype=object),
-            "reward_model": np.array([{"ground_truth": "7"}], dtype=object),
+            "reward_model": np.array([{"ground_truth": truth}], dtype=object),
             "extra_info": np.array([{"index": 0}], dtype=object),
-            "tool_extra_fields": np.array([{"max_global_steps": version}], dtype=object),
+            "tool_extra_fields": np.array(
+                [{"max_global_steps": version, "raw_prompt": messages}], dtype=object
+            ),
         },
     )
 
@@ -78,6 +89,18 @@ def test_the_budget_follows_the_version_that_verl_names(
     assert (parts["budget"], parts["tokens"]) == (budget, n)
     assert parts["length"] == pytest.approx(max(0.0, 1 - abs(n - budget) / budget))
     assert result["reward_score"] == pytest.approx(1.5 + 0.5 * parts["length"])
+
+
+@pytest.mark.parametrize(
+    ("question", "acc"), [(None, 1.0), ("Simplify $\\sqrt{12}$.", 0.0), ("How long is it?", 1.0)]
+)
+def test_the_question_that_verl_hands_on_tells_undone_work(
+    tokenizer: str, question: str | None, acc: float
+) -> None:
+    boxed, truth = "\\boxed{\\sqrt{12}}", "2\\sqrt{3}"
+    result = scored(tokenizer, "math_answer", 0, boxed, truth, question, seconds=30.0)
+
+    assert result["reward_extra_info"]["acc"] == acc
 
 
 def test_algebra_works_inside_the_managers_executor(tokenizer: str) -> None:

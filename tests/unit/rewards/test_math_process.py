@@ -153,6 +153,37 @@ def test_a_judge_that_dies_over_a_request_is_no_verdict(monkeypatch: pytest.Monk
     judge.close()
 
 
+def test_a_policy_that_collapses_to_slow_algebra_costs_a_tenth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sparft_plugin.rewards.math_process.SLOW_SECONDS", 0.3)
+    judge = MathProcess()
+    judge.compare(*PAIR, PATIENT)
+
+    seconds = []
+    for _ in range(4):
+        began = time.monotonic()
+        assert judge.compare(*TOWER, 0.6) == Verdict(False, False)
+        seconds.append(time.monotonic() - began)
+    assert seconds[0] > 0.6 > 2 * max(seconds[1:])
+
+    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    assert judge.patience == 0.3
+    judge.close()
+
+
+def test_a_module_in_the_working_folder_is_not_taken_for_math_verify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "math_verify.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    judge = MathProcess()
+
+    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    judge.close()
+
+
 def test_an_ignored_alarm_of_the_caller_does_not_switch_the_limit_off() -> None:
     script = (
         "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN);"

@@ -1,15 +1,19 @@
-"""Checks that name an option as the user wrote it: a key of ``reward_kwargs``."""
+"""What all reward functions share: checked ``reward_kwargs``, and the verifiers by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 from typing import Any
 
 from sparft_plugin.errors import SparftError, unknown_name
 
 FROM_VERL = ("reward_router_address", "reward_model_tokenizer")
 """Keyword arguments that verl adds beside a reward model; they are not ours to judge."""
+
+VERIFIERS = ("exact", "math_answer", "gsm8k", "competition", "cosine_length", "length_budget")
+"""Modules of this room whose ``compute_score`` returns a score with its parts."""
 
 
 def refuse_unknown(function: str, kwargs: Mapping[str, Any], options: Collection[str] = ()) -> None:
@@ -43,3 +47,35 @@ def check_number(
     raise SparftError(
         f"reward_kwargs.{option} must be a finite number{least}{most}, not {value!r}."
     )
+
+
+def verify(
+    name: str,
+    options: Mapping[str, Any] | None,
+    data_source: Any,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Any,
+) -> dict[str, float]:
+    """Score a response by a named verifier.
+
+    Parameters
+    ----------
+    name : str
+        One of ``VERIFIERS``.
+    options : mapping, optional
+        Its own ``reward_kwargs``.
+    data_source, solution_str, ground_truth, extra_info
+        As verl gives them.
+
+    Raises
+    ------
+    SparftError
+        If there is no such verifier.
+    """
+    if name not in VERIFIERS:
+        raise unknown_name("reward_kwargs.verifier", name, VERIFIERS)
+    score: Callable[..., dict[str, float]] = import_module(
+        f"sparft_plugin.rewards.{name}"
+    ).compute_score
+    return score(data_source, solution_str, ground_truth, extra_info, **dict(options or {}))
