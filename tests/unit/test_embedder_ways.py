@@ -141,6 +141,7 @@ def test_a_cpu_that_would_compute_in_float32_is_refused():
 def test_bfloat16_on_a_cpu_without_the_instructions_is_refused(tmp_path, monkeypatch, flags, fast):
     (tmp_path / "cpuinfo").write_text(f"flags\t: {flags}\n")
     monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
+    assert made("torch", "auto").precision == ("bfloat16" if fast else "float32")
     embedder = made("torch", "bfloat16")
     if fast:
         assert embedder.encode(["x"]).shape == (1, 384)

@@ -160,3 +160,5 @@ def test_bfloat16_is_refused_where_it_is_slower_before_the_run(tmp_path, monkeyp
     monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
     with pytest.raises(SparftError, match=r"neither AVX512-BF16 nor AMX; use precision=float32\."):
         check_memory(recipe(), encoding(precision="bfloat16"))
+    said, *_ = check_memory(recipe(), encoding(precision="auto"))
+    assert said == "sparft.memory_encoder.precision=auto is float32 on this machine."

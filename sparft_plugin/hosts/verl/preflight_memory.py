@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.background import cores_of_a_worker
+from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.runtimes import require_fast_bfloat16
@@ -48,7 +49,7 @@ def check_memory(config: DictConfig, options: SparftConfig) -> list[str]:
         return []
     _check_filter(config)
     _check_encoder(options.memory_encoder or {})
-    return [*_encoder_speed(config, options), *_size(config, options)]
+    return [*_precision(options), *_encoder_speed(config, options), *_size(config, options)]
 
 
 def _check_filter(config: DictConfig) -> None:
@@ -79,6 +80,15 @@ def _check_encoder(given: Any) -> None:
             )
     elif given.get("precision") == "bfloat16" and given.get("backend", "torch") == "torch":
         require_fast_bfloat16()
+
+
+def _precision(options: SparftConfig) -> list[str]:
+    """What ``precision=auto`` is here."""
+    given = options.memory_encoder or {}
+    if options.memory is None or given.get("precision") != "auto":
+        return []
+    chosen = memory_encoder(options.memory["encoder"], given).precision
+    return [f"sparft.memory_encoder.precision=auto is {chosen} on this machine."]
 
 
 def _encoder_speed(config: DictConfig, options: SparftConfig) -> list[str]:

@@ -94,6 +94,11 @@ def openvino_runtime(model: Any, precision: str, threads: int) -> Compute:
     return compute
 
 
+def has_bfloat16() -> bool:
+    """Whether Linux says that this CPU has bfloat16 instructions."""
+    return CPU_INFO.exists() and bool(BFLOAT16_FLAGS & set(CPU_INFO.read_text().split()))
+
+
 def require_fast_bfloat16() -> None:
     """Refuse a CPU on which torch computes bfloat16 six times slower than float32.
 
@@ -104,7 +109,7 @@ def require_fast_bfloat16() -> None:
     SparftError
         Naming the option to change.
     """
-    if CPU_INFO.exists() and not BFLOAT16_FLAGS & set(CPU_INFO.read_text().split()):
+    if CPU_INFO.exists() and not has_bfloat16():
         raise SparftError(
             "precision=bfloat16 is several times slower than float32 on this CPU, which has "
             "neither AVX512-BF16 nor AMX; use precision=float32."

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.embedders.base import Embedder
 from sparft_plugin.reduction.embedders.passes import Pass, fixed_passes, tail, windows
-from sparft_plugin.reduction.embedders.runtimes import Compute, openvino_runtime, torch_runtime
+from sparft_plugin.reduction.embedders.runtimes import (
+    Compute,
+    has_bfloat16,
+    openvino_runtime,
+    torch_runtime,
+)
 from sparft_plugin.reduction.embedders.weights import (
     Weights,
     find_weights,
@@ -47,10 +52,11 @@ class SentenceTransformerEmbedder(Embedder):
         32,768 on a GPU and 1 with OpenVINO, which gains nothing by more. It changes last bits.
     device : str, optional
         A torch device; None is ``cuda`` where there is one, else ``cpu``.
-    precision : {"float32", "bfloat16"}, default "float32"
+    precision : {"float32", "bfloat16", "auto"}, default "float32"
         What the model computes in. ``bfloat16`` pays on a CPU with instructions for it; on answers
         of GSM8K's length its cosine to float32 was at least 0.9999 with all-MiniLM-L6-v2, with
-        either backend (``benchmarks/memory.py``).
+        either backend (``benchmarks/memory.py``). ``auto`` takes it on such a CPU and float32
+        elsewhere, so machines may differ; `identity` tells.
     backend : {"torch", "openvino"}, default "torch"
         What runs the model. ``openvino``, of the extra of that name, is for CPUs: the model is
         converted at first use, which takes seconds; then it is about as fast as torch with full
@@ -79,6 +85,9 @@ class SentenceTransformerEmbedder(Embedder):
             raise SparftError(f"batch_tokens must be an integer >= 1, not {tokens!r}.")
         if tokens is not None and tokens < 1:
             raise SparftError(f"batch_tokens must be an integer >= 1, not {tokens}.")
+        if self.precision == "auto":
+            on_cpu = self._device == "cpu"
+            self.precision = "bfloat16" if on_cpu and has_bfloat16() else "float32"
         for option, known in (("precision", PRECISIONS), ("backend", BACKENDS)):
             value = getattr(self, option)
             if value not in known:
