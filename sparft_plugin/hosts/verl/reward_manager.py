@@ -90,7 +90,8 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         info = final.non_tensor_batch.get("extra_info")
         info = {} if info is None else info
         # As verl's legacy trainers do; verifiers look there for work that an answer leaves undone.
-        info.setdefault("raw_prompt", final.non_tensor_batch.get("raw_prompt"))
+        if "raw_prompt" in final.non_tensor_batch:
+            info.setdefault("raw_prompt", final.non_tensor_batch["raw_prompt"])
         tag = info.get("sparft")
         if tag is None:
             untouched: dict[str, Any] = await self.inner.run_single(data)
