@@ -61,7 +61,7 @@ def check_the_books(row: dict[str, Any], step: int) -> None:
     book = {name: row[f"sparft/curriculum/{name}"] for name in ("picks", "observed", "outstanding")}
     assert book == {"picks": (step + 1) * BATCH, "observed": step * BATCH, "outstanding": BATCH}
     assert row["sparft/curriculum/expired"] == 0
-    for name in ("late", "evicted", "failed"):
+    for name in ("late", "evicted", "incomplete"):
         assert row[f"sparft/feedback/{name}"] == 0
     stored = row["sparft/memory/success"] + row["sparft/memory/failure"]
     assert stored == step * BATCH * ROLLOUTS

@@ -29,8 +29,8 @@ def first(workspace: Workspace) -> VerlRun:
 
 @pytest.fixture(scope="module")
 def resumed(workspace: Workspace, first: VerlRun) -> VerlRun:
-    """Resume as on another node: what the first run cached of its reduction is gone."""
-    shutil.rmtree(workspace.folder / "cache" / "reductions")
+    """Resume as on another node: what the first run cached is gone."""
+    shutil.rmtree(workspace.folder / "cache")
     run = workspace.train(5, *PLUGINS)
     assert run.returncode == 0, run.output[-4000:]
     return run
@@ -95,7 +95,7 @@ def test_the_checkpoint_holds_curriculum_and_memory_as_data(
 def test_a_run_resumed_on_another_node_reduces_nothing_anew(
     workspace: Workspace, resumed: VerlRun
 ) -> None:
-    assert not (workspace.folder / "cache" / "reductions").exists()
+    assert not (workspace.folder / "cache" / "embeddings").exists()
     pools = [json.loads(workspace.checkpoint(step)["pool"]) for step in (3, 5)]
     assert pools[0] == pools[1]
     assert len(pools[0]["ids"]) == 12
