@@ -173,7 +173,7 @@ def test_the_table_of_a_single_step_compares_it_with_itself():
     assert "pass rate in training    50.0% ->  50.0%" in table(run_of([0.5], [4]))
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
 def test_figures_that_were_not_logged_are_left_out(tmp_path):
     names = {f"sparft/curriculum/arm_{arm}/picks": 4.0 for arm in (0, 1)}
     unique = {"sparft/curriculum/unique_prompts": 7.0}
