@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -125,3 +126,30 @@ def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any
         if field.init and not optional and field.name not in options:
             raise SparftError(f"the {kind} '{name}' needs its option '{field.name}'; set it.")
     return cls(**options)
+
+
+def read_options(where: str, given: Sequence[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE``, values as JSON where they are, else as text: ``device=cuda:1``.
+
+    Parameters
+    ----------
+    where : str
+        What the options were given to, for messages.
+    given : sequence of str
+        The options, one each.
+
+    Raises
+    ------
+    SparftError
+        Naming what is not NAME=VALUE.
+    """
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise SparftError(f"{where}: '{text}' must be NAME=VALUE.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

@@ -11,8 +11,8 @@ from typing import Any
 
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
 from sparft_plugin.cli.measuring import check_output, interrupted, progress
-from sparft_plugin.cli.named_values import named_values
 from sparft_plugin.errors import SparftError
+from sparft_plugin.plugins import read_options
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.difficulty.attempts import AttemptLog, Tally
 from sparft_plugin.reduction.difficulty.engine import Generator, VllmGenerator
@@ -208,7 +208,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def _engine_options(given: Sequence[str]) -> dict[str, Any]:
-    options = named_values("--engine-option", given)
+    options = read_options("--engine-option", given)
     for key in options:
         if key in ("model", "seed", "dtype", "tensor_parallel_size"):
             raise SparftError(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sparft_plugin.cli.corpus_options import add_corpus_options
-from sparft_plugin.cli.named_values import named_values
-from sparft_plugin.plugins import registered
+from sparft_plugin.plugins import read_options, registered
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
 from sparft_plugin.reduction.engines.base import ENGINES, check_engine
 
@@ -121,7 +120,7 @@ def config_of(arguments: argparse.Namespace) -> ReductionConfig:
         given["clusters"] = int(given["clusters"])
     for kind in ("selector", "embedder"):
         texts = getattr(arguments, f"{kind}_option")
-        given[f"{kind}_options"] = named_values(f"--{kind}-option", texts)
+        given[f"{kind}_options"] = read_options(f"--{kind}-option", texts)
     if arguments.difficulty_key:
         arguments.difficulty = [f"column:{arguments.difficulty_key}", *arguments.difficulty]
     return ReductionConfig(**given)

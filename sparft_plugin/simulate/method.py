@@ -9,8 +9,7 @@ from typing import Any
 
 from sparft_plugin.curriculum import Curriculum
 from sparft_plugin.curriculum.wrappers.wrap import split, wrap
-from sparft_plugin.errors import SparftError
-from sparft_plugin.plugins import build, lookup
+from sparft_plugin.plugins import build, lookup, read_options
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,7 @@ class Method:
         """
         name, *pairs = text.split(":")
         lookup("curriculum", name)
-        options = {}
-        for pair in pairs:
-            option, equals, value = pair.partition("=")
-            if not option or not equals:
-                raise SparftError(f"--methods {text}: '{pair}' must be OPTION=VALUE.")
-            try:
-                options[option] = json.loads(value)
-            except ValueError:
-                options[option] = value
-        return cls(name, options)
+        return cls(name, read_options(f"--methods {text}", pairs))
 
     def build(self) -> Curriculum:
         """Construct the curriculum in its wrappers, not yet bound to a pool.

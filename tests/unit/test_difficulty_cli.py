@@ -160,7 +160,7 @@ def test_engine_options_are_json_where_they_can_be(command, made):
         "max_model_len": 64,
         "revision": "main",
     }
-    with pytest.raises(SparftError, match="--engine-option 'eager' must be NAME=VALUE"):
+    with pytest.raises(SparftError, match="--engine-option: 'eager' must be NAME=VALUE"):
         command("--engine-option", "eager")
     with pytest.raises(SparftError, match="has its own flag; use --dtype"):
         command("--engine-option", "dtype=half")

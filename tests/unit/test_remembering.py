@@ -170,9 +170,16 @@ def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters:
     assert ours.memory.metrics() == alone.metrics()
 
 
-def test_a_step_without_trained_groups_writes_nothing(letters: Letters) -> None:
-    ours = run()
+def test_groups_are_remembered_where_none_is_left_to_train_on(letters: Letters) -> None:
+    ours, alone = run(), memory("letters@1")
     assert ours.score_and_write([], [group("p", 1)]) == []
+    alone.write([memory_group(group("p", 1))])
+    assert saved(ours.memory) == saved(alone)
+
+
+def test_a_step_without_groups_is_none(letters: Letters) -> None:
+    ours = run()
+    assert ours.score_and_write([], []) == []
     assert saved(ours.memory) == saved(memory("letters@1"))
 
 

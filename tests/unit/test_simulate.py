@@ -223,7 +223,7 @@ def test_methods_are_read_with_their_options():
     assert method.label == 'sparft:sigma=0.5:draw="step"'
     with pytest.raises(SparftError, match="unknown curriculum 'sparf'; did you mean 'sparft'"):
         Method.parse("sparf")
-    with pytest.raises(SparftError, match="'sigma' must be OPTION=VALUE"):
+    with pytest.raises(SparftError, match="'sigma' must be NAME=VALUE"):
         Method.parse("sparft:sigma")
 
 

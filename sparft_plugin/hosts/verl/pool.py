@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.background import free_cores
 from sparft_plugin.hosts.verl.chosen import everything, read_tags, reduced, tagged
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig
@@ -140,7 +140,7 @@ def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
 def every_core() -> Iterator[None]:
     """Let torch use all cores: Ray gives an actor one, and no worker needs the others yet."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(free_cores())
     try:
         yield
     finally:

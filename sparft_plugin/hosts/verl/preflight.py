@@ -14,16 +14,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.errors import SparftError, require
 from sparft_plugin.hosts.verl.encoder import memory_encoder
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
-from sparft_plugin.hosts.verl.preflight_groups import check_groups, check_rewards
+from sparft_plugin.hosts.verl.preflight_groups import check_filter, check_groups, check_rewards
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
@@ -223,45 +221,6 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
     require(
         mode in MODES,
         f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
-    )
-
-
-def check_filter(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a group filter that would reject every group, or none, whatever comes.
-
-    verl refills for ever what is rejected, and with a buffer that is not its own it filters
-    nothing where no metric is named.
-
-    Raises
-    ------
-    SparftError
-        Naming the filter and the number of rollouts, or the missing metric.
-    """
-    verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
-    require(
-        not verls.get("enable", False) or bool(verls.get("metric")),
-        "algorithm.filter_groups.enable=True filters nothing without a metric; set "
-        "algorithm.filter_groups.metric=acc.",
-    )
-    group_filter = options.build_group_filter()
-    if options.group_filter is None or group_filter is None:
-        return
-    require(
-        config.data.gen_batch_size == 1,
-        f"sparft.group_filter.name={options.group_filter['name']} refills groups one by one; set "
-        "data.gen_batch_size=1.",
-    )
-    n = config.actor_rollout_ref.rollout.n
-    right = [np.arange(n) < solved for solved in range(n + 1)]
-    equal = [np.full(n, share) for share in np.linspace(0, 1, 101)]
-    possible = [
-        Outcome(Pick(-1, Prompt("any")), accuracies.astype(np.float64), np.zeros(n))
-        for accuracies in [*right, *equal]
-    ]
-    require(
-        any(group_filter.keep(outcome) for outcome in possible),
-        f"sparft.group_filter.name={options.group_filter['name']} keeps no group of "
-        f"actor_rollout_ref.rollout.n={n} rollouts; raise n or remove the filter.",
     )
 
 

@@ -1,11 +1,13 @@
-"""Refuse rewards that sparft cannot read or add to, and methods whose comparison verl lacks."""
+"""Refuse rewards, groups and filters of groups that sparft cannot read, compare or keep."""
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin import plugins
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS, split
 from sparft_plugin.errors import require
 
@@ -70,6 +72,45 @@ def check_groups(config: DictConfig, options: SparftConfig) -> None:
             f"{key} compares the rollouts of a group, and algorithm.adv_estimator={estimator} "
             f"trains on {UNGROUPED.get(estimator)}; use grpo, or train without it.",
         )
+
+
+def check_filter(config: DictConfig, options: SparftConfig) -> None:
+    """Refuse a group filter that would reject every group, or none, whatever comes.
+
+    verl refills for ever what is rejected, and with a buffer that is not its own it filters
+    nothing where no metric is named.
+
+    Raises
+    ------
+    SparftError
+        Naming the filter and the number of rollouts, or the missing metric.
+    """
+    verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
+    require(
+        not verls.get("enable", False) or bool(verls.get("metric")),
+        "algorithm.filter_groups.enable=True filters nothing without a metric; set "
+        "algorithm.filter_groups.metric=acc.",
+    )
+    group_filter = options.build_group_filter()
+    if options.group_filter is None or group_filter is None:
+        return
+    require(
+        config.data.gen_batch_size == 1,
+        f"sparft.group_filter.name={options.group_filter['name']} refills groups one by one; set "
+        "data.gen_batch_size=1.",
+    )
+    n = config.actor_rollout_ref.rollout.n
+    right = [np.arange(n) < solved for solved in range(n + 1)]
+    equal = [np.full(n, share) for share in np.linspace(0, 1, 101)]
+    possible = [
+        Outcome(Pick(-1, Prompt("any")), accuracies.astype(np.float64), np.zeros(n))
+        for accuracies in [*right, *equal]
+    ]
+    require(
+        any(group_filter.keep(outcome) for outcome in possible),
+        f"sparft.group_filter.name={options.group_filter['name']} keeps no group of "
+        f"actor_rollout_ref.rollout.n={n} rollouts; raise n or remove the filter.",
+    )
 
 
 def _comparing(options: SparftConfig) -> list[str]:

@@ -84,11 +84,11 @@ class Remembering:
         Returns
         -------
         list of Terms
-            One per trained group; empty if there is none, and then nothing is written.
+            One per trained group.
         """
-        if not trained:
-            return []
         groups = [*trained, *cleared]
+        if not groups:
+            return []
         with self.timer.part("encode_queries"):
             prompt_ids = {group.prompt_id for group in groups}
             self.encode_queries(sorted(prompt_ids))

@@ -195,13 +195,13 @@ class TrainingRun:
         metrics = {f"collapse/{k}": v for k, v in self.collapse.metrics().items()}
         metrics["memory/blank"] = sum(group.blank for group in groups)
         terms = self.remembering.score_and_write(trained, cleared)
+        stored = self.remembering.memory.metrics()
+        metrics |= {f"memory/{k}": float(v) for k, v in stored.items()}
         if not terms:
             return metrics
         terms = [replace(term, total=self.collapse.factor * term.total) for term in terms]
         with self.timer.part("write"):
             pay(trained, terms)
-        stored = self.remembering.memory.metrics()
-        metrics |= {f"memory/{k}": float(v) for k, v in stored.items()}
         return metrics | reward_metrics(terms)
 
     def _observe(self, groups: Sequence[FinishedGroup], in_flight: InFlight | None) -> int:
