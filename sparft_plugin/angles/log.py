@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from sparft_plugin.angles.prefill import Angle, TooLong
-from sparft_plugin.reduction.difficulty.resumable import ResumableLog
+from sparft_plugin.difficulty.resumable import ResumableLog
 
 
 class Measured(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 from sparft_plugin.angles.log import AngleLog, Measured
 from sparft_plugin.angles.prefill import Angle, Tokens, TooLong
 from sparft_plugin.corpus import Corpus
+from sparft_plugin.difficulty.texts import Text, read_texts
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.texts import Text, read_texts
 
 BLOCK = 4096
 REFUSAL = "angles are of text only; drop the row."

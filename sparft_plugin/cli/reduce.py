@@ -18,17 +18,17 @@ from sparft_plugin.cli.corpus_options import corpus_of
 from sparft_plugin.cli.reduce_plan import plan
 from sparft_plugin.cli.summary import say, summary
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.errors import SparftError
-from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import whole_file
-from sparft_plugin.reduction.config import ReductionConfig
-from sparft_plugin.reduction.difficulty.combine import Difficulties
-from sparft_plugin.reduction.difficulty.sources import (
+from sparft_plugin.difficulty.combine import Difficulties
+from sparft_plugin.difficulty.sources import (
     SourceSpec,
     find_difficulties,
     label_keys,
     parse_source,
 )
+from sparft_plugin.errors import SparftError
+from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.engines import open_engine
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.hygiene import Evaluation, write_pairs

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from sparft_plugin.corpus import Columns, Corpus
+from sparft_plugin.difficulty.rollouts import read_rollouts
+from sparft_plugin.difficulty.sources import read_join_keys
 from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.plugins import registered
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.rollouts import read_rollouts
-from sparft_plugin.reduction.difficulty.sources import read_join_keys
 from sparft_plugin.simulate.compare import Setting, compare
 from sparft_plugin.simulate.learner import Learner
 from sparft_plugin.simulate.method import Method

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.difficulty.combine import Difficulties, combine
+from sparft_plugin.difficulty.sources import SourceSpec, column_source
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.cluster_names import cluster_words
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
-from sparft_plugin.reduction.difficulty.combine import Difficulties, combine
-from sparft_plugin.reduction.difficulty.sources import SourceSpec, column_source
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Engine, Local
 from sparft_plugin.reduction.folders import cache_folder

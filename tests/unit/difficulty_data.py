@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparft_plugin.reduction.difficulty.attempts import AttemptLog
-from sparft_plugin.reduction.difficulty.engine import Response, TooLong
-from sparft_plugin.reduction.difficulty.sampling import Sampling
-from sparft_plugin.reduction.difficulty.solve import measure
-from sparft_plugin.reduction.difficulty.verifier import Verifier
+from sparft_plugin.difficulty.attempts import AttemptLog
+from sparft_plugin.difficulty.engine import Response, TooLong
+from sparft_plugin.difficulty.sampling import Sampling
+from sparft_plugin.difficulty.solve import measure
+from sparft_plugin.difficulty.verifier import Verifier
 
 
 def settings(**changes: Any) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import preflight, training
+from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset
 from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER
+from sparft_plugin.training import run as training
 from tests.unit.test_preflight import VERL_CONFIG, rows, write
 
 ROWS, BATCH = 12, 4

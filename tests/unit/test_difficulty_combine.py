@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.combine import (
+from sparft_plugin.difficulty.combine import (
     Source,
     combine,
     mid_rank_quantiles,
     scale_labels,
 )
+from sparft_plugin.errors import SparftError
 
 NAN = float("nan")
 

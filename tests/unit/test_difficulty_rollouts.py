@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparft_plugin.difficulty.rollouts import JoinKeys, read_rollouts
+from sparft_plugin.difficulty.text_index import TextIndex, normalize
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, read_rollouts
-from sparft_plugin.reduction.difficulty.text_index import TextIndex, normalize
 
 NAN = float("nan")
 

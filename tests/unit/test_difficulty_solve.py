@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.json_lines import RowsSource
+from sparft_plugin.difficulty.attempts import AttemptLog
+from sparft_plugin.difficulty.sampling import Sampling, prompt_seed
+from sparft_plugin.difficulty.solve import read_tasks
+from sparft_plugin.difficulty.sources import read_join_keys
+from sparft_plugin.difficulty.verifier import Verifier
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.attempts import AttemptLog
-from sparft_plugin.reduction.difficulty.sampling import Sampling, prompt_seed
-from sparft_plugin.reduction.difficulty.solve import read_tasks
-from sparft_plugin.reduction.difficulty.sources import read_join_keys
-from sparft_plugin.reduction.difficulty.verifier import Verifier
 from tests.unit import difficulty_data as data
 from tests.unit.difficulty_data import CoinModel, PowerCut, attempt
 from tests.unit.reduction_data import row, sums
@@ -170,7 +170,7 @@ def test_a_broken_line_in_the_middle_is_named(path, line, reason):
 def test_two_processes_do_not_write_one_log(path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from sparft_plugin.reduction.difficulty.attempts import AttemptLog\n"
+        "from sparft_plugin.difficulty.attempts import AttemptLog\n"
         "from tests.unit.difficulty_data import settings\n"
         "AttemptLog(Path(sys.argv[1]), settings())"
     )

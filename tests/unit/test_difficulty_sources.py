@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from sparft_plugin.corpus import Corpus
+from sparft_plugin.difficulty import SourceSpec, find_difficulties, parse_source
+from sparft_plugin.difficulty.attempts import Tally
+from sparft_plugin.difficulty.solved_file import read_solved, write_solved
+from sparft_plugin.difficulty.sources import label_keys, read_join_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty import SourceSpec, find_difficulties, parse_source
-from sparft_plugin.reduction.difficulty.attempts import Tally
-from sparft_plugin.reduction.difficulty.solved_file import read_solved, write_solved
-from sparft_plugin.reduction.difficulty.sources import label_keys, read_join_keys
 from tests.unit.reduction_data import row, sums
 
 KEY = "extra_info.difficulty"

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.verifier import (
+from sparft_plugin.difficulty.verifier import (
     Verdict,
     Verifier,
     load_verifier,
     read_verdict,
     solved,
 )
+from sparft_plugin.errors import SparftError
 
 REWARD = """
 from dataclasses import dataclass

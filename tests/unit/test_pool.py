@@ -21,9 +21,9 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.dataset import CurriculumDataset
 from sparft_plugin.hosts.verl.pool import Pool
-from sparft_plugin.hosts.verl.training import TrainingRun
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
+from sparft_plugin.training.run import TrainingRun
 from tests.unit.prompt_data import group
 from tests.unit.reduction_data import (
     WIDTH,

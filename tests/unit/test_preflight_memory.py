@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import background, preflight_memory
+from sparft_plugin.hosts.verl import cores, preflight_memory
 from sparft_plugin.hosts.verl.preflight_memory import check_memory, final_bytes
 from sparft_plugin.reduction.embedders import runtimes
 
@@ -109,7 +109,7 @@ def test_a_memory_that_a_resume_could_not_hold_twice_is_warned_of(sized):
 
 
 def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatch):
-    monkeypatch.setattr(background, "free_cores", lambda: 8)
+    monkeypatch.setattr(cores, "free_cores", lambda: 8)
     config, options = sized(100)
     (line,) = check_memory(config, options)
     assert line == (
@@ -132,9 +132,9 @@ def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatc
     ("workers", "nodes", "cores"), [(8, 1, 12), (8, 8, 96), (1, 1, 96), (200, 1, 1), (9, 8, 48)]
 )
 def test_the_reward_workers_of_a_node_share_its_cores(monkeypatch, workers, nodes, cores):
-    monkeypatch.setattr(background, "free_cores", lambda: 96)
+    monkeypatch.setattr(cores, "free_cores", lambda: 96)
     given = {"reward": {"num_workers": workers}, "trainer": {"nnodes": nodes}}
-    assert background.cores_of_a_worker(OmegaConf.create(given)) == cores
+    assert cores.cores_of_a_worker(OmegaConf.create(given)) == cores
 
 
 def encoding(**options):

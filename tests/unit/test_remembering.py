@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Prompt, PromptPool
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import remembering
-from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.remembering import Remembering
-from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.hosts.verl.training import TrainingRun
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
 from sparft_plugin.testing.intrinsic_rewards import saved
+from sparft_plugin.training import remembering
+from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.remembering import Remembering
+from sparft_plugin.training.run import TrainingRun
+from sparft_plugin.training.timing import PartTimer
 
 TEXTS = {"p": "one and two", "q": "three", "r": "none", "broken": "four"}
 

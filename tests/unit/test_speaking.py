@@ -13,7 +13,7 @@ SCRIPT = """
 
     logging.basicConfig(level=logging.WARNING)
 
-    from sparft_plugin.hosts.verl.speaking import speak
+    from sparft_plugin.training.speaking import speak
 
     speak()
     speak()

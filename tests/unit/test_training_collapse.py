@@ -12,11 +12,11 @@ import pytest
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.metrics import step_stats
-from sparft_plugin.hosts.verl.training import TrainingRun
 from sparft_plugin.memory.base import Terms
+from sparft_plugin.training import run as training
+from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.metrics import step_stats
+from sparft_plugin.training.run import TrainingRun
 
 WINDOW = 20
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sparft_plugin.difficulty.rollouts import JoinKeys, read_rollouts
+from sparft_plugin.difficulty.verifier import Verdict, load_verifier
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, read_rollouts
-from sparft_plugin.reduction.difficulty.verifier import Verdict, load_verifier
 from tests.verl.harness import environment
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart"

@@ -14,13 +14,13 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick, Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import replay_buffer
-from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.hosts.verl.replay_buffer import (
     FeedbackReplayBuffer,
     FeedbackReplayBufferAsync,
 )
-from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.hosts.verl.training import InFlight, TrainingRun
+from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.run import InFlight, TrainingRun
+from sparft_plugin.training.timing import PartTimer
 
 ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5, 0.5]}
 

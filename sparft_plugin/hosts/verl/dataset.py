@@ -17,7 +17,6 @@ from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.checkpoint import saved_pool
 from sparft_plugin.hosts.verl.lengths import AT_ONCE, PromptLengths
 from sparft_plugin.hosts.verl.media import check_media
@@ -25,6 +24,7 @@ from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.hosts.verl.preflight import check_settings
 from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
+from sparft_plugin.training import run as training
 
 PATIENCE = 10
 """Batches that a synchronous run may be handed before a finished group is brought back."""

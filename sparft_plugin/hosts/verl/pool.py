@@ -19,13 +19,13 @@ from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.background import free_cores
 from sparft_plugin.hosts.verl.chosen import everything, read_tags, reduced, tagged
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Local
 from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.training.background import free_cores
 
 
 @dataclass(frozen=True, eq=False)

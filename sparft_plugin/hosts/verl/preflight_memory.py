@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.background import cores_of_a_worker
-from sparft_plugin.hosts.verl.encoder import memory_encoder
+from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.runtimes import require_fast_bfloat16
 from sparft_plugin.reduction.embedders.weights import find_weights
+from sparft_plugin.training.encoder import memory_encoder
 
 SHAPED = ("reward", "seq_reward", "seq_final_reward")
 """Filter metrics that verl and its DAPO trainers compute from ``rm_scores``, where the memory's

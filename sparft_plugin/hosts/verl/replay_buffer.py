@@ -11,10 +11,9 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum.filters import GroupFilter
-from sparft_plugin.hosts.verl import training
-from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.training import InFlight
 from sparft_plugin.hosts.verl.transfer import add_to_rewards, read_groups, read_picks, read_text
+from sparft_plugin.training import run as training
+from sparft_plugin.training.groups import FinishedGroup
 
 logger = logging.getLogger(__name__)
 
@@ -171,19 +170,17 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         with run.timer.part("read"):
             trained = self._read(partition_id, tags)
         lost, self._lost = self._lost, 0
-        return batch, metrics | run.finish(
-            trained,
-            cleared,
-            pay=lambda groups, terms: add_to_rewards(
-                partition_id, tags, groups, [term.total for term in terms]
-            ),
-            in_flight=(
-                None
-                if waiting is None
-                else InFlight(len(waiting), lambda: read_picks(partition_id, waiting))
-            ),
-            lost=lost,
-        )
+        in_flight = None
+        if waiting is not None:
+            in_flight = run.unanswered([*trained, *cleared])
+            # Each pick is a group that verl holds, unless it gave the group up, for a failed
+            # rollout or with a lost checkpoint. Equal counts spare the reading.
+            if len(in_flight) != len(waiting):
+                in_flight = read_picks(partition_id, waiting)
+        result = run.finish(trained, cleared, in_flight, lost)
+        with run.timer.part("write"):
+            add_to_rewards(partition_id, tags, trained, result.terms)
+        return batch, metrics | result.metrics | run.times()
 
     def _materialize_batch(
         self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: Any

@@ -18,10 +18,10 @@ from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.background import cores_of_a_worker
-from sparft_plugin.hosts.verl.encoder import encode_stored, memory_encoder
-from sparft_plugin.hosts.verl.microbatch import MicroBatcher
+from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.memory.stored import stored_text
+from sparft_plugin.training.encoder import encode_stored, memory_encoder
+from sparft_plugin.training.microbatch import MicroBatcher
 
 logger = logging.getLogger(__name__)
 

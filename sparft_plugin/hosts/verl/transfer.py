@@ -14,7 +14,7 @@ from tensordict import TensorDict
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.hosts.verl.groups import FinishedGroup, in_pick_order, make_group
+from sparft_plugin.training.groups import FinishedGroup, in_pick_order, make_group
 
 
 def read_groups(
@@ -113,16 +113,22 @@ def add_to_rewards(
     partition: str,
     tags: Mapping[str, Mapping[str, Any]],
     groups: Sequence[FinishedGroup],
-    terms: Sequence[NDArray[np.float64]],
+    terms: Mapping[str, NDArray[np.float64]],
 ) -> None:
     """Write ``rm_scores`` with a term per rollout added, at the last token of each of its outputs.
 
-    verl puts the outcome reward there and zeros before it, so nothing needs to be read.
+    verl puts the outcome reward there and zeros before it, so nothing needs to be read. A group
+    without terms, which are told by uid, keeps its reward.
     """
+    if not terms:
+        return
     shaped = {
         key: (float(reward), float(term))
-        for group, group_terms in zip(groups, terms, strict=True)
-        for outputs, reward, term in zip(group.outputs, group.rewards, group_terms, strict=True)
+        for group in groups
+        if group.uid in terms
+        for outputs, reward, term in zip(
+            group.outputs, group.rewards, terms[group.uid], strict=True
+        )
         for key in outputs
     }
     scores = []

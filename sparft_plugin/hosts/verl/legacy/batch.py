@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.groups import FinishedGroup, in_pick_order, make_group
+from sparft_plugin.training.groups import FinishedGroup, in_pick_order, make_group
 
 if TYPE_CHECKING:
     from verl import DataProto
@@ -79,15 +79,23 @@ def read_groups(
 
 
 def add_to_rewards(
-    output: DataProto, groups: Sequence[FinishedGroup], terms: Sequence[NDArray[np.float64]]
+    output: DataProto, groups: Sequence[FinishedGroup], terms: Mapping[str, NDArray[np.float64]]
 ) -> None:
-    """Add a term per rollout to ``rm_scores``, at the token where verl put the outcome reward."""
+    """Add a term per rollout to ``rm_scores``, at the token where verl put the outcome reward.
+
+    Parameters
+    ----------
+    terms : mapping of str to float array, shape (rollouts,)
+        By uid; a group without terms keeps its reward.
+    """
+    if not terms:
+        return
     # What a single worker returned may be mapped read-only from Ray's object store.
     scores = output.batch["rm_scores"].clone()
     prompt_length = output.batch["prompts"].shape[1]
     last = output.batch["attention_mask"][:, prompt_length:].sum(dim=1) - 1
-    for group, group_terms in zip(groups, terms, strict=True):
-        for (row,), term in zip(group.outputs, group_terms, strict=True):
+    for group in groups:
+        for (row,), term in zip(group.outputs, terms.get(group.uid, ()), strict=False):
             scores[row, last[row]] += float(term)
     output.batch["rm_scores"] = scores
 

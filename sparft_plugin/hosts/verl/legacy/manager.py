@@ -10,9 +10,9 @@ from verl.experimental.agent_loop import AgentLoopManager
 from verl.utils.ray_utils import auto_await
 
 from sparft_plugin.config.accuracy import AccuracyRule
-from sparft_plugin.hosts.verl import training
 from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours, read_groups
 from sparft_plugin.hosts.verl.legacy.resume import restore
+from sparft_plugin.training import run as training
 
 
 class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
@@ -52,10 +52,8 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
                 prompts, output, self._accuracy, self._rollouts, run.remembering is not None
             )
             drop_ours(output)
-        metrics = run.finish(
-            groups,
-            [],
-            lambda trained, terms: add_to_rewards(output, trained, [term.total for term in terms]),
-        )
-        output.meta_info["timing"].update(metrics)
+        result = run.finish(groups)
+        with run.timer.part("write"):
+            add_to_rewards(output, groups, result.terms)
+        output.meta_info["timing"].update(result.metrics | run.times())
         return output

@@ -12,7 +12,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.checkpoint import DATASET_STATE, checkpoint_folder
 
 if TYPE_CHECKING:
-    from sparft_plugin.hosts.verl.training import TrainingRun
+    from sparft_plugin.training.run import TrainingRun
 
 
 def restore(trainer: DictConfig, run: TrainingRun) -> None:

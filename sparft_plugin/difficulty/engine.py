@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from sparft_plugin.difficulty.sampling import Sampling
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.sampling import Sampling
 
 
 class Request(NamedTuple):

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus.rows import canonical_json
-from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.difficulty.text_index import TextIndex, normalize
-from sparft_plugin.reduction.difficulty.verifier import (
+from sparft_plugin.difficulty.text_index import TextIndex, normalize
+from sparft_plugin.difficulty.verifier import (
     SOLVED_ABOVE,
     Verdict,
     read_verdict,
     solved,
 )
+from sparft_plugin.errors import SparftError
 
 HOW = "log them with trainer.rollout_data_dir=DIR."
 

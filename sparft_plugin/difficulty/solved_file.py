@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.difficulty.attempts import Tally
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.atomic import whole_file
-from sparft_plugin.reduction.difficulty.attempts import Tally
 
 FORMAT = "sparft difficulty 1"
 MEND = "make the file anew with `sparft difficulty`."

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.hosts.verl.background import background_thread
+from sparft_plugin.training.background import background_thread
 
 Vector = NDArray[np.float32]
 

@@ -1,31 +1,33 @@
-"""One training run on the driver: what the dataset and verl's trainer share."""
+"""One training run, without a host: picks go out, finished groups come in."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Curriculum, Pick, PromptPool
 from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.losses import Losses
-from sparft_plugin.hosts.verl.metrics import (
+from sparft_plugin.memory.collapse import CollapseWatch
+from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.losses import Losses
+from sparft_plugin.training.metrics import (
     encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
     step_stats,
 )
-from sparft_plugin.hosts.verl.remembering import Remembering
-from sparft_plugin.hosts.verl.speaking import speak
-from sparft_plugin.hosts.verl.timing import PartTimer
-from sparft_plugin.memory.base import Terms
-from sparft_plugin.memory.collapse import CollapseWatch
+from sparft_plugin.training.remembering import Remembering
+from sparft_plugin.training.speaking import speak
+from sparft_plugin.training.timing import PartTimer
 
 logger = logging.getLogger(__name__)
 
@@ -35,31 +37,29 @@ READABLE = (2, STATE_VERSION)
 STATE_KEYS = ("version", "curriculum", "memory", "collapse", "pool")
 _current: TrainingRun | None = None
 
-Pay = Callable[[Sequence[FinishedGroup], Sequence[Terms]], None]
-"""Adds each trained group's intrinsic reward where the trainer will read it."""
-
 
 @dataclass(frozen=True)
-class InFlight:
-    """Groups that are still to come, where a trainer does not drain them all.
+class StepResult:
+    """What a step of finished groups comes to.
 
     Parameters
     ----------
-    count : int
-        How many.
-    picks : callable
-        Reads their pick ids; costs a look-up, so it is asked only where `count` shows a gap.
+    metrics : dict
+        By full name, ``sparft/...``; `TrainingRun.times` has the milliseconds.
+    terms : dict of str to float array, shape (rollouts,)
+        Intrinsic reward of each rollout, by uid of its group, to be added where the trainer reads
+        rewards; only of trained groups that are complete, and empty without a memory.
     """
 
-    count: int
-    picks: Callable[[], set[int]]
+    metrics: dict[str, float]
+    terms: dict[str, NDArray[np.float64]]
 
 
 class TrainingRun:
     """Curriculum and memory of a run, fed by finished groups.
 
-    The training dataset makes it and asks for picks; verl's trainer, in the same process, brings
-    the finished groups through an adapter. Nothing here imports verl.
+    A host asks it for picks, brings back the finished groups and adds the terms it returns to the
+    trainer's rewards. Nothing here imports a host.
 
     Parameters
     ----------
@@ -109,15 +109,20 @@ class TrainingRun:
         if self.remembering is not None:
             self.remembering.encode_queries(prompt_ids)
 
+    def unanswered(self, groups: Iterable[FinishedGroup]) -> set[int]:
+        """Pick ids that are outstanding and no group of these."""
+        if self.curriculum is None:
+            return set()
+        return set(self.curriculum.outstanding) - {group.outcome.pick.pick_id for group in groups}
+
     def finish(
         self,
         trained: Sequence[FinishedGroup],
-        cleared: Sequence[FinishedGroup],
-        pay: Pay,
-        in_flight: InFlight | None = None,
+        cleared: Sequence[FinishedGroup] = (),
+        in_flight: Set[int] | None = None,
         lost: int = 0,
-    ) -> dict[str, float]:
-        """Take in the finished groups of a step, pay the intrinsic reward, return the metrics.
+    ) -> StepResult:
+        """Take in the finished groups of a step; return their metrics and intrinsic rewards.
 
         Groups that lost a rollout are counted and otherwise left out: they are not learned from,
         remembered or paid.
@@ -127,12 +132,11 @@ class TrainingRun:
         trained : sequence of FinishedGroup
             Groups that go on to the trainer.
         cleared : sequence of FinishedGroup
-            Groups that verl took out, for a filter or as stale; they are learned from, but not
+            Groups that the host took out, for a filter or as stale; they are learned from, but not
             trained on.
-        pay : callable
-            See `Pay`; called once if there is a memory and a trained group.
-        in_flight : InFlight or None
-            Groups that are still to come; None where verl has drained them all.
+        in_flight : set of int or None
+            Pick ids of the groups that are still to come; all others that were not answered
+            expire. None where the host has drained them all.
         lost : int
             Groups that will never come, because a rollout of theirs failed.
 
@@ -148,19 +152,27 @@ class TrainingRun:
         trained = [group for group in trained if group.complete]
         cleared = [group for group in cleared if group.complete]
         groups = [*trained, *cleared]
+        metrics = group_metrics(trained, cleared) | {"feedback/incomplete": float(incomplete)}
         with self.timer.part("observe"):
             late = self._observe(groups, in_flight)
-        metrics = group_metrics(trained, cleared) | {"feedback/incomplete": float(incomplete)}
+        if in_flight is not None:
+            metrics["feedback/late"] = late
         if self.curriculum is not None:
             metrics |= pass_rate_per_arm(groups)
             metrics |= {f"curriculum/{k}": v for k, v in self.curriculum.metrics().items()}
+        terms: list[NDArray[np.float64]] = []
         if self.remembering is not None:
-            metrics |= self._pay(trained, cleared, pay)
-        if in_flight is not None:
-            metrics["feedback/late"] = late
-        metrics.update({f"ms/{part}": ms for part, ms in self.timer.take().items()})
+            terms, of_memory = self._remember(self.remembering, trained, cleared)
+            metrics |= of_memory
         metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
-        return {f"sparft/{name}": value for name, value in metrics.items()}
+        return StepResult(
+            {f"sparft/{name}": value for name, value in metrics.items()},
+            {group.uid: term for group, term in zip(trained, terms, strict=False)},
+        )
+
+    def times(self) -> dict[str, float]:
+        """Milliseconds spent in the plugin since the last call, by part."""
+        return {f"sparft/ms/{part}": ms for part, ms in self.timer.take().items()}
 
     def _check_alike(self, groups: Sequence[FinishedGroup]) -> None:
         """Refuse accuracies read from different things, and embeddings of different encoders."""
@@ -182,11 +194,13 @@ class TrainingRun:
                     f"{own}; install the same sparft.memory.encoder on every node."
                 )
 
-    def _pay(
-        self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup], pay: Pay
-    ) -> dict[str, float]:
-        """Pay what the memory gives for the trained groups, faded if a collapse asks for it."""
-        assert self.remembering is not None
+    def _remember(
+        self,
+        remembering: Remembering,
+        trained: Sequence[FinishedGroup],
+        cleared: Sequence[FinishedGroup],
+    ) -> tuple[list[NDArray[np.float64]], dict[str, float]]:
+        """Terms of the trained groups, faded if a collapse asks for it, and the metrics."""
         assert self.collapse is not None
         groups = [*trained, *cleared]
         stats = step_stats(groups)
@@ -194,17 +208,15 @@ class TrainingRun:
             logger.warning("sparft: %s", sentence)
         metrics = {f"collapse/{k}": v for k, v in self.collapse.metrics().items()}
         metrics["memory/blank"] = sum(group.blank for group in groups)
-        terms = self.remembering.score_and_write(trained, cleared)
-        stored = self.remembering.memory.metrics()
+        terms = remembering.score_and_write(trained, cleared)
+        stored = remembering.memory.metrics()
         metrics |= {f"memory/{k}": float(v) for k, v in stored.items()}
         if not terms:
-            return metrics
+            return [], metrics
         terms = [replace(term, total=self.collapse.factor * term.total) for term in terms]
-        with self.timer.part("write"):
-            pay(trained, terms)
-        return metrics | reward_metrics(terms)
+        return [term.total for term in terms], metrics | reward_metrics(terms)
 
-    def _observe(self, groups: Sequence[FinishedGroup], in_flight: InFlight | None) -> int:
+    def _observe(self, groups: Sequence[FinishedGroup], in_flight: Set[int] | None) -> int:
         """Tell the curriculum of the groups by their picks, and which picks will never come.
 
         Returns
@@ -215,24 +227,19 @@ class TrainingRun:
         if self.curriculum is None:
             return 0
         outcomes = [group.outcome for group in groups]
-        waiting = self.curriculum.outstanding
         if in_flight is None:
-            self.curriculum.observe(outcomes)
-            # Everything in flight was drained: a pick that has not come by now never will.
-            self.curriculum.expire(list(waiting))
-            return 0
-        expected = [outcome for outcome in outcomes if outcome.pick.pick_id in waiting]
+            expected = outcomes
+        else:
+            waiting = self.curriculum.outstanding
+            expected = [outcome for outcome in outcomes if outcome.pick.pick_id in waiting]
         self.curriculum.observe(expected)
-        # Each pick is a group that verl holds, unless it gave the group up, for a failed rollout
-        # or with a lost checkpoint. Equal counts spare the reading.
-        if len(waiting) != in_flight.count:
-            self.curriculum.expire(set(waiting) - in_flight.picks())
+        self.curriculum.expire(set(self.curriculum.outstanding) - (in_flight or set()))
         return len(outcomes) - len(expected)
 
     def state_dict(self) -> dict[str, Any]:
         """State as data: tensors for the memory, JSON text for the rest.
 
-        The tensors are the memory's own, so they must be saved before the next step, as verl does.
+        The tensors are the memory's own, so they must be saved before the next step.
         """
         with self.timer.part("save"):
             return {

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.rows import canonical_json
-from sparft_plugin.errors import SparftError, unknown_name
-from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.combine import (
+from sparft_plugin.difficulty.combine import (
     UNKNOWN,
     Difficulties,
     Source,
     combine,
     scale_labels,
 )
-from sparft_plugin.reduction.difficulty.rollouts import JoinKeys, RolloutHistory, read_rollouts
-from sparft_plugin.reduction.difficulty.solved_file import read_solved
-from sparft_plugin.reduction.difficulty.texts import rows_of
-from sparft_plugin.reduction.difficulty.verifier import SOLVED_ABOVE
+from sparft_plugin.difficulty.rollouts import JoinKeys, RolloutHistory, read_rollouts
+from sparft_plugin.difficulty.solved_file import read_solved
+from sparft_plugin.difficulty.texts import rows_of
+from sparft_plugin.difficulty.verifier import SOLVED_ABOVE
+from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.prompts import PromptTable
 
 KINDS = ("column", "solved", "rollouts", "none")
 FORMS = "column:NAME[@LO:HI], solved:FILE, rollouts:DIR or none"

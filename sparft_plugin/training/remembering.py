@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparft_plugin.hosts.verl.background import free_cores
-from sparft_plugin.hosts.verl.encoder import memory_encoder
-from sparft_plugin.hosts.verl.groups import FinishedGroup
-from sparft_plugin.hosts.verl.queries import Queries
-from sparft_plugin.hosts.verl.timing import PartTimer
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
+from sparft_plugin.training.background import free_cores
+from sparft_plugin.training.encoder import memory_encoder
+from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.queries import Queries
+from sparft_plugin.training.timing import PartTimer
 
 logger = logging.getLogger(__name__)
 

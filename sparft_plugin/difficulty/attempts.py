@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from sparft_plugin.reduction.difficulty.engine import Response
-from sparft_plugin.reduction.difficulty.resumable import ResumableLog
-from sparft_plugin.reduction.difficulty.verifier import Verdict, solved
+from sparft_plugin.difficulty.engine import Response
+from sparft_plugin.difficulty.resumable import ResumableLog
+from sparft_plugin.difficulty.verifier import Verdict, solved
 
 
 class Attempted(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.hosts.verl.groups import FinishedGroup
 from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import StepStats
+from sparft_plugin.training.groups import FinishedGroup
 
 
 def group_metrics(

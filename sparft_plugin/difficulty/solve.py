@@ -7,13 +7,13 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from sparft_plugin.corpus import Corpus
+from sparft_plugin.difficulty.attempts import Attempted, AttemptLog
+from sparft_plugin.difficulty.engine import Generator, Request, Response, TooLong
+from sparft_plugin.difficulty.sampling import prompt_seed
+from sparft_plugin.difficulty.texts import Text, read_texts
+from sparft_plugin.difficulty.verifier import Verdict, Verifier
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.difficulty.attempts import Attempted, AttemptLog
-from sparft_plugin.reduction.difficulty.engine import Generator, Request, Response, TooLong
-from sparft_plugin.reduction.difficulty.sampling import prompt_seed
-from sparft_plugin.reduction.difficulty.texts import Text, read_texts
-from sparft_plugin.reduction.difficulty.verifier import Verdict, Verifier
 
 REFUSAL = (
     "only text can be attempted here; log rollouts of a training (trainer.rollout_data_dir) and "

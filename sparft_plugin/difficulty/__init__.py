@@ -1,8 +1,8 @@
 """Difficulty of each prompt in [0, 1], 0 = always solved: measured, read and put on one scale."""
 
-from sparft_plugin.reduction.difficulty.combine import Difficulties, Source, combine
-from sparft_plugin.reduction.difficulty.rollouts import RolloutHistory, read_rollouts
-from sparft_plugin.reduction.difficulty.sources import (
+from sparft_plugin.difficulty.combine import Difficulties, Source, combine
+from sparft_plugin.difficulty.rollouts import RolloutHistory, read_rollouts
+from sparft_plugin.difficulty.sources import (
     SourceSpec,
     find_difficulties,
     parse_source,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-
-from omegaconf import DictConfig, OmegaConf
 
 NICENESS = 10
 
@@ -25,13 +22,6 @@ def background_thread(name: str) -> ThreadPoolExecutor:
 def free_cores() -> int:
     """Cores of this machine that this process may use, whatever Ray counts for it."""
     return len(os.sched_getaffinity(0))
-
-
-def cores_of_a_worker(config: DictConfig) -> int:
-    """Cores of this machine for each reward worker; verl deals them out to the nodes in turn."""
-    workers = OmegaConf.select(config, "reward.num_workers") or 1
-    of_a_node = math.ceil(workers / (OmegaConf.select(config, "trainer.nnodes") or 1))
-    return max(1, free_cores() // of_a_node)
 
 
 def _give_way() -> None:

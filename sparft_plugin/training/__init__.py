@@ -1,0 +1,1 @@
+"""A training run without a host: what every host adapts to."""
