@@ -1,4 +1,4 @@
-"""Real verl runs, each made once and looked at by several tests."""
+"""Real verl runs, each made once and looked at by many tests."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from typing import Any
 import pytest
 
 from tests.verl.harness import VerlRun, overrides, run_verl, write_workspace
-
-REDUCTION = {"difficulty_key": "extra_info.difficulty", "clusters": 4, "per_cluster": 3}
-EVERY_PLUGIN = (
-    "+sparft=sparft_memory",
-    *(f"sparft.reduction.{option}={value}" for option, value in REDUCTION.items()),
-    "+sparft.memory.warmup_steps=1",
-    # The likeliest token always: what a prompt is answered depends on the weights alone.
-    "actor_rollout_ref.rollout.top_k=1",
-    "trainer.test_freq=3",
-)
 
 
 @dataclass
@@ -39,6 +29,11 @@ class Workspace:
             sorted({json.loads(line)["input"] for line in path.read_text().splitlines()})
             for path in files
         ]
+
+    def rollouts(self, step: int) -> list[tuple[str, str]]:
+        """Prompts and answers that verl trained on; it orders them by length or by arrival."""
+        lines = (self.folder / f"rollouts/{step}.jsonl").read_text().splitlines()
+        return sorted((row["input"], row["output"]) for row in map(json.loads, lines))
 
     def checkpoint(self, step: int) -> dict[str, Any]:
         """State of curriculum and memory in the checkpoint of a step."""
@@ -64,19 +59,6 @@ def _find(node: object, key: str) -> dict[str, Any]:
     return {}
 
 
-@dataclass
-class Uninterrupted:
-    """A run that others are compared with, and where it was made."""
-
-    workspace: Workspace
-    run: VerlRun
-
-
-def every_step(folder: Path) -> list[str]:
-    """Save a checkpoint, and the rollouts as verl trained on them, after each step."""
-    return ["trainer.save_freq=1", f"trainer.rollout_data_dir={folder}/rollouts"]
-
-
 def decisions(row: dict[str, Any]) -> dict[str, Any]:
     """Everything the plugin decided and was told; times differ, the rest must not."""
     return {k: v for k, v in row.items() if k.startswith("sparft/") and "/ms/" not in k}
@@ -88,19 +70,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     write_workspace(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def uninterrupted(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
-    """Return a run of five steps through every plugin, with a checkpoint after each."""
-    import shutil
-
-    folder = tmp_path_factory.mktemp("one_go")
-    shutil.copytree(template, folder, dirs_exist_ok=True)
-    workspace = Workspace(folder)
-    run = workspace.train(5, *EVERY_PLUGIN, *every_step(folder))
-    assert run.returncode == 0, run.output[-4000:]
-    return Uninterrupted(workspace, run)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.verl.conftest import Workspace
 from tests.verl.harness import VerlRun
@@ -39,21 +38,9 @@ def resumed(workspace: Workspace, first: VerlRun) -> VerlRun:
     return run
 
 
-def curriculum_of(workspace: Workspace, step: int) -> dict[str, Any]:
-    path = workspace.folder / f"checkpoints/global_step_{step}/data.pt"
-    found = find(torch.load(path, weights_only=False))
-    assert found is not None
-    state: dict[str, Any] = json.loads(found["curriculum"])
-    return state
-
-
-def find(node: object) -> dict[str, Any] | None:
-    """Find the sparft state inside torchdata's nested one."""
-    if not isinstance(node, dict):
-        return None
-    if "curriculum" in node and "memory" in node:
-        return node
-    return next((found for value in node.values() if (found := find(value))), None)
+def outstanding(workspace: Workspace, step: int) -> set[int]:
+    """Picks in flight at the checkpoint of a step."""
+    return {pick for pick, _ in json.loads(workspace.checkpoint(step)["curriculum"])["outstanding"]}
 
 
 def check_the_books(row: dict[str, Any], step: int) -> None:
@@ -88,13 +75,12 @@ def test_the_trainer_sees_outcome_plus_intrinsic_reward(first: VerlRun) -> None:
 def test_picks_in_flight_are_in_the_checkpoint_and_answered_after_it(
     workspace: Workspace, first: VerlRun, resumed: VerlRun
 ) -> None:
-    assert len(curriculum_of(workspace, STEPS)["outstanding"]) == BATCH
+    answered = outstanding(workspace, STEPS)
+    assert len(answered) == BATCH
     assert len(resumed.metrics) == 2
     for step, row in enumerate(resumed.metrics, start=STEPS + 1):
         check_the_books(row, step)
-    answered = {pick for pick, _ in curriculum_of(workspace, STEPS)["outstanding"]}
-    left = {pick for pick, _ in curriculum_of(workspace, STEPS + 2)["outstanding"]}
-    assert not answered & left
+    assert not answered & outstanding(workspace, STEPS + 2)
 
 
 @pytest.fixture(scope="module")

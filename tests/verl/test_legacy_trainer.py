@@ -184,10 +184,4 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
     for step, row in zip(steps, other.run.metrics, strict=True):
         assert decisions(row) == decisions(whole.metrics[step - 1]), f"step {step}"
         assert other.workspace.saved(step) == workspace.saved(step), f"step {step}"
-        assert rollouts(other.workspace, step) == rollouts(workspace, step), f"step {step}"
-
-
-def rollouts(workspace: Workspace, step: int) -> list[tuple[str, str]]:
-    """Prompts and answers of a step; verl orders them by length."""
-    lines = (workspace.folder / f"rollouts/{step}.jsonl").read_text().splitlines()
-    return sorted((row["input"], row["output"]) for row in map(json.loads, lines))
+        assert other.workspace.rollouts(step) == workspace.rollouts(step), f"step {step}"

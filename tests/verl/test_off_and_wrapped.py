@@ -1,4 +1,5 @@
-"""Without a sparft name nothing changes; with one, the recipe's own pieces go on working."""
+"""Without a sparft name nothing changes, whoever's reward function verl calls; with one, the
+recipe's own pieces go on working."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from verl.trainer.ppo.utils import create_rl_sampler
 from tests.verl.conftest import Workspace
 from tests.verl.harness import VerlRun
 
+STEPS = 3
 ORDER = ("data.shuffle=True", "data.seed=7")
 MANAGER = '''
 """A recipe's own reward manager: verl's naive one, and a mark to know it by."""
@@ -30,9 +32,30 @@ class MarkedManager(NaiveRewardManager):
 '''
 
 
+SOURCES = ("tiny/sum", "tiny/reverse", "tiny/count")
+
+
 @pytest.fixture(scope="module")
 def plain(workspace: Workspace) -> VerlRun:
-    run = workspace.train(3, *ORDER, f"trainer.rollout_data_dir={workspace.folder}/plain")
+    """Run without a sparft name, by a reward function of this package as verl calls it."""
+    options = {
+        "tokenizer": "${actor_rollout_ref.model.path}",
+        "start": 16,
+        "decay": 0.5,
+        "every": 1,
+        "verifier": "gsm8k",
+        "verifier_kwargs": "{integer_weight:0.25}",
+    }
+    run = workspace.train(
+        STEPS,
+        *ORDER,
+        f"trainer.rollout_data_dir={workspace.folder}/plain",
+        "reward.custom_reward_function.path=pkg://sparft_plugin.rewards.length_budget",
+        "reward.custom_reward_function.name=compute_score",
+        *(f"+reward.custom_reward_function.reward_kwargs.{k}={v}" for k, v in options.items()),
+        "trainer.test_freq=1",
+        f"trainer.validation_data_dir={workspace.folder}/validation",
+    )
     assert run.returncode == 0, run.output[-4000:]
     return run
 
@@ -41,7 +64,7 @@ def plain(workspace: Workspace) -> VerlRun:
 def wrapped(workspace: Workspace) -> VerlRun:
     (workspace.folder / "manager.py").write_text(MANAGER)
     run = workspace.train(
-        3,
+        STEPS,
         *ORDER,
         f"trainer.rollout_data_dir={workspace.folder}/wrapped",
         "+sparft=memory_r",
@@ -52,7 +75,7 @@ def wrapped(workspace: Workspace) -> VerlRun:
         f"data.val_files={workspace.folder}/train.parquet",
         "data.val_max_samples=6",
         "trainer.test_freq=2",
-        "trainer.save_freq=3",
+        f"trainer.save_freq={STEPS}",
     )
     assert run.returncode == 0, run.output[-4000:]
     return run
@@ -70,19 +93,42 @@ def verls_own_prompts(folder: Path, workers: int) -> list[list[str]]:
         collate_fn=list,
         sampler=create_rl_sampler(config, rows),
     )
-    batches = [batch for batch, _ in zip(loader, range(3), strict=False)]
+    batches = [batch for batch, _ in zip(loader, range(STEPS), strict=False)]
     return [sorted(rows[i]["prompt"][0]["content"] for i in batch) for batch in batches]
 
 
 def test_without_a_name_the_metrics_and_picked_rows_are_verls_own(
     workspace: Workspace, plain: VerlRun
 ) -> None:
-    assert len(plain.metrics) == 3
+    assert len(plain.metrics) == STEPS
     assert not [key for row in plain.metrics for key in row if "sparft" in key]
     verls_default_workers = 8
     assert workspace.prompts_by_step("plain") == verls_own_prompts(
         workspace.folder, verls_default_workers
     )
+
+
+def test_every_part_of_our_reward_is_a_validation_metric_and_stands_beside_each_response(
+    workspace: Workspace, plain: VerlRun
+) -> None:
+    for source in SOURCES:
+        assert f"val-core/{source}/acc/mean@1" in plain.metrics[-1]
+        for part in ("answered", "format", "integer", "length"):
+            assert 0 <= plain.metrics[-1][f"val-aux/{source}/{part}/mean@1"] <= 1
+    lines = (workspace.folder / "validation/1.jsonl").read_text().splitlines()
+    assert len(lines) == 6
+    for row in map(json.loads, lines):
+        parts = row["acc"] + row["format"] + 0.25 * row["integer"] + 0.5 * row["length"]
+        assert row["score"] == pytest.approx(parts)
+
+
+def test_the_length_budget_shrinks_with_verls_own_step_and_counts_tokens(plain: VerlRun) -> None:
+    for source in SOURCES:
+        budgets = [row[f"val-aux/{source}/budget/mean@1"] for row in plain.metrics]
+        assert budgets == [8, 4, 2]
+        for row in plain.metrics:
+            # Generation stops at 12 tokens; encoding the text again may split a character.
+            assert 0 < row[f"val-aux/{source}/tokens/mean@1"] <= 3 * 12
 
 
 def test_memory_alone_leaves_the_recipes_order_as_it_is(
@@ -102,7 +148,7 @@ def test_validation_on_the_training_file_leaves_the_memory_to_the_training_run(
     assert [row["sparft/memory/success"] for row in wrapped.metrics] == pytest.approx(right)
     assert right[0] > 0
     # What is saved is what the log tells of.
-    assert len(json.loads(workspace.checkpoint(3)["collapse"])["steps"]) == 3
+    assert len(json.loads(workspace.checkpoint(STEPS)["collapse"])["steps"]) == STEPS
 
 
 def test_a_recipes_own_reward_manager_goes_on_working(wrapped: VerlRun) -> None:

@@ -1,4 +1,4 @@
-"""Rewards and reward workers that tell no accuracy stop a real run; what tells one trains it.
+"""Rewards and reward workers that tell no accuracy stop a real run.
 
 Where responses of one group are answered differently, plain verl drops the refused ones and trains
 on the rest.
@@ -74,6 +74,7 @@ if "RewardLoopWorker" in Path("/proc/self/cmdline").read_text():
 """
 
 
+@SLOW
 def test_one_reward_worker_without_the_encoder_stops_the_run_before_a_step(
     fresh: Workspace,
 ) -> None:
@@ -85,33 +86,3 @@ def test_one_reward_worker_without_the_encoder_stops_the_run_before_a_step(
         re.search(r"row \d+ of data\.train_files: .*sentence.transformers", line)
         for line in sentences(run)
     ), run.output[-4000:]
-
-
-SELF_SCORING = """
-from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
-
-class SelfScoring(SingleTurnAgentLoop):
-    async def run(self, sampling_params, **kwargs):
-        output = await super().run(sampling_params, **kwargs)
-        output.reward_score = 1.0 if len(output.response_ids) % 2 else -1.0
-        output.extra_fields["reward_extra_info"] = {}
-        return output
-"""
-
-
-def test_an_agent_loop_that_scores_itself_trains_with_its_own_scale(fresh: Workspace) -> None:
-    (fresh.folder / "scoring.py").write_text(SELF_SCORING)
-    loops = fresh.folder / "loops.yaml"
-    loops.write_text("- name: self_scoring\n  _target_: scoring.SelfScoring\n")
-    run = fresh.train(
-        2,
-        "+sparft=uniform",
-        "sparft.accuracy='score>0'",
-        f"actor_rollout_ref.rollout.agent.agent_loop_config_path={loops}",
-        "actor_rollout_ref.rollout.agent.default_agent_loop=self_scoring",
-    )
-    assert run.returncode == 0, run.output[-4000:]
-    for row in run.metrics:
-        # Scores are 1 and -1, accuracies 1 and 0.
-        assert row["sparft/reward/outcome"] == pytest.approx(2 * row["sparft/pass_rate"] - 1)
-        assert row["sparft/reward/outcome"] == pytest.approx(row["critic/score/mean"])
