@@ -1,4 +1,4 @@
-"""What verl and vLLM load in each of their processes; it does nothing without ``VERL_PLATFORM=cpu``.
+"""What verl and vLLM load in each of their processes; nothing happens without VERL_PLATFORM=cpu.
 
 verl 0.9 and vLLM find it by the entry points beside this package; for verl 0.7 and 0.8 set
 ``VERL_USE_EXTERNAL_MODULES=verl_cpu.plugin``.
