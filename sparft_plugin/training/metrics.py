@@ -1,8 +1,11 @@
-"""What a step's groups look like in verl's logger; `TrainingRun` adds the prefix."""
+"""What a step's groups look like in a host's logger; `TrainingRun` adds the prefix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,31 @@ from numpy.typing import NDArray
 from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import StepStats
 from sparft_plugin.training.groups import FinishedGroup
+
+
+class PartTimer:
+    """Adds up wall time per part of the plugin until it is taken."""
+
+    def __init__(self) -> None:
+        self._ms: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Time the block under a name."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._ms[name] += 1000 * (time.perf_counter() - began)
+
+    def take(self) -> dict[str, float]:
+        """Return milliseconds per part and their sum ``plugin``, and start again from zero.
+
+        The sum is not called a total: verl averages the metrics of a step's mini-batches, but sums
+        those with "total" in their name, and the parts would not add up.
+        """
+        taken, self._ms = dict(self._ms), defaultdict(float)
+        return taken | {"plugin": sum(taken.values())}
 
 
 def group_metrics(
@@ -35,13 +63,10 @@ def group_metrics(
 
 def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
     """Pass rate of every arm that a group came from."""
-    arms = sorted({int(group.tag["arm"]) for group in groups})
-    return {
-        f"curriculum/arm_{arm}/pass_rate": mean(
-            [group.accuracies for group in groups if int(group.tag["arm"]) == arm]
-        )
-        for arm in arms
-    }
+    of_arm: dict[int, list[NDArray[np.float64]]] = defaultdict(list)
+    for group in groups:
+        of_arm[int(group.tag["arm"])].append(group.accuracies)
+    return {f"curriculum/arm_{arm}/pass_rate": mean(of_arm[arm]) for arm in sorted(of_arm)}
 
 
 def encoding_outlived_rewards(groups: Sequence[FinishedGroup]) -> float:
@@ -60,7 +85,7 @@ def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:
 
 
 def step_stats(groups: Sequence[FinishedGroup]) -> StepStats | None:
-    """What the collapse watch is told of a step; None where no reward manager told lengths."""
+    """What the collapse watch is told of a step; None where the host did not tell lengths."""
     tokens = [group.tokens for group in groups if group.tokens is not None]
     at_limit = [group.at_limit for group in groups if group.at_limit is not None]
     formats = [group.formats for group in groups if group.formats is not None]

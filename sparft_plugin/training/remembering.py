@@ -1,23 +1,73 @@
-"""The memory's side of a training run: queries encoded ahead, groups scored, then written."""
+"""The memory's side of a training run: prompts encoded ahead, groups scored, then written."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
-from sparft_plugin.training.background import free_cores
-from sparft_plugin.training.encoder import memory_encoder
+from sparft_plugin.training.encoding import (
+    Vector,
+    background_thread,
+    free_cores,
+    memory_encoder,
+)
 from sparft_plugin.training.groups import FinishedGroup
-from sparft_plugin.training.queries import Queries
-from sparft_plugin.training.timing import PartTimer
+from sparft_plugin.training.metrics import PartTimer
 
 logger = logging.getLogger(__name__)
+
+
+class Queries:
+    """Embeddings of prompts, each encoded once in a thread, from the moment it is picked.
+
+    Parameters
+    ----------
+    encode : callable
+        Maps n texts to an array, shape (n, d); a vector must depend on its text alone, because
+        what is encoded in one call is a matter of timing. Runs in a thread, one call at a time;
+        what it raises reaches whoever waits for one of its texts.
+    """
+
+    def __init__(self, encode: Callable[[Sequence[str]], Vector]) -> None:
+        self._encode = encode
+        self._thread = background_thread("sparft-queries")
+        self._begun: set[str] = set()
+        self._texts: deque[tuple[str, str]] = deque()
+        self._calls: deque[Future[None]] = deque()
+        self._vectors: dict[str, Vector] = {}
+
+    def __contains__(self, prompt_id: str) -> bool:
+        """Whether a prompt has been told."""
+        return prompt_id in self._begun
+
+    def begin(self, texts: Mapping[str, str]) -> None:
+        """Begin to encode prompts, given by their ids, that were not told before."""
+        new = [(prompt_id, text) for prompt_id, text in texts.items() if prompt_id not in self]
+        if new:
+            self._begun.update(prompt_id for prompt_id, _ in new)
+            self._texts.extend(new)
+            self._calls.append(self._thread.submit(self._run))
+
+    def wait(self, prompt_ids: Iterable[str]) -> dict[str, Vector]:
+        """Return the embeddings of prompts that were told, once they are there."""
+        wanted = set(prompt_ids)
+        while not wanted <= self._vectors.keys():
+            self._calls.popleft().result()
+        return {prompt_id: self._vectors[prompt_id] for prompt_id in wanted}
+
+    def _run(self) -> None:
+        """Encode all that has been told by now; calls that find nothing do nothing."""
+        told = [self._texts.popleft() for _ in range(len(self._texts))]
+        if told:
+            vectors = self._encode([text for _, text in told])
+            self._vectors.update(zip((i for i, _ in told), vectors, strict=True))
 
 
 class Remembering:
@@ -79,13 +129,7 @@ class Remembering:
     def score_and_write(
         self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
     ) -> list[Terms]:
-        """Score the trained groups against the memory as it stood, then write all groups.
-
-        Returns
-        -------
-        list of Terms
-            One per trained group.
-        """
+        """Score the trained groups against the memory as it stood, then write all groups."""
         groups = [*trained, *cleared]
         if not groups:
             return []
@@ -102,6 +146,8 @@ class Remembering:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the memory's state with tensors, which share its memory, in place of arrays."""
+        import torch
+
         return {
             name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
             for name, part in self.memory.state_dict().items()
@@ -111,7 +157,7 @@ class Remembering:
         """Put back what `state_dict` gave, or the bytes that older releases saved."""
         if not isinstance(state, bytes):
             state = {
-                name: part.numpy() if isinstance(part, torch.Tensor) else part
+                name: part.numpy() if hasattr(part, "numpy") else part
                 for name, part in state.items()
             }
         self.memory.load_state_dict(state)
@@ -131,7 +177,7 @@ class Remembering:
             logger.warning(
                 "sparft: most responses are longer than the %d tokens that the memory's encoder "
                 "reads of their beginning, so two that only open alike count as the same; set "
-                "+sparft.memory.stored=tail or windows.",
+                "sparft.memory.stored to tail or windows.",
                 self.embedder.reads,
             )
 

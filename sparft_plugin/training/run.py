@@ -19,6 +19,7 @@ from sparft_plugin.memory.collapse import CollapseWatch
 from sparft_plugin.training.groups import FinishedGroup
 from sparft_plugin.training.losses import Losses
 from sparft_plugin.training.metrics import (
+    PartTimer,
     encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
@@ -27,7 +28,6 @@ from sparft_plugin.training.metrics import (
 )
 from sparft_plugin.training.remembering import Remembering
 from sparft_plugin.training.speaking import speak
-from sparft_plugin.training.timing import PartTimer
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,6 @@ STATE_VERSION = 3
 READABLE = (2, STATE_VERSION)
 """Version 2 had the memory as npz bytes."""
 STATE_KEYS = ("version", "curriculum", "memory", "collapse", "pool")
-_current: TrainingRun | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,9 @@ class TrainingRun:
         text_of: Callable[[str], str],
         saved_pool: str | None = None,
     ) -> None:
+        speak()
         self.saved_pool = saved_pool
         self.timer = PartTimer()
-        self.heard = False
-        """Whether an adapter has asked for this run, which it does to bring groups."""
         self.losses = Losses(options.max_incomplete)
         self._source: str | None = None
         self.curriculum: Curriculum | None = options.build_curriculum()
@@ -113,7 +111,7 @@ class TrainingRun:
         """Pick ids that are outstanding and no group of these."""
         if self.curriculum is None:
             return set()
-        return set(self.curriculum.outstanding) - {group.outcome.pick.pick_id for group in groups}
+        return set(self.curriculum.outstanding) - {group.pick_id for group in groups}
 
     def finish(
         self,
@@ -182,7 +180,7 @@ class TrainingRun:
             raise SparftError(
                 f"accuracy was read from {' and '.join(sorted(sources))}, because the reward "
                 "function returns other keys for some responses; return the same keys for every "
-                "response, or say how accuracy follows with sparft.accuracy."
+                "response, or say how accuracy follows by sparft.accuracy."
             )
         self._source = next(iter(sources), None)
         encoders = {encoder for group in groups for encoder in group.encoders}
@@ -190,8 +188,8 @@ class TrainingRun:
             own = self.remembering.embedder.identity
             for other in sorted(encoders - {own}):
                 raise SparftError(
-                    f"a reward worker embeds responses with {other} and the driver prompts with "
-                    f"{own}; install the same sparft.memory.encoder on every node."
+                    f"responses were embedded with {other} and prompts with {own}; install the "
+                    "same sparft.memory.encoder on every node."
                 )
 
     def _remember(
@@ -279,28 +277,3 @@ class TrainingRun:
             self.remembering.load_state_dict(state["memory"])
         if self.collapse is not None:
             self.collapse.load_state_dict(json.loads(state["collapse"]))
-
-
-def start(run: TrainingRun) -> TrainingRun:
-    """Make a run the current one of this process; verl trains one run a process."""
-    global _current
-    speak()
-    _current = run
-    return run
-
-
-def current() -> TrainingRun:
-    """Return the run of this process.
-
-    Raises
-    ------
-    SparftError
-        If no training dataset of ours was made.
-    """
-    if _current is None:
-        raise SparftError(
-            "no training dataset of sparft_plugin exists in this process; data.custom_cls must be "
-            "sparft_plugin's CurriculumDataset."
-        )
-    _current.heard = True
-    return _current

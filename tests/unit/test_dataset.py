@@ -16,9 +16,8 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset
+from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset, run_of, training_set
 from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER
-from sparft_plugin.training import run as training
 from tests.unit.test_preflight import VERL_CONFIG, rows, write
 
 ROWS, BATCH = 12, 4
@@ -58,9 +57,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DictConfig]:
 
 
 @pytest.fixture
-def recipe(composed: dict[str, DictConfig], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(training, "_current", None)
-
+def recipe(composed: dict[str, DictConfig]) -> Any:
     def make(name: str = "uniform", settings: dict[str, Any] | None = None) -> DictConfig:
         config = deepcopy(composed[name])
         for key, value in (settings or {}).items():
@@ -93,7 +90,8 @@ def test_validation_on_the_training_file_is_no_second_run(
     config.data.val_files = [config.data.train_files] if in_a_list else config.data.train_files
     train = made(config)
     val = made(config, "val_files")
-    assert train.run is training.current()
+    assert training_set(config) is train
+    assert run_of(train) is train.run
     assert val.run is None
     assert val.state_dict() == {}
     assert len(val) == ROWS
@@ -114,7 +112,7 @@ def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any) -> None:
             config.data.val_files = config.data.train_files
         for _ in range(2):
             train, val = made(config), made(config, "val_files")
-            assert training.current() is train.run
+            assert training_set(config) is train
             assert val.run is None
 
 
@@ -134,7 +132,7 @@ def test_a_legacy_launch_without_our_loop_manager_is_told_how_to_launch(recipe: 
     assert str(error.value).startswith(f"{LOOP_MANAGER} is not set")
     assert "launch by python -m verl.trainer.main_ppo, or call" in str(error.value)
     preflight.adopt(config)
-    assert made(config).run is training.current()
+    assert made(config).run is not None
 
 
 @pytest.mark.parametrize("name", ["uniform", "memory_r"])
@@ -150,7 +148,7 @@ def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
 
 def test_a_run_that_was_asked_for_goes_on(recipe: Any) -> None:
     train = made(recipe())
-    training.current()
+    run_of(train)
     for _ in range(2 * PATIENCE):
         train.__getitems__(range(BATCH))
 

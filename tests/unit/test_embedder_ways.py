@@ -16,8 +16,7 @@ from sparft_plugin.reduction.embedders import runtimes
 from sparft_plugin.reduction.embedders.runtimes import require_bfloat16
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from sparft_plugin.testing import check_embedder
-from sparft_plugin.training.encoder import encode_stored, memory_encoder
-from sparft_plugin.training.microbatch import MicroBatcher
+from sparft_plugin.training.encoding import MicroBatcher, encode_stored, memory_encoder
 
 RESPONSES = [
     "Natalia sold 48/2 = 24 clips in May. In all she sold 48+24 = 72 clips. #### 72",

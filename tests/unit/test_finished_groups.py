@@ -9,7 +9,8 @@ import pytest
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.training.groups import FinishedGroup, make_group
+from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.training.groups import FinishedGroup
 from sparft_plugin.training.metrics import encoding_outlived_rewards, group_metrics
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}

@@ -65,12 +65,13 @@ def test_only_the_cpu_profile_makes_verl_and_vllm_load_anything_of_ours():
         return set(re.findall(r'\[project\.entry-points\."?([\w.]+)', Path(file).read_text()))
 
     assert groups("pyproject.toml") == {"sparft_plugin"}
-    profile = groups("constraints/vllm-cpu-alias/pyproject.toml")
+    profile = groups("constraints/verl-cpu/pyproject.toml")
     assert profile == {"verl.plugins", "vllm.general_plugins"}
 
 
 def test_what_verl_loads_in_every_process_is_nothing_unless_the_platform_is_cpu():
-    loaded = modules_after("import sparft_plugin.hosts.verl.plugin", VERL_PLATFORM="")
+    path = str(Path("constraints/verl-cpu").absolute())
+    loaded = modules_after("import verl_cpu.plugin", VERL_PLATFORM="", PYTHONPATH=path)
     assert not (HEAVY | {"numpy", "pyarrow"}) & loaded
 
 

@@ -89,7 +89,7 @@ def test_a_term_is_added_at_the_token_where_the_outcome_stands(lengths, data):
     prompts, output = batch(uids, lengths)
     before = output.batch["rm_scores"].clone()
     groups = read_groups(prompts, output)
-    terms = [np.array([10.0 + row for (row,) in group.outputs]) for group in groups]
+    terms = {g.uid: np.array([10.0 + row for (row,) in g.outputs]) for g in groups}
     add_to_rewards(output, groups, terms)
     for row, length in enumerate(lengths):
         added = output.batch["rm_scores"][row] - before[row]
@@ -100,14 +100,14 @@ def test_an_empty_response_is_paid_where_verl_puts_its_outcome():
     """verl counts back from the response's first token and so writes to the last column."""
     prompts, output = batch(["a"], [WIDTH])
     output.batch["attention_mask"][:, PROMPT:] = 0
-    add_to_rewards(output, read_groups(prompts, output), [np.array([0.5])])
+    add_to_rewards(output, read_groups(prompts, output), {"a": np.array([0.5])})
     assert output.batch["rm_scores"][0].tolist() == [0, 0, 0, 0, 0.5]
 
 
 def test_rewards_that_ray_maps_read_only_are_not_written_to():
     prompts, output = batch(["a"], [2])
     original = output.batch["rm_scores"]
-    add_to_rewards(output, read_groups(prompts, output), [np.array([1.0])])
+    add_to_rewards(output, read_groups(prompts, output), {"a": np.array([1.0])})
     assert original.sum() == 0
 
 

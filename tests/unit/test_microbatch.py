@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.training.microbatch import MicroBatcher
+from sparft_plugin.training.encoding import MicroBatcher
 
 
 class Encoder:

@@ -21,9 +21,9 @@ from sparft_plugin.memory.memory_r_plus import MemoryRPlus
 from sparft_plugin.testing.intrinsic_rewards import saved
 from sparft_plugin.training import remembering
 from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.metrics import PartTimer
 from sparft_plugin.training.remembering import Remembering
 from sparft_plugin.training.run import TrainingRun
-from sparft_plugin.training.timing import PartTimer
 
 TEXTS = {"p": "one and two", "q": "three", "r": "none", "broken": "four"}
 

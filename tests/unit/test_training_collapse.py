@@ -77,14 +77,10 @@ def train(run: TrainingRun, *groups: FinishedGroup) -> list[tuple[float, dict[st
     """What each step paid a rollout, and its metrics."""
     told = []
     for finished in groups:
-        paid: list[float] = []
-
-        def pay(_: Any, terms: Sequence[Terms], paid: list[float] = paid) -> None:
-            paid.extend(np.unique(terms[0].total))
-
-        metrics = run.finish([finished], [], pay)
-        assert metrics["sparft/reward/intrinsic"] == pytest.approx(paid[0])
-        told.append((paid[0], metrics))
+        result = run.finish([finished])
+        (paid,) = np.unique(result.terms["uid"])
+        assert result.metrics["sparft/reward/intrinsic"] == pytest.approx(paid)
+        told.append((float(paid), result.metrics))
     return told
 
 
@@ -146,6 +142,6 @@ def test_a_step_is_told_over_all_its_responses() -> None:
 
 
 def test_without_lengths_there_is_nothing_to_watch() -> None:
-    silent = FinishedGroup("u", HEALTHY.tag, ((0,),), *np.ones((2, 1)), None, 0.0, 0)
+    silent = FinishedGroup("u", HEALTHY.tag, ((0,),), *np.ones((2, 1)), None, 0)
     assert step_stats([HEALTHY, silent]) is None
     assert step_stats([]) is None

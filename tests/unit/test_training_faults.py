@@ -26,7 +26,7 @@ def start(**options: Any) -> TrainingRun:
 def group(pick: Pick, accuracy: float = 0.5, **told: Any) -> FinishedGroup:
     tag = {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id}
     values = np.array([accuracy, accuracy])
-    made = FinishedGroup("uid", tag, (("a",), ("b",)), values, values, None, 0.0, 0)
+    made = FinishedGroup("uid", tag, (("a",), ("b",)), values, values, None, 0)
     return dataclasses.replace(made, **told)
 
 
@@ -116,5 +116,5 @@ def test_a_worker_with_another_encoder_than_the_drivers_is_named() -> None:
     run = start(memory={"name": "memory_r", "encoder": "all-MiniLM-L6-v2"})
     assert run.remembering is not None
     own = run.remembering.embedder.identity
-    with pytest.raises(SparftError, match=f"embeds responses with other@1 and .* with {own};"):
+    with pytest.raises(SparftError, match=f"with other@1 and prompts with {own};"):
         finish(run, group(*run.select(1), encoders=frozenset({own, "other@1"})))

@@ -45,7 +45,7 @@ if VERL >= (0, 9):
     LEGACY.append("trainer.use_v1=False")
 else:
     # What 0.9 learns from an entry point; and FSDP's wrap policy, which 0.7 cannot infer.
-    os.environ["VERL_USE_EXTERNAL_MODULES"] = "sparft_plugin.hosts.verl.plugin"
+    os.environ["VERL_USE_EXTERNAL_MODULES"] = "verl_cpu.plugin"
     policy = "actor_rollout_ref.actor.fsdp_config.wrap_policy.transformer_layer_cls_to_wrap"
     LEGACY.append(f"+{policy}=[Qwen2DecoderLayer]")
 

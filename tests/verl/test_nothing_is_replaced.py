@@ -32,10 +32,10 @@ before = snapshot()
 if "PROBE_CPU" in os.environ:
     os.environ["VERL_PLATFORM"] = "cpu"
 import importlib
-for name in ("plugin", "vllm_cpu", "dataset", "replay_buffer", "reward_manager", "preflight",
+for name in ("dataset", "replay_buffer", "reward_manager", "preflight",
     "legacy.manager", "legacy.preflight"):
     importlib.import_module("sparft_plugin.hosts.verl." + name)
-sys.modules["sparft_plugin.hosts.verl.vllm_cpu"].register()
+importlib.import_module("verl_cpu.plugin").keep_weights_replaceable()
 after = snapshot()
 print(json.dumps([len(before), sorted(k for k in before if after.get(k) != before[k])]))
 """

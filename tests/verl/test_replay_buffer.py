@@ -14,13 +14,14 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick, Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import replay_buffer
+from sparft_plugin.hosts.verl.dataset import CurriculumDataset
 from sparft_plugin.hosts.verl.replay_buffer import (
     FeedbackReplayBuffer,
     FeedbackReplayBufferAsync,
 )
 from sparft_plugin.training.groups import FinishedGroup
-from sparft_plugin.training.run import InFlight, TrainingRun
-from sparft_plugin.training.timing import PartTimer
+from sparft_plugin.training.metrics import PartTimer
+from sparft_plugin.training.run import StepResult, TrainingRun
 
 ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5, 0.5]}
 
@@ -29,7 +30,40 @@ def finished(uid: str) -> FinishedGroup:
     accuracies = np.array(ACCURACIES.get(uid, [0, 1]), dtype=np.float64)
     tag = {"id": uid, "arm": 0, "difficulty": None, "pick": None}
     outputs = ((f"{uid}_0_0",), (f"{uid}_1_0",))
-    return FinishedGroup(uid, tag, outputs, accuracies, accuracies, None, 0.0, 0)
+    return FinishedGroup(uid, tag, outputs, accuracies, accuracies, None, 0)
+
+
+class Run:
+    """A training run that notes what a step tells it."""
+
+    remembering: Any = None
+
+    def __init__(self) -> None:
+        self.timer = PartTimer()
+
+    def unanswered(self, groups: list[FinishedGroup]) -> set[int]:
+        return {0, 1, 2, 3}
+
+    def finish(self, trained: Any, cleared: Any, in_flight: Any, lost: int) -> StepResult:
+        self.lost, self.in_flight = lost, in_flight
+        self.trained = {group.uid for group in trained}
+        self.cleared = {group.uid for group in cleared}
+        return StepResult({}, {})
+
+    def times(self) -> dict[str, float]:
+        return {}
+
+
+class Trainer:
+    """What verl's trainer is to a buffer: a training set, and a method that adds prompts."""
+
+    def __init__(self, run: Any) -> None:
+        self.train_dataset = CurriculumDataset.__new__(CurriculumDataset)
+        self.train_dataset.run = run
+        self.refilled: list[int] = []
+
+    def refill(self, prompts: int) -> None:
+        self.refilled.append(prompts)
 
 
 @pytest.fixture
@@ -51,6 +85,7 @@ def buffer(
     filter_groups: Any = None,
     mode: str = "sync",
     threshold: int | None = None,
+    trainer: Any = None,
 ) -> FeedbackReplayBuffer:
     made = FeedbackReplayBuffer(
         sampler_kwargs={
@@ -64,7 +99,7 @@ def buffer(
         trainer_config={},
         max_off_policy_threshold=threshold,
         max_off_policy_strategy="drop",
-        refill_fn=lambda n: None,
+        refill_fn=(trainer or Trainer(Run())).refill,
     )
     for uid in ACCURACIES:
         made.finished_keys["train"].add(uid)
@@ -162,22 +197,6 @@ class Queue:
             self.items.pop(key, None)
 
 
-class Run:
-    """A training run that notes what a step tells it."""
-
-    remembering = None
-    timer = PartTimer()
-
-    def finish(
-        self, trained: Any, cleared: Any, pay: Any, in_flight: InFlight | None, lost: int
-    ) -> dict[str, float]:
-        self.lost = lost
-        self.trained = {group.uid for group in trained}
-        self.cleared = {group.uid for group in cleared}
-        self.in_flight = in_flight
-        return {}
-
-
 def test_verl_gets_its_asynchronous_sampling_in_its_asynchronous_modes() -> None:
     assert type(buffer()) is FeedbackReplayBuffer
     for mode in ("colocate_async", "separate_async"):
@@ -203,7 +222,6 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
         }
     )
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
-    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
     asked: list[list[str]] = []
 
     def read_picks(partition: str, uids: set[str]) -> set[int]:
@@ -211,18 +229,18 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
         return {0, 1, 2}
 
     monkeypatch.setattr(replay_buffer, "read_picks", read_picks)
-    refilled: list[int] = []
     run = Run()
-    made = buffer({"name": "band", "lo": 0.4, "hi": 0.6}, mode="colocate_async", threshold=8)
-    made.refill_fn = refilled.append
+    trainer = Trainer(run)
+    band = {"name": "band", "lo": 0.4, "hi": 0.6}
+    made = buffer(band, mode="colocate_async", threshold=8, trainer=trainer)
     _, metrics = made.sample(10, "train", 1)
     assert run.trained == {"mixed"}
     assert run.cleared == {"right", "partly"}
-    assert run.in_flight is not None
-    assert run.in_flight.count == 3
-    assert run.in_flight.picks() == {0, 1, 2}
+    # More picks are outstanding than verl holds groups, so it is asked which those are.
+    assert run.in_flight == {0, 1, 2}
     assert asked == [["later", "pending", "running"]]
-    assert refilled == [3]
+    assert trainer.refilled == [3]
+    assert trainer.train_dataset.asked_for
     assert metrics["sparft/feedback/evicted"] == 2
     assert run.lost == 1
     # The counts are of one step.
@@ -237,8 +255,7 @@ def test_the_synchronous_mode_waits_for_nothing(
     queue = Queue({"mixed": ("finished", 1)})
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
     run = Run()
-    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
-    _, metrics = buffer().sample(1, "train", 1)
+    _, metrics = buffer(trainer=Trainer(run)).sample(1, "train", 1)
     assert run.in_flight is None
     assert (metrics, run.lost) == ({}, 0)
 
@@ -250,8 +267,7 @@ def test_the_synchronous_mode_counts_groups_of_which_nothing_is_left(
     queue.items = {key: tag for key, tag in queue.items.items() if not key.startswith("gone_")}
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
     run = Run()
-    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
-    buffer().sample(1, "train", 3)
+    buffer(trainer=Trainer(run)).sample(1, "train", 3)
     assert run.trained == {"mixed", "partly"}
     assert run.lost == 1
 
@@ -271,6 +287,18 @@ def test_a_fault_is_told_even_where_verls_filter_misses_its_metric(
         buffer(None, {"enable": True, "metric": "acc"})._dapo_filtered_keys("train")
 
 
+@pytest.mark.parametrize("train_dataset", [None, object(), CurriculumDataset])
+def test_a_trainer_without_our_training_set_is_refused(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch, train_dataset: Any
+) -> None:
+    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", Queue({"mixed": ("finished", 1)}))
+    trainer = Trainer(None)
+    if train_dataset is not CurriculumDataset:
+        trainer.train_dataset = train_dataset
+    with pytest.raises(SparftError, match=r"data\.custom_cls must be sparft_plugin's"):
+        buffer(trainer=trainer).sample(1, "train", 1)
+
+
 # Picks
 
 
@@ -285,18 +313,14 @@ def group_of(pick: Pick) -> FinishedGroup:
     tag = {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id}
     outputs = ((f"{pick.pick_id}_0_0",), (f"{pick.pick_id}_1_0",))
     half = np.array([0.0, 1.0])
-    return FinishedGroup(str(pick.pick_id), tag, outputs, half, half, None, 0.0, 0)
+    return FinishedGroup(str(pick.pick_id), tag, outputs, half, half, None, 0)
 
 
 def finish(run: TrainingRun, picks: list[Pick], in_flight: set[int] | None) -> int:
     """Finish the groups of some picks; return how many came too late."""
-    metrics = run.finish(
-        [group_of(pick) for pick in picks],
-        [],
-        pay=lambda groups, terms: pytest.fail("there is no memory to pay from"),
-        in_flight=None if in_flight is None else InFlight(len(in_flight), lambda: in_flight),
-    )
-    return int(metrics.get("sparft/feedback/late", 0))
+    result = run.finish([group_of(pick) for pick in picks], in_flight=in_flight)
+    assert not result.terms
+    return int(result.metrics.get("sparft/feedback/late", 0))
 
 
 def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order(
@@ -357,9 +381,8 @@ def test_the_memory_is_told_the_text_of_a_prompt_drawn_before_the_checkpoint(
     reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run()
-    run.remembering = Remembers()  # type: ignore[assignment]
-    monkeypatch.setattr(replay_buffer.training, "current", lambda: run)
+    run.remembering = Remembers()
     monkeypatch.setattr(replay_buffer, "read_text", lambda partition, group: f"of {group.uid}")
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", Queue({"mixed": ("finished", 1)}))
-    buffer().sample(1, "train", 1)
+    buffer(trainer=Trainer(run)).sample(1, "train", 1)
     assert run.remembering.texts == {"mixed": "of mixed"}

@@ -6,7 +6,7 @@ import math
 
 from omegaconf import DictConfig, OmegaConf
 
-from sparft_plugin.training.background import free_cores
+from sparft_plugin.training.encoding import free_cores
 
 
 def cores_of_a_worker(config: DictConfig) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import datasets
 from omegaconf import DictConfig, OmegaConf
@@ -24,12 +25,12 @@ from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.hosts.verl.preflight import check_settings
 from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
-from sparft_plugin.training import run as training
+from sparft_plugin.training.run import TrainingRun
 
 PATIENCE = 10
 """Batches that a synchronous run may be handed before a finished group is brought back."""
-_awaits_validation: DictConfig | None = None
-"""The config whose training set was made last, if its validation files are the same."""
+_training_sets: WeakValueDictionary[int, CurriculumDataset] = WeakValueDictionary()
+"""Training sets that are alive, by the id of their config, which lives as long as they do."""
 
 
 class CurriculumDataset(Dataset):  # type: ignore[misc]
@@ -66,9 +67,11 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             processor=processor,
             max_samples=max_samples,
         )
-        self.run: training.TrainingRun | None = None
+        self.run: TrainingRun | None = None
         if not _is_training(data_files, config):
             return
+        self.config, self.awaits_validation = config, True
+        _training_sets[id(config)] = self
         self.checkpoints = config.get("sparft_checkpoints")
         recipe = config._get_root()
         if "trainer" in recipe:
@@ -90,13 +93,12 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
                 self.lengths = PromptLengths(self.inner, tokenizer, processor, config)
                 self.lengths.check_rows(self.inner.dataframe, self.pool.longest(AT_ONCE).tolist())
         self.batch_size, self.handed_out = config.train_batch_size, 0
-        self.run = training.start(
-            training.TrainingRun(
-                options,
-                self.pool.prompts if self.pool else None,
-                self.pool.text_of if self.pool else self.texts.__getitem__,
-                self.pool.saved if self.pool else None,
-            )
+        self.asked_for = False
+        self.run = TrainingRun(
+            options,
+            self.pool.prompts if self.pool else None,
+            self.pool.text_of if self.pool else self.texts.__getitem__,
+            self.pool.saved if self.pool else None,
         )
         if self.pool is not None and options.reduction is not None:
             # A reduced pool is small: encode its queries now, while the workers start.
@@ -115,7 +117,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         """Return a batch of items, chosen by the curriculum in one go."""
         if self.run is None:
             return [self.inner[index] for index in indices]
-        self._count(len(indices), self.run)
+        self._count(len(indices))
         if self.pool is None:
             items = [self._tagged(index) for index in indices]
             self.run.encode_queries(item["extra_info"]["sparft"]["id"] for item in items)
@@ -129,10 +131,10 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             raise AttributeError(name)
         return getattr(self.inner, name)
 
-    def _count(self, items: int, run: training.TrainingRun) -> None:
+    def _count(self, items: int) -> None:
         """Refuse to go on handing out what nobody brings back; async modes begin with a stock."""
         self.handed_out += items
-        if self.synchronous and not run.heard and self.handed_out > PATIENCE * self.batch_size:
+        if self.synchronous and not self.asked_for and self.handed_out > PATIENCE * self.batch_size:
             raise SparftError(
                 f"{self.handed_out} prompts were handed out and no finished group came back, so "
                 "sparft learns nothing; launch by python -m verl.trainer.main_ppo, or call "
@@ -195,6 +197,29 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         )
 
 
+def run_of(dataset: Any) -> TrainingRun:
+    """Give the run of a trainer's dataset to the adapter, which will bring its groups back.
+
+    Raises
+    ------
+    SparftError
+        If it is no training set of ours.
+    """
+    if not isinstance(dataset, CurriculumDataset) or dataset.run is None:
+        raise SparftError(
+            f"verl's trainer has {type(dataset).__name__} for its training data where sparft needs "
+            "its own; data.custom_cls must be sparft_plugin's CurriculumDataset, and the trainer "
+            "one of verl's."
+        )
+    dataset.asked_for = True
+    return dataset.run
+
+
+def training_set(config: DictConfig) -> CurriculumDataset | None:
+    """Return the training set that was made from a run's config, if it is alive."""
+    return _training_sets.get(id(config.data))
+
+
 def wrapped_class(config: DictConfig) -> Any:
     """Return the recipe's own dataset class, verl's ``RLHFDataset`` by default."""
     wrapped = config.sparft.wraps.dataset
@@ -205,14 +230,15 @@ def wrapped_class(config: DictConfig) -> Any:
 
 def _is_training(data_files: Any, config: DictConfig) -> bool:
     """Whether verl is making the training set: where files are equal, it makes that one first."""
-    global _awaits_validation
     files = _files(data_files)
     if files != _files(config.train_files):
         return False
-    second = _awaits_validation is config
+    first = _training_sets.get(id(config))
     equal = config.get("val_files") is not None and files == _files(config.val_files)
-    _awaits_validation = config if equal and not second else None
-    return not second
+    if not equal or first is None or not first.awaits_validation:
+        return True
+    first.awaits_validation = False
+    return False
 
 
 def _files(given: Any) -> list[str]:

@@ -25,7 +25,7 @@ from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Local
 from sparft_plugin.reduction.folders import cache_folder
-from sparft_plugin.training.background import free_cores
+from sparft_plugin.training.encoding import free_cores
 
 
 @dataclass(frozen=True, eq=False)

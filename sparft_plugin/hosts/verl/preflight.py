@@ -22,7 +22,7 @@ from sparft_plugin.errors import SparftError, require
 from sparft_plugin.hosts.verl.legacy import preflight as legacy
 from sparft_plugin.hosts.verl.preflight_groups import check_filter, check_groups, check_rewards
 from sparft_plugin.hosts.verl.preflight_memory import check_memory
-from sparft_plugin.training.encoder import memory_encoder
+from sparft_plugin.training.encoding import memory_encoder
 
 DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
 MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")

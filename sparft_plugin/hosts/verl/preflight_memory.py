@@ -19,7 +19,7 @@ from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.runtimes import require_fast_bfloat16
 from sparft_plugin.reduction.embedders.weights import find_weights
-from sparft_plugin.training.encoder import memory_encoder
+from sparft_plugin.training.encoding import memory_encoder
 
 SHAPED = ("reward", "seq_reward", "seq_final_reward")
 """Filter metrics that verl and its DAPO trainers compute from ``rm_scores``, where the memory's

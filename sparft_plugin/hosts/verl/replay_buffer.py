@@ -11,9 +11,10 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum.filters import GroupFilter
+from sparft_plugin.hosts.verl.dataset import run_of
 from sparft_plugin.hosts.verl.transfer import add_to_rewards, read_groups, read_picks, read_text
-from sparft_plugin.training import run as training
 from sparft_plugin.training.groups import FinishedGroup
+from sparft_plugin.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,11 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         self._in_flight: set[str] | None = None
         """Uids of the groups that are still to come; None where sampling drains them all."""
         self._cleared: list[FinishedGroup] = []
+
+    @property
+    def _run(self) -> TrainingRun:
+        """The run of the trainer that made this buffer, of which ``refill_fn`` is a method."""
+        return run_of(getattr(getattr(self.refill_fn, "__self__", None), "train_dataset", None))
 
     def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
         """Add to the groups that verl's filter rejects those that ours does.
@@ -164,7 +170,7 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
             metrics["sparft/group_filter/rejected"] = self._rejected
             self._rejected = 0
         tags = dict(zip(batch.keys, batch.tags, strict=True))
-        run, waiting = training.current(), self._in_flight
+        run, waiting = self._run, self._in_flight
         if waiting is not None:
             metrics["sparft/feedback/evicted"] = len(cleared)
         with run.timer.part("read"):
@@ -193,7 +199,7 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
 
     def _read(self, partition_id: str, tags: dict[str, dict[str, Any]]) -> list[FinishedGroup]:
         """Read groups that are learned from, with what the memory needs of them if there is one."""
-        remembering = training.current().remembering
+        remembering = self._run.remembering
         groups = read_groups(
             partition_id, tags, self._accuracy, self._rollouts, remembering is not None
         )

@@ -20,8 +20,7 @@ from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.memory.stored import stored_text
-from sparft_plugin.training.encoder import encode_stored, memory_encoder
-from sparft_plugin.training.microbatch import MicroBatcher
+from sparft_plugin.training.encoding import MicroBatcher, encode_stored, memory_encoder
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from tensordict import TensorDict
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.training.groups import FinishedGroup, in_pick_order, make_group
+from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 
 
 def read_groups(

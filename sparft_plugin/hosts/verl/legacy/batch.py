@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.training.groups import FinishedGroup, in_pick_order, make_group
+from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 
 if TYPE_CHECKING:
     from verl import DataProto

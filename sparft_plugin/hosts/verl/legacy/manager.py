@@ -10,9 +10,9 @@ from verl.experimental.agent_loop import AgentLoopManager
 from verl.utils.ray_utils import auto_await
 
 from sparft_plugin.config.accuracy import AccuracyRule
+from sparft_plugin.hosts.verl.dataset import run_of, training_set
 from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours, read_groups
 from sparft_plugin.hosts.verl.legacy.resume import restore
-from sparft_plugin.training import run as training
 
 
 class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
@@ -37,8 +37,9 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
         super().__init__(config, *args, **kwargs)
         self._accuracy = AccuracyRule(config.sparft.get("accuracy"))
         self._rollouts = int(config.actor_rollout_ref.rollout.n)
-        # The training dataset exists by now; the trainer draws its first batch later.
-        restore(config.trainer, training.current())
+        # Made before this from the same config; the trainer draws its first batch later.
+        self._run = run_of(training_set(config))
+        restore(config.trainer, self._run)
 
     @auto_await  # type: ignore[untyped-decorator]
     async def generate_sequences(self, prompts: DataProto) -> DataProto:
@@ -46,7 +47,7 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
         output = await super().generate_sequences(prompts)
         if prompts.meta_info.get("validate", False):
             return output
-        run = training.current()
+        run = self._run
         with run.timer.part("read"):
             groups = read_groups(
                 prompts, output, self._accuracy, self._rollouts, run.remembering is not None

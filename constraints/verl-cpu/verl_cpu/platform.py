@@ -1,7 +1,6 @@
-"""A CPU platform for verl: the whole trainer on a laptop, for tests, recipes and first steps.
+"""A CPU in verl 0.9's registry of platforms.
 
-Loaded only where ``VERL_PLATFORM=cpu`` is set. verl has its own platform registry; the two
-functions of torch that ``cpu_device`` replaces are the only ones, and each says why.
+The two functions of torch that ``device`` replaces are the only ones, and each says why.
 """
 
 from __future__ import annotations
@@ -14,15 +13,11 @@ from typing import Any
 import torch
 from verl.plugin.platform import PlatformBase, PlatformRegistry
 
-from sparft_plugin.hosts.verl.cpu_device import (
-    CpuDeviceModule,
-    deduplicate_backends,
-    never_pin_memory,
-)
+from verl_cpu.device import CpuDeviceModule, deduplicate_backends, never_pin_memory
 
 
 @PlatformRegistry.register(platform="cpu")
-class CpuPlatform(PlatformBase):  # type: ignore[misc]
+class CpuPlatform(PlatformBase):
     """verl's platform contract on a CPU: gloo collectives, weights sent through shared memory."""
 
     _device_module = CpuDeviceModule()

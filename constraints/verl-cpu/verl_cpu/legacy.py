@@ -1,8 +1,4 @@
-"""verl 0.7 and 0.8 on a CPU, for tests and first steps; see the platform of 0.9 beside it.
-
-Those versions have no platform registry, so functions are replaced here. Loaded only where
-``VERL_PLATFORM=cpu`` is set; each replacement says why.
-"""
+"""verl 0.7 and 0.8 on a CPU: they have no registry of platforms, so functions are replaced here."""
 
 from __future__ import annotations
 
@@ -12,11 +8,7 @@ from typing import Any
 
 import verl.utils.device as device
 
-from sparft_plugin.hosts.verl.cpu_device import (
-    CpuDeviceModule,
-    deduplicate_backends,
-    never_pin_memory,
-)
+from verl_cpu.device import CpuDeviceModule, deduplicate_backends, never_pin_memory
 
 
 def _stand_in_for_cuda() -> None:
@@ -64,9 +56,9 @@ def _leave_out_fp8() -> None:
     def load_quanted_weights(*args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("FP8 rollouts need a GPU.")
 
-    stub.apply_vllm_fp8_patches = lambda *args, **kwargs: None  # type: ignore[attr-defined]
-    stub.is_fp8_model = lambda config: False  # type: ignore[attr-defined]
-    stub.load_quanted_weights = load_quanted_weights  # type: ignore[attr-defined]
+    stub.apply_vllm_fp8_patches = lambda *args, **kwargs: None
+    stub.is_fp8_model = lambda config: False
+    stub.load_quanted_weights = load_quanted_weights
     sys.modules[name] = stub
 
 

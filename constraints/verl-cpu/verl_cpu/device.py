@@ -13,7 +13,7 @@ class CpuDeviceModule(types.ModuleType):
     """``torch.cpu`` with the memory and RNG calls that verl makes on ``torch.cuda``."""
 
     def __init__(self) -> None:
-        super().__init__("sparft_cpu_device")
+        super().__init__("verl_cpu_device")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
