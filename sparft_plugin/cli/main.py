@@ -1,4 +1,4 @@
-"""The ``sparft`` command: one subcommand per module of this package."""
+"""The ``sparft`` command; each module of ``COMMANDS`` adds its subcommands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import sparft_plugin
-from sparft_plugin.cli import angles, difficulty, reduce, report, simulate
+from sparft_plugin.cli import measure, reduce, report, simulate
 from sparft_plugin.errors import SparftError
 
-COMMANDS = (reduce, difficulty, angles, report, simulate)
+COMMANDS = (reduce, measure, report, simulate)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -18,8 +18,8 @@ from sparft_plugin.cli.corpus_options import corpus_of
 from sparft_plugin.cli.reduce_plan import plan
 from sparft_plugin.cli.summary import say, summary
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty.combine import Difficulties
 from sparft_plugin.difficulty.sources import (
+    Difficulties,
     SourceSpec,
     find_difficulties,
     label_keys,

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sparft_plugin.corpus import Columns, Corpus
-from sparft_plugin.difficulty.rollouts import read_rollouts
-from sparft_plugin.difficulty.sources import read_join_keys
+from sparft_plugin.difficulty.rollouts import read_join_keys, read_rollouts
 from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.plugins import registered
 from sparft_plugin.prompts import PromptTable

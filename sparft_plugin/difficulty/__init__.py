@@ -1,9 +1,11 @@
 """Difficulty of each prompt in [0, 1], 0 = always solved: measured, read and put on one scale."""
 
-from sparft_plugin.difficulty.combine import Difficulties, Source, combine
 from sparft_plugin.difficulty.rollouts import RolloutHistory, read_rollouts
 from sparft_plugin.difficulty.sources import (
+    Difficulties,
+    Source,
     SourceSpec,
+    combine,
     find_difficulties,
     parse_source,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.rows import canonical_json
-from sparft_plugin.difficulty.text_index import TextIndex, normalize
-from sparft_plugin.difficulty.verifier import (
-    SOLVED_ABOVE,
-    Verdict,
-    read_verdict,
-    solved,
-)
+from sparft_plugin.difficulty.measure import rows_of
+from sparft_plugin.difficulty.solved import SOLVED_ABOVE, Verdict, parse_object, read_verdict
 from sparft_plugin.errors import SparftError
+from sparft_plugin.prompts import PromptTable
 
 HOW = "log them with trainer.rollout_data_dir=DIR."
+WIDTHS = (24, 6, 1)
+"""Lengths of the windows that texts are found by; a text uses the longest that fits in it."""
+_MASK = (1 << 21) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,11 @@ class RolloutHistory:
     other_truth: int
     """Lines that fit a prompt's text but were judged by another ground truth."""
 
+    def counts(self) -> dict[str, int]:
+        """Lines by what became of them."""
+        names = ("joined", "unmatched", "ambiguous", "other_truth")
+        return {name: getattr(self, name) for name in names}
+
 
 class JoinKeys(NamedTuple):
     """What rollouts are joined to n prompts by."""
@@ -56,7 +61,7 @@ class JoinKeys(NamedTuple):
     """Canonical JSON of each prompt's ground truth."""
 
 
-class Line(NamedTuple):
+class _Line(NamedTuple):
     """One logged rollout."""
 
     step: int
@@ -66,6 +71,19 @@ class Line(NamedTuple):
     truth: str | None
     """Canonical JSON of the ground truth; None if none was logged."""
     verdict: Verdict
+
+
+def read_join_keys(prompts: PromptTable, corpus: Corpus) -> JoinKeys:
+    """Read what rollouts are joined by: last user messages and ground truths.
+
+    All texts are in memory then; a log covers far fewer prompts than a corpus can hold.
+    """
+    texts: list[str] = []
+    truths: list[str] = []
+    for row in rows_of(prompts, corpus, range(len(prompts))):
+        texts.append(_last_user_text(row.prompt))
+        truths.append(canonical_json(row.reward_model["ground_truth"]))
+    return JoinKeys(prompts.ids, texts, truths)
 
 
 def read_rollouts(
@@ -94,22 +112,31 @@ def read_rollouts(
     """
     join, counts = _Join(keys), Counter[str]()
     visits: dict[int, dict[int, list[float]]] = {}
-    for line in read_lines(folder):
+    for line in _read_lines(folder):
         prompt, outcome = join(line)
         counts[outcome] += 1
-        if prompt is None:
-            continue
-        entry = visits.setdefault(prompt, {}).setdefault(line.step, [0, 0.0])
-        entry[0] += 1
-        entry[1] += solved(line.verdict, solved_above)
+        if prompt is not None:
+            share = line.verdict.solved(solved_above)
+            visits.setdefault(prompt, {}).setdefault(line.step, []).append(share)
     if not visits:
         raise SparftError(
             f"{folder} has {counts.total()} rollouts and none of these {len(keys.ids)} prompts "
             f"({counts['ambiguous']} fit several, {counts['other_truth']} have another ground "
             "truth); name the data that the run was trained on."
         )
+    n = len(keys.ids)
+    rates, attempts = np.full(n, np.nan), np.zeros(n, dtype=np.int64)
+    curves = np.full((n, max(map(len, visits.values()))), np.nan)
+    for prompt, steps in visits.items():
+        shares = [share for step in sorted(steps) for share in steps[step]]
+        attempts[prompt], rates[prompt] = len(shares), sum(shares) / len(shares)
+        curves[prompt, : len(steps)] = [
+            sum(steps[step]) / len(steps[step]) for step in sorted(steps)
+        ]
     return RolloutHistory(
-        *_tabulate(visits, len(keys.ids)),
+        rates,
+        attempts,
+        curves,
         joined=counts["joined"],
         unmatched=counts["unmatched"],
         ambiguous=counts["ambiguous"],
@@ -117,47 +144,20 @@ def read_rollouts(
     )
 
 
-def read_lines(folder: Path) -> Iterator[Line]:
-    """Read every logged rollout, file by file.
-
-    Raises
-    ------
-    SparftError
-        If the folder has no ``.jsonl`` file, or a line is broken.
-    """
-    if not folder.is_dir():
-        raise SparftError(f"the folder of rollouts {folder} does not exist; check the path.")
-    files = sorted(folder.glob("*.jsonl"))
-    if not files:
-        raise SparftError(f"{folder} holds no STEP.jsonl file of rollouts; {HOW}")
-    empty = True
-    for file in files:
-        try:
-            with file.open(encoding="utf-8") as opened:
-                for number, text in enumerate(opened, 1):
-                    if not text.isspace():
-                        empty = False
-                        yield _parse(text, file, number)
-        except (OSError, UnicodeDecodeError) as error:
-            raise SparftError(f"{file} cannot be read: {error}") from error
-    if empty:
-        raise SparftError(f"{folder} holds no rollout in {len(files)} files; {HOW}")
-
-
 class _Join:
-    """Finds the prompt of a line; each different input is looked at once."""
+    """Finds the prompt of a line, and what became of it; each different input is looked at once."""
 
     def __init__(self, keys: JoinKeys) -> None:
         self._row = {key: i for i, key in enumerate(keys.ids)}
         self._truths = keys.truths
         same: dict[str, list[int]] = {}
-        for i in range(len(keys.ids)):
-            same.setdefault(normalize(keys.texts[i]), []).append(i)
+        for i, text in enumerate(keys.texts):
+            same.setdefault(normalize(text), []).append(i)
         self._same = list(same.values())
         self._index = TextIndex(list(same))
         self._seen: dict[tuple[str, str | None], tuple[int | None, str]] = {}
 
-    def __call__(self, line: Line) -> tuple[int | None, str]:
+    def __call__(self, line: _Line) -> tuple[int | None, str]:
         if line.prompt_id is not None:
             row = self._row.get(line.prompt_id)
             return row, "unmatched" if row is None else "joined"
@@ -178,45 +178,106 @@ class _Join:
         return (prompts[0], "joined") if len(prompts) == 1 else (None, "ambiguous")
 
 
-def _tabulate(
-    visits: dict[int, dict[int, list[float]]], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Solve rates, attempts and curves from (count, sum of accuracies) of each prompt and step."""
-    rates, attempts = np.full(n, np.nan), np.zeros(n, dtype=np.int64)
-    curves = np.full((n, max(map(len, visits.values()))), np.nan)
-    for prompt, steps in visits.items():
-        count = sum(entry[0] for entry in steps.values())
-        attempts[prompt] = int(count)
-        rates[prompt] = sum(entry[1] for entry in steps.values()) / count
-        for visit, step in enumerate(sorted(steps)):
-            curves[prompt, visit] = steps[step][1] / steps[step][0]
-    return rates, attempts, curves
+class TextIndex:
+    """Finds which of many known texts occur in an input, by one rare window of each.
+
+    Every text is listed under one of its windows of fixed length, the one that fewest texts share,
+    since prompts of one data set often begin or end alike. An input is cut into all its windows,
+    and only the texts listed under one of them are compared in full.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Distinct texts as ``normalize`` gives them, none empty.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        # A bounded table of counts: a collision only makes a choice less good.
+        counts = Counter(hash(w) & _MASK for text in texts for w in _tiles(text))
+        self._listed: dict[int, dict[str, list[int]]] = {}
+        for place, text in enumerate(texts):
+            window = min(_tiles(text), key=lambda w: counts[hash(w) & _MASK])
+            self._listed.setdefault(len(window), {}).setdefault(window, []).append(place)
+
+    def longest_in(self, text: str) -> list[int]:
+        """Places of the longest texts that occur in a normalized text, increasing."""
+        found = {
+            place
+            for width, listed in self._listed.items()
+            for window in {text[i : i + width] for i in range(len(text) - width + 1)}
+            for place in listed.get(window, ())
+            if self._texts[place] in text
+        }
+        longest = max((len(self._texts[place]) for place in found), default=0)
+        return sorted(place for place in found if len(self._texts[place]) == longest)
 
 
-def _parse(text: str, file: Path, number: int) -> Line:
-    place = f"{file}, line {number}"
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        raise SparftError(f"{place} is no JSON ({error}); remove the line.") from error
-    if not isinstance(record, dict):
+def normalize(text: str) -> str:
+    """Without what chat templates and tokenizers change: outer white space, Unicode's NFC."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _tiles(text: str) -> Iterator[str]:
+    """Windows that together cover the text; the last one ends with it."""
+    width = next(width for width in WIDTHS if len(text) >= width)
+    for start in range(0, len(text) - width, width):
+        yield text[start : start + width]
+    yield text[-width:]
+
+
+def _last_user_text(messages: Sequence[dict[str, Any]]) -> str:
+    """Text of the last user message that has any; of parts, the longest, as media lie between."""
+    for message in reversed(messages):
+        content = message["content"]
+        parts = [content] if isinstance(content, str) else map(_part_text, content)
+        text = max(parts, key=lambda part: len(part.strip()), default="")
+        if message["role"] == "user" and text.strip():
+            return text
+    return ""
+
+
+def _part_text(part: Any) -> str:
+    return part if isinstance(part, str) else part.get("text") or ""
+
+
+def _read_lines(folder: Path) -> Iterator[_Line]:
+    """Read every logged rollout, file by file."""
+    if not folder.is_dir():
+        raise SparftError(f"the folder of rollouts {folder} does not exist; check the path.")
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise SparftError(f"{folder} holds no STEP.jsonl file of rollouts; {HOW}")
+    empty = True
+    for file in files:
+        try:
+            with file.open(encoding="utf-8") as opened:
+                for number, text in enumerate(opened, 1):
+                    if not text.isspace():
+                        empty = False
+                        yield _parse(text, file.stem, f"{file}, line {number}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SparftError(f"{file} cannot be read: {error}") from error
+    if empty:
+        raise SparftError(f"{folder} holds no rollout in {len(files)} files; {HOW}")
+
+
+def _parse(text: str, name: str, place: str) -> _Line:
+    record = parse_object(text)
+    if record is None:
         raise SparftError(f"{place} is no JSON object; remove the line.")
     prompt, given = record.get("prompt_id"), record.get("input")
     if not isinstance(prompt, str) and not isinstance(given, str):
         raise SparftError(f"{place} has no text 'input'; {HOW}")
-    truth = record.get("gts")
-    return Line(
-        step=_step(record, file, place),
+    step, truth = record.get("step", name), record.get("gts")
+    try:
+        number = int(step)
+    except (TypeError, ValueError) as error:
+        raise SparftError(f"{place} has the step {step!r}; it must be an integer.") from error
+    return _Line(
+        step=number,
         prompt_id=prompt if isinstance(prompt, str) else None,
         input=given if isinstance(given, str) else "",
         truth=None if truth is None else canonical_json(truth),
         verdict=read_verdict(record, place),
     )
-
-
-def _step(record: dict[str, Any], file: Path, place: str) -> int:
-    step = record.get("step", file.stem)
-    try:
-        return int(step)
-    except (TypeError, ValueError) as error:
-        raise SparftError(f"{place} has the step {step!r}; it must be an integer.") from error

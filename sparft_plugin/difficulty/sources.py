@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,23 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.corpus.rows import canonical_json
-from sparft_plugin.difficulty.combine import (
-    UNKNOWN,
-    Difficulties,
-    Source,
-    combine,
-    scale_labels,
-)
-from sparft_plugin.difficulty.rollouts import JoinKeys, RolloutHistory, read_rollouts
-from sparft_plugin.difficulty.solved_file import read_solved
-from sparft_plugin.difficulty.texts import rows_of
-from sparft_plugin.difficulty.verifier import SOLVED_ABOVE
+from sparft_plugin.difficulty.rollouts import JoinKeys, read_join_keys, read_rollouts
+from sparft_plugin.difficulty.solved import SOLVED_ABOVE, read_solved
 from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.prompts import PromptTable
 
 KINDS = ("column", "solved", "rollouts", "none")
 FORMS = "column:NAME[@LO:HI], solved:FILE, rollouts:DIR or none"
+UNKNOWN = 0.5
+"""Difficulty that the source ``none`` gives to every prompt."""
 
 
 class SourceSpec(NamedTuple):
@@ -39,6 +32,31 @@ class SourceSpec(NamedTuple):
     """Name of the column, file or folder; empty for ``none``."""
     scale: tuple[float, float] | None = None
     """Labels (lo, hi) of a column that stand for difficulty 0 and 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What one source knows of n prompts."""
+
+    name: str
+    """As people name it: ``column:level``, ``solved:FILE``, ``rollouts:DIR`` or ``none``."""
+    values: NDArray[np.float64]
+    """Difficulty in [0, 1], 0 = always solved, shape (n,); NaN for a prompt it does not know."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON about the source for the manifest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Difficulties:
+    """One difficulty for each of n prompts, and where it comes from."""
+
+    values: NDArray[np.float64]
+    """Difficulty in [0, 1], 0 = always solved, shape (n,), no NaN."""
+    source: NDArray[np.int64]
+    """Index of the source that each difficulty comes from, shape (n,)."""
+    manifest: dict[str, Any]
+    """Plain JSON: ``{quantiles: bool, sources: [{name, known, count, ...details}]}``, where a
+    source knows ``known`` prompts and was used for ``count``."""
 
 
 def parse_source(text: str) -> SourceSpec:
@@ -102,17 +120,20 @@ def find_difficulties(
         If a source cannot be read or knows none of the prompts, or some prompt is known to none.
     """
     curves: NDArray[np.float64] | None = None
-    sources: list[Source] = []
     keys: JoinKeys | None = None
+    sources: list[Source] = []
     for spec in specs:
+        path = Path(spec.target)
         if spec.kind == "column":
             sources.append(column_source(spec, prompts))
         elif spec.kind == "solved":
-            sources.append(solved_source(Path(spec.target), prompts))
+            values, strangers = read_solved(path, prompts.ids)
+            sources.append(Source(f"solved:{path.name}", values, {"strangers": strangers}))
         elif spec.kind == "rollouts":
             keys = keys or read_join_keys(prompts, corpus)
-            source, history = rollouts_source(Path(spec.target), keys, solved_above)
-            sources.append(source)
+            history = read_rollouts(path, keys, solved_above=solved_above)
+            name = f"rollouts:{path.resolve().name}"
+            sources.append(Source(name, 1.0 - history.solve_rates, history.counts()))
             curves = history.curves if curves is None else curves
         else:
             sources.append(Source("none", np.full(len(prompts), UNKNOWN)))
@@ -127,68 +148,139 @@ def column_source(spec: SourceSpec, prompts: PromptTable) -> Source:
     SparftError
         As ``scale_labels`` does.
     """
-    values, (low, high) = scale_labels(
-        prompts.labels[spec.target], spec.scale, spec.target, prompts.rows
-    )
+    labels = prompts.labels[spec.target]
+    values, (low, high) = scale_labels(labels, spec.scale, spec.target, prompts.rows)
     return Source(f"column:{spec.target}", values, {"lo": low, "hi": high})
 
 
-def solved_source(path: Path, prompts: PromptTable) -> Source:
-    """Difficulty from a file of ``sparft difficulty``; the manifest counts its strangers.
+def combine(sources: Sequence[Source], rows: NDArray[np.int64]) -> Difficulties:
+    """Give each prompt the difficulty of the first source that knows it.
+
+    If only one source is used, its values stand as they are. Values of different sources cannot be
+    compared (a solve rate depends on the model), so where more than one is used each source's
+    values are replaced by their mid-rank quantile among all prompts that this source knows.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        At least one, the most trusted first.
+    rows : ndarray of int64, shape (n,)
+        Row of each prompt, for messages.
 
     Raises
     ------
     SparftError
-        As ``read_solved`` does.
+        If there is no source, a value lies outside [0, 1], or no source knows some prompt.
     """
-    values, strangers = read_solved(path, prompts.ids)
-    return Source(f"solved:{path.name}", values, {"strangers": strangers})
+    if not sources:
+        raise SparftError("no source of difficulty was given; name one, or 'none'.")
+    table = np.stack([_checked(source, rows) for source in sources])
+    known = ~np.isnan(table)
+    unknown = np.flatnonzero(~known.any(axis=0))
+    if len(unknown):
+        raise SparftError(
+            f"the difficulty of {len(unknown)} prompts is not known, the first is row "
+            f"{rows[unknown[0]]}; measure them with `sparft difficulty`, or add the source 'none', "
+            f"which puts them at {UNKNOWN}."
+        )
+    chosen = known.argmax(axis=0)
+    used = np.bincount(chosen, minlength=len(sources))
+    quantiles = bool(np.count_nonzero(used) > 1)
+    if quantiles:
+        table = np.stack([mid_rank_quantiles(values) for values in table])
+    values: NDArray[np.float64] = table[chosen, np.arange(len(rows))]
+    entries = [
+        {"name": s.name, "known": int(k.sum()), "count": int(u), **s.details}
+        for s, k, u in zip(sources, known, used, strict=True)
+    ]
+    manifest = {"quantiles": quantiles, "sources": entries}
+    return Difficulties(values, chosen.astype(np.int64), manifest)
 
 
-def rollouts_source(
-    folder: Path, keys: JoinKeys, solved_above: float = SOLVED_ABOVE
-) -> tuple[Source, RolloutHistory]:
-    """Difficulty from logged rollouts, and all that was logged; the manifest counts the lines.
+def mid_rank_quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Replace m known values by (rank - 0.5) / m in (0, 1), equal ones sharing their mean rank.
+
+    NaN stays and does not count; the mean of the others is 0.5.
+    """
+    quantiles = np.full(len(values), np.nan)
+    known = ~np.isnan(values)
+    _, inverse, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    # Equal values have the ranks last - count + 1 .. last.
+    middle = last - (counts - 1) / 2
+    quantiles[known] = (middle[inverse.reshape(-1)] - 0.5) / max(1, int(known.sum()))
+    return quantiles
+
+
+def scale_labels(
+    labels: NDArray[np.float64],
+    scale: tuple[float, float] | None,
+    name: str,
+    rows: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Map labels, NaN where there is none, to difficulty in [0, 1]; also gives the scale used.
+
+    Parameters
+    ----------
+    scale : (lo, hi), optional
+        Labels of difficulty 0 and 1; lo > hi where larger is easier, as for a pass rate. None takes
+        labels within [0, 1] as they are and maps the least and the largest of others to 0 and 1.
+    name : str
+        The column, for messages, as is ``rows``.
 
     Raises
     ------
     SparftError
-        As ``read_rollouts`` does.
+        If a label is infinite or off the given scale, no row has one, or all are equal and no
+        scale says what they mean.
     """
-    history = read_rollouts(folder, keys, solved_above=solved_above)
-    counts = ("joined", "unmatched", "ambiguous", "other_truth")
-    details: dict[str, Any] = {name: getattr(history, name) for name in counts}
-    return Source(f"rollouts:{folder.resolve().name}", 1.0 - history.solve_rates, details), history
+    known = ~np.isnan(labels)
+    if not known.any():
+        raise SparftError(f"the column {name} has no label in any row; name another source.")
+    infinite = np.flatnonzero(np.isinf(labels))
+    if len(infinite):
+        raise SparftError(
+            f"the column {name} is infinite in row {rows[infinite[0]]}; correct or empty it."
+        )
+    low, high = scale or _range(labels[known], name)
+    outside = np.flatnonzero((labels < min(low, high)) | (labels > max(low, high)))
+    if len(outside):
+        first = outside[0]
+        raise SparftError(
+            f"the column {name} is {labels[first]:g} in row {rows[first]}, off the scale "
+            f"{low:g}:{high:g}; correct the row or the scale."
+        )
+    # Half the values keep the difference finite for every pair of floats.
+    values = np.clip((labels / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0) + 0.0
+    return (labels + 0.0 if (low, high) == (0.0, 1.0) else values), (low, high)
 
 
-def read_join_keys(prompts: PromptTable, corpus: Corpus) -> JoinKeys:
-    """Read what rollouts are joined by: last user messages and ground truths.
-
-    All texts are in memory then; a log covers far fewer prompts than a corpus can hold.
-    """
-    texts: list[str] = []
-    truths: list[str] = []
-    for row in rows_of(prompts, corpus, range(len(prompts))):
-        texts.append(_last_user_text(row.prompt))
-        truths.append(canonical_json(row.reward_model["ground_truth"]))
-    return JoinKeys(prompts.ids, texts, truths)
-
-
-def _last_user_text(messages: Sequence[dict[str, Any]]) -> str:
-    """Text of the last user message that has any; of parts, the longest, as media lie between."""
-    for message in reversed(messages):
-        if message["role"] != "user":
-            continue
-        content = message["content"]
-        parts = [content] if isinstance(content, str) else map(_part_text, content)
-        text = max(parts, key=lambda part: len(part.strip()), default="")
-        if text.strip():
-            return text
-    return ""
+def _range(labels: NDArray[np.float64], name: str) -> tuple[float, float]:
+    low, high = float(labels.min()), float(labels.max())
+    if low >= 0.0 and high <= 1.0:
+        return 0.0, 1.0
+    if low == high:
+        raise SparftError(
+            f"the column {name} is {low:g} in every row, which says nothing without a scale; "
+            f"write column:{name}@LO:HI."
+        )
+    return low, high
 
 
-def _part_text(part: Any) -> str:
-    return part if isinstance(part, str) else part.get("text") or ""
+def _checked(source: Source, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = np.asarray(source.values, dtype=np.float64)
+    if values.shape != rows.shape:
+        raise SparftError(
+            f"the source {source.name} has {len(values)} values for {len(rows)} prompts; give one "
+            "for each."
+        )
+    wrong = np.flatnonzero((values < 0.0) | (values > 1.0))
+    if len(wrong):
+        raise SparftError(
+            f"the source {source.name} gives row {rows[wrong[0]]} the difficulty "
+            f"{values[wrong[0]]:g}; it must be in [0, 1]."
+        )
+    return values
 
 
 def _parse_scale(text: str, source: str) -> tuple[float, float]:

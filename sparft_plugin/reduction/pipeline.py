@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.difficulty.combine import Difficulties, combine
-from sparft_plugin.difficulty.sources import SourceSpec, column_source
+from sparft_plugin.difficulty.sources import Difficulties, SourceSpec, column_source, combine
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable
 from sparft_plugin.reduction.budget import parse_budget

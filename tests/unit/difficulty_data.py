@@ -1,4 +1,4 @@
-"""A model and a verifier small enough to reason about."""
+"""Models and a verifier small enough to reason about."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparft_plugin.difficulty.attempts import AttemptLog
-from sparft_plugin.difficulty.engine import Response, TooLong
-from sparft_plugin.difficulty.sampling import Sampling
-from sparft_plugin.difficulty.solve import measure
+from sparft_plugin.difficulty.angles import Angle, measure_angles
+from sparft_plugin.difficulty.log import AngleLog, AttemptLog
+from sparft_plugin.difficulty.measure import Tokens, TooLong
+from sparft_plugin.difficulty.solve import Response, Sampling, measure
 from sparft_plugin.difficulty.verifier import Verifier
 
 
@@ -26,46 +26,72 @@ def equal(data_source, solution_str, ground_truth, extra_info):
 EQUAL = Verifier("equal@1", equal)
 
 
-@dataclass
-class CoinModel:
-    """Answers ``a + b?`` rightly with even chance, by the request's own seed."""
+class PowerCut(BaseException):
+    pass
 
-    attempts: int = 3
+
+@dataclass
+class Bytes:
+    """Reads a prompt byte by byte; dies on request."""
+
     room: int = 1000
     """Longest prompt in characters."""
     die_after: int | None = None
     """Batches until the machine loses power."""
-    asked: list[str] = field(default_factory=list)
-    """Every prompt that was generated for."""
-    batches: int = 0
+    batches: list[list[int]] = field(default_factory=list)
+    """Lengths of the prompts of every batch."""
     closed: bool = False
 
-    def generate(self, requests):
-        if self.batches == self.die_after:
+    def tokenize(self, messages, place):
+        text = messages[-1]["content"]
+        return TooLong(len(text)) if len(text) > self.room else Tokens(list(text.encode()))
+
+    def read(self, batch):
+        if len(self.batches) == self.die_after:
             raise PowerCut
-        self.batches += 1
-        return [self._answer(request) for request in requests]
+        self.batches.append([len(tokens.ids) for tokens in batch])
 
     def close(self):
         self.closed = True
 
-    def _answer(self, request):
-        text = request.messages[-1]["content"]
-        if len(text) > self.room:
-            return TooLong(len(text))
-        self.asked.append(text)
-        rng = random.Random(request.seed)
+
+@dataclass
+class CoinModel(Bytes):
+    """Answers ``a + b?`` rightly with even chance, by the prompt's own seed."""
+
+    attempts: int = 3
+    asked: list[str] = field(default_factory=list)
+    """Every prompt that was generated for."""
+
+    def generate(self, batch):
+        self.read([tokens for _, tokens in batch])
+        return [self._answer(task) for task, _ in batch]
+
+    def _answer(self, task):
+        self.asked.append(text := task.messages[-1]["content"])
+        rng = random.Random(Sampling().prompt_seed(task.id))
         right = str(sum(int(part) for part in text.removesuffix("?").split(" + ")))
         texts = [right if rng.random() < 0.5 else "no" for _ in range(self.attempts)]
         return [Response(answer, len(answer), "stop") for answer in texts]
 
 
-class PowerCut(BaseException):
-    pass
+class LengthModel(Bytes):
+    """The angle of a prompt is its length."""
+
+    def angles(self, batch):
+        self.read(batch)
+        return [Angle(float(len(tokens.ids)), 0.5) for tokens in batch]
 
 
 def attempt(prompts, corpus, path: Path, model, *, batch=4, verifier=EQUAL, **changes: Any):
-    """One run of the measurement; returns its tallies."""
+    """One run of ``sparft difficulty``; returns its tallies."""
     with AttemptLog(path, settings(**changes)) as log:
         measure(prompts, corpus, log, verifier, lambda: model, batch=batch)
         return log.tallies(0.5)
+
+
+def angles(prompts, corpus, path: Path, model, *, batch=4):
+    """One run of ``sparft angles``; returns the angles."""
+    with AngleLog(path, {"model": "m@1"}) as log:
+        measure_angles(prompts, corpus, log, lambda: model, batch=batch)
+        return log.angles()

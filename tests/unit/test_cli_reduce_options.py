@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin.cli.main import main
-from sparft_plugin.difficulty.solved_file import FORMAT
+from sparft_plugin.difficulty.solved import FORMAT
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.selectors import Selector
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, write

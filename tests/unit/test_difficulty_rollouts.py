@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.difficulty.rollouts import JoinKeys, read_rollouts
-from sparft_plugin.difficulty.text_index import TextIndex, normalize
+from sparft_plugin.difficulty.rollouts import JoinKeys, TextIndex, normalize, read_rollouts
 from sparft_plugin.errors import SparftError
 
 NAN = float("nan")
@@ -56,17 +55,12 @@ def test_solve_rates_and_curves_follow_the_steps_in_their_order(tmp_path):
     assert (found.joined, found.unmatched, found.ambiguous, found.other_truth) == (6, 0, 0, 0)
 
 
-def test_accuracy_is_preferred_to_the_score_for_rates_and_curves(tmp_path):
-    folder = write(tmp_path / "r", {1: [line("a?", -1.0, acc=True), line("a?", 3.0, acc=False)]})
-    found = read_rollouts(folder, keys("a?"))
-    assert (found.solve_rates[0], found.curves[0, 0]) == (0.5, 0.5)
-
-
-def test_partial_credit_counts_as_much_as_it_is(tmp_path):
-    lines = [line("a?", 0.0, acc=acc) for acc in (0.9, 0.9, 0.5, 0.25)]
+def test_accuracy_partial_or_not_is_preferred_to_the_score(tmp_path):
+    scored = zip((-1.0, 3.0, 0.0, 3.0), (0.9, 0.9, True, False), strict=True)
+    lines = [line("a?", score, acc=acc) for score, acc in scored]
     found = read_rollouts(write(tmp_path / "r", {1: lines[:2], 2: lines[2:]}), keys("a?"))
-    assert found.solve_rates.tolist() == [2.55 / 4]
-    assert found.curves.tolist() == [[0.9, 0.375]]
+    assert found.solve_rates.tolist() == [2.8 / 4]
+    assert found.curves.tolist() == [[0.9, 0.5]]
 
 
 def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):
@@ -82,17 +76,12 @@ def test_the_longest_text_wins(tmp_path):
 
 
 def test_equal_texts_are_told_apart_by_their_ground_truth_or_not_at_all(tmp_path):
-    twins = keys("Name it.", "Name it.", truths=["a", "b"])
+    prompts = keys("Name it.", "Name it.", "1 + 1?", truths=["a", "b", "2"])
     lines = [line("Name it.", 1.0, "b"), line("Name it.", 0.0, "c"), line("Name it.", 0.0)]
-    found = read_rollouts(write(tmp_path / "r", {1: lines}), twins)
-    np.testing.assert_array_equal(found.solve_rates, [NAN, 1.0])
-    assert (found.joined, found.other_truth, found.ambiguous) == (1, 1, 1)
-
-
-def test_a_text_with_another_ground_truth_is_another_prompt(tmp_path):
-    lines = [line("11 + 1?", 0.0, "12"), line("1 + 1?", 1.0, "2")]
-    found = read_rollouts(write(tmp_path / "r", {1: lines}), keys("1 + 1?", truths=["2"]))
-    assert (found.solve_rates[0], found.other_truth) == (1.0, 1)
+    lines += [line("11 + 1?", 0.0, "12"), line("1 + 1?", 1.0, "2")]
+    found = read_rollouts(write(tmp_path / "r", {1: lines}), prompts)
+    np.testing.assert_array_equal(found.solve_rates, [NAN, 1.0, 1.0])
+    assert (found.joined, found.other_truth, found.ambiguous) == (2, 2, 1)
 
 
 def test_a_prompt_id_joins_whatever_the_text(tmp_path):
@@ -119,7 +108,7 @@ def test_the_name_of_the_file_is_the_step_where_no_line_says_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"input": "a?", "score": 1}\n{"input', r"7.jsonl, line 2 is no JSON .*remove the line"),
+        ('{"input": "a?", "score": 1}\n{"input', r"7.jsonl, line 2 is no JSON object; remove"),
         ("[1]", "line 1 is no JSON object"),
         ('{"score": 1}', "line 1 has no text 'input'; log them with trainer.rollout_data_dir"),
         ('{"input": "a?"}', "line 1 gave the score None"),
@@ -159,6 +148,5 @@ def test_ten_thousand_prompts_that_begin_and_end_alike_are_joined_in_seconds():
     texts = [f"{head}{i} apples and {rng.random()} pears.{tail}" for i in range(10_000)]
     start = time.process_time()
     index = TextIndex(texts)
-    found = [index.longest_in(chat(texts[i])) for i in range(0, 10_000, 10)]
-    assert found == [[i] for i in range(0, 10_000, 10)]
+    assert all(index.longest_in(chat(texts[i])) == [i] for i in range(0, 10_000, 10))
     assert time.process_time() - start < 5.0

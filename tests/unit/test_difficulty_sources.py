@@ -6,17 +6,20 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty import SourceSpec, find_difficulties, parse_source
-from sparft_plugin.difficulty.attempts import Tally
-from sparft_plugin.difficulty.solved_file import read_solved, write_solved
-from sparft_plugin.difficulty.sources import label_keys, read_join_keys
+from sparft_plugin.difficulty import Source, SourceSpec, combine, find_difficulties, parse_source
+from sparft_plugin.difficulty.rollouts import read_join_keys
+from sparft_plugin.difficulty.solved import Tally, read_solved, write_solved
+from sparft_plugin.difficulty.sources import label_keys, mid_rank_quantiles, scale_labels
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from tests.unit.reduction_data import row, sums
 
 KEY = "extra_info.difficulty"
+NAN = float("nan")
 
 
 def opened(rows, *names):
@@ -28,6 +31,11 @@ def found(specs, rows):
     specs = [parse_source(spec) for spec in specs]
     prompts, corpus = opened(rows, *label_keys(specs))
     return find_difficulties(specs, prompts, corpus)[0]
+
+
+def combined(*lists, rows=None):
+    sources = [Source(f"s{i}", np.array(values)) for i, values in enumerate(lists)]
+    return combine(sources, np.arange(len(lists[0])) if rows is None else np.array(rows))
 
 
 @pytest.mark.parametrize(
@@ -63,19 +71,129 @@ def test_any_other_text_is_refused(text, message):
         parse_source(text)
 
 
-def test_a_column_is_mapped_and_the_manifest_says_how():
-    result = found([f"column:{KEY}"], sums(4))
-    np.testing.assert_allclose(result.values, [0.0, 1 / 3, 2 / 3, 1.0])
-    assert result.manifest["sources"] == [
-        {"name": f"column:{KEY}", "known": 4, "count": 4, "lo": 0.0, "hi": 3.0}
-    ]
+@pytest.mark.parametrize(
+    ("lists", "values", "counts"),
+    [
+        ([[0.9, 0.8, 0.0]], [0.9, 0.8, 0.0], [(3, 3)]),
+        # A source that is never used changes nothing.
+        ([[0.9, 0.8, 0.0], [0.1, NAN, 0.2]], [0.9, 0.8, 0.0], [(3, 3), (2, 0)]),
+        # Quantiles of two: 1/4 and 3/4. Of four with three equal: ranks 2, 2, 2, 4.
+        (
+            [[0.9, NAN, 0.7, NAN], [0.2, 0.1, 0.1, 0.1]],
+            [0.75, 0.375, 0.25, 0.375],
+            [(2, 2), (4, 2)],
+        ),
+        # The source `none` is the middle beside a source of any scale.
+        ([[0.99, 0.98, NAN], [0.5, 0.5, 0.5]], [0.75, 0.25, 0.5], [(2, 2), (3, 1)]),
+    ],
+)
+def test_the_first_source_that_knows_a_prompt_wins_on_quantiles_if_there_are_more(
+    lists, values, counts
+):
+    result = combined(*lists)
+    assert result.values.tolist() == values
+    assert result.source.tolist() == [0 if v == v else 1 for v in lists[0]]
+    entries = result.manifest["sources"]
+    assert [(entry["known"], entry["count"]) for entry in entries] == counts
+    assert result.manifest["quantiles"] == (sum(count > 0 for _, count in counts) > 1)
 
 
-def test_rows_without_a_label_are_left_to_the_next_source():
-    rows = [row("1?", difficulty=0.2), row("2?"), row("3?", difficulty=0.8)]
+def test_prompts_known_to_none_are_counted_and_the_mend_is_named():
+    with pytest.raises(
+        SparftError, match=r"of 2 prompts is not known, the first is row 7.*sparft diff.*'none'"
+    ):
+        combined([0.5, NAN, NAN], rows=[5, 7, 9])
+
+
+@pytest.mark.parametrize("value", [1.1, -0.1, float("inf")])
+def test_a_difficulty_outside_its_range_is_refused(value):
+    with pytest.raises(SparftError, match=r"s0 gives row 1 the difficulty .*\[0, 1\]"):
+        combined([0.5, value])
+
+
+def test_sources_must_be_there_and_fit():
+    with pytest.raises(SparftError, match="no source of difficulty"):
+        combine([], np.arange(2))
+    with pytest.raises(SparftError, match="s0 has 1 values for 2 prompts"):
+        combined([0.5], rows=[0, 1])
+
+
+grades = st.one_of(st.integers(0, 4).map(lambda i: i / 4), st.just(NAN))
+
+
+@given(st.lists(grades, max_size=30))
+def test_quantiles_are_the_share_below_and_half_of_the_equal(values):
+    known = [v for v in values if v == v]
+    for x, quantile in zip(values, mid_rank_quantiles(np.array(values)), strict=True):
+        if x == x:
+            share = (sum(v < x for v in known) + sum(v == x for v in known) / 2) / len(known)
+            assert quantile == pytest.approx(share, abs=1e-12)
+            assert 0.0 < quantile < 1.0
+        else:
+            assert np.isnan(quantile)
+
+
+@given(st.lists(st.tuples(grades, grades), min_size=1, max_size=20), st.randoms())
+def test_the_order_of_the_rows_changes_no_difficulty(pairs, shuffler):
+    order = list(range(len(pairs)))
+    shuffler.shuffle(order)
+
+    def run(pairs):
+        first, second = zip(*pairs, strict=True)
+        return combined(first, second, [0.5] * len(pairs))
+
+    plain, shuffled = run(pairs), run([pairs[i] for i in order])
+    assert shuffled.values.tolist() == plain.values[order].tolist()
+    assert shuffled.manifest == plain.manifest
+
+
+@pytest.mark.parametrize(
+    ("labels", "scale", "values", "used"),
+    [
+        # Labels within 0 and 1 are taken as they are, others from the least to the largest.
+        ([0.25, 1.0], None, [0.25, 1.0], (0.0, 1.0)),
+        ([0.3, 0.3], None, [0.3, 0.3], (0.0, 1.0)),
+        ([1.0, 5.0, 2.0], None, [0.0, 1.0, 0.25], (1.0, 5.0)),
+        ([-1e308, 1e308, 0.0], None, [0.0, 1.0, 0.5], (-1e308, 1e308)),
+        # A pass rate runs backwards.
+        ([1.0, 0.0, 0.25], (1.0, 0.0), [0.0, 1.0, 0.75], (1.0, 0.0)),
+        ([1.0, 3.0], (1.0, 5.0), [0.0, 0.5], (1.0, 5.0)),
+        ([1.0, NAN, 3.0], None, [0.0, NAN, 1.0], (1.0, 3.0)),
+    ],
+)
+def test_labels_are_mapped_to_difficulty(labels, scale, values, used):
+    result = scale_labels(np.array(labels), scale, "level", np.arange(len(labels)))
+    np.testing.assert_array_equal(result[0], values)
+    assert result[1] == used
+
+
+@pytest.mark.parametrize(
+    ("labels", "scale", "message"),
+    [
+        ([1.0, 6.0], (1.0, 5.0), "level is 6 in row 11, off the scale 1:5"),
+        ([1.0, -0.5], (1.0, 0.0), "level is -0.5 in row 11, off the scale 1:0"),
+        ([3.0, 3.0], None, "is 3 in every row.*column:level@LO:HI"),
+        ([NAN, NAN], None, "has no label in any row"),
+        ([0.0, float("inf")], None, "is infinite in row 11"),
+    ],
+)
+def test_labels_that_cannot_be_mapped_are_refused(labels, scale, message):
+    with pytest.raises(SparftError, match=message):
+        scale_labels(np.array(labels), scale, "level", np.array([10, 11]))
+
+
+def test_a_column_is_mapped_and_rows_without_a_label_are_left_to_the_next_source():
+    rows = [row("1?", difficulty=0.2), row("2?"), row("3?", difficulty=4.2)]
     result = found([f"column:{KEY}", "none"], rows)
     assert result.values.tolist() == [0.25, 0.5, 0.75]
     assert result.source.tolist() == [0, 1, 0]
+    assert json.loads(json.dumps(result.manifest)) == {
+        "quantiles": True,
+        "sources": [
+            {"name": f"column:{KEY}", "known": 2, "count": 2, "lo": 0.2, "hi": 4.2},
+            {"name": "none", "known": 3, "count": 1},
+        ],
+    }
 
 
 def solved_file(path, prompts, rates):
@@ -89,7 +207,7 @@ def solved_file(path, prompts, rates):
 
 def test_a_solved_file_is_read_back_and_strangers_are_counted(tmp_path):
     prompts, _ = opened(sums(4))
-    path = solved_file(tmp_path / "solved.jsonl", prompts, [1.0, 0.25, np.nan, 0.0])
+    path = solved_file(tmp_path / "solved.jsonl", prompts, [1.0, 0.25, NAN, 0.0])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert (lines[0]["prompts"], lines[0]["too_long"]) == (3, 1)
     assert lines[2] == {
@@ -130,48 +248,39 @@ def test_a_broken_solved_file_is_named(tmp_path, text, message):
         read_solved(path, ["a"])
 
 
-def test_rollouts_are_joined_by_the_last_user_message_and_the_ground_truth(tmp_path):
+def test_rollouts_are_joined_by_the_last_user_message_and_curves_come_from_the_first(tmp_path):
     rows = sums(3)
     rows[1]["prompt"] = [
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Yes?"},
         {"role": "user", "content": "1 + 1?"},
     ]
-    lines = [
-        {"input": f"user\n{i} + {i}?\n", "gts": str(2 * i), "score": float(i == 1)}
-        for i in (0, 1, 1)
-    ]
-    (tmp_path / "1.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    result = found([f"rollouts:{tmp_path}", "none"], rows)
+    for name, right in (("a", 1), ("b", 0)):
+        (tmp_path / name).mkdir()
+        lines = [
+            {"input": f"user\n{i} + {i}?\n", "gts": str(2 * i), "score": float(i == right)}
+            for i in (0, 1, 1)
+        ]
+        (tmp_path / name / "1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    result = found([f"rollouts:{tmp_path / 'a'}", "none"], rows)
     assert result.source.tolist() == [0, 0, 1]
     assert result.values.tolist() == [0.75, 0.25, 0.5]
     entry = result.manifest["sources"][0]
-    assert entry["name"] == f"rollouts:{tmp_path.name}"
+    assert entry["name"] == "rollouts:a"
     assert (entry["joined"], entry["unmatched"]) == (3, 0)
-
-
-def test_curves_come_from_the_first_source_of_rollouts(tmp_path):
-    for name, score in (("a", 0.25), ("b", 1.0)):
-        (tmp_path / name).mkdir()
-        line = {"input": "0 + 0?", "gts": "0", "score": score}
-        (tmp_path / name / "1.jsonl").write_text(json.dumps(line))
     specs = [SourceSpec("none"), *(SourceSpec("rollouts", str(tmp_path / n)) for n in "ab")]
-    _, curves = find_difficulties(specs, *opened(sums(2)))
-    np.testing.assert_array_equal(curves, [[0.0], [np.nan]])
-    assert find_difficulties(specs[:1], *opened(sums(2)))[1] is None
+    _, curves = find_difficulties(specs, *opened(rows))
+    np.testing.assert_array_equal(curves, [[0.0], [1.0], [NAN]])
+    assert find_difficulties(specs[:1], *opened(rows))[1] is None
 
 
-def test_of_a_message_in_parts_the_longest_text_is_looked_for():
-    parts = [
-        {"type": "text", "text": "Look: "},
-        {"type": "image"},
-        {"type": "text", "text": "How many?"},
-    ]
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([{"text": "Look: "}, {"type": "image"}, {"text": "How many?"}], "How many?"),
+        ([{"text": "\n\n\n"}, {"text": "hi"}], "hi"),
+    ],
+)
+def test_of_a_message_in_parts_the_longest_text_is_looked_for(parts, text):
     keys = read_join_keys(*opened([row(parts, truth=3)]))
-    assert (keys.texts, keys.truths) == (["How many?"], ["3"])
-
-
-def test_of_a_message_in_parts_white_space_is_not_the_longest_text(tmp_path):
-    rows = [row([{"type": "text", "text": "\n\n\n"}, {"type": "text", "text": "hi"}])]
-    (tmp_path / "1.jsonl").write_text(json.dumps({"input": "user\nhi", "gts": "2", "score": 1.0}))
-    assert found([f"rollouts:{tmp_path}"], rows).values.tolist() == [0.0]
+    assert (keys.texts, keys.truths) == ([text], ["3"])

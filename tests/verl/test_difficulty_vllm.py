@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin.difficulty.rollouts import JoinKeys, read_rollouts
-from sparft_plugin.difficulty.verifier import Verdict, load_verifier
+from sparft_plugin.difficulty.solved import Verdict
+from sparft_plugin.difficulty.verifier import load_verifier
 from sparft_plugin.errors import SparftError
 from tests.verl.harness import environment
 

@@ -1,29 +1,27 @@
-"""One forward pass of a language model over prompts, and the angles of its hidden states."""
+"""Angle scores: how much a model's hidden states of a prompt's tokens point one way."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.difficulty.log import AngleLog
+from sparft_plugin.difficulty.measure import (
+    Batch,
+    Records,
+    Tokens,
+    TooLong,
+    apply_template,
+    first_line,
+    measure_all,
+)
 from sparft_plugin.errors import SparftError
+from sparft_plugin.prompts import PromptTable
 
-
-class Tokens(NamedTuple):
-    """A prompt as the model reads it."""
-
-    ids: list[int]
-    start: int
-    """First token of the question."""
-    stop: int
-    """One past its last token."""
-
-
-class TooLong(NamedTuple):
-    """A prompt that does not fit the model's context."""
-
-    tokens: int
-    """Its length."""
+BLOCK = 4096
+REFUSAL = "angles are of text only; drop the row."
 
 
 class Angle(NamedTuple):
@@ -82,7 +80,7 @@ class Prefill:
             self._model = AutoModel.from_pretrained(name, dtype=dtype).to(self._device).eval()
         except (OSError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise SparftError(
-                f"the model {model} cannot be loaded ({_reason(error)}); check its name, "
+                f"the model {model} cannot be loaded ({first_line(error)}); check its name, "
                 "--dtype and --device."
             ) from error
         if not self._tokenizer.is_fast:
@@ -93,31 +91,12 @@ class Prefill:
     def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
         """Template and tokenize a prompt as verl does, and find its question.
 
-        Parameters
-        ----------
-        messages : sequence of mapping
-            Chat messages whose contents are strings.
-        place : str
-            Where the prompt comes from, for messages.
-
         Raises
         ------
         SparftError
             If the chat template refuses the prompt, or changes the text of the question.
         """
-        from jinja2 import TemplateError
-
-        try:
-            text = str(
-                self._tokenizer.apply_chat_template(
-                    list(messages), add_generation_prompt=True, tokenize=False
-                )
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise SparftError(
-                f"{place}: the model's chat template refuses the prompt ({_reason(error)}); drop "
-                "the row or choose another model."
-            ) from error
+        text = str(apply_template(self._tokenizer, messages, place, tokenize=False))
         asked = [message for message in messages if message["role"] == "user"] or messages
         question = str(asked[-1]["content"]).strip()
         first = text.rfind(question)
@@ -164,6 +143,45 @@ class Prefill:
             inter = (asked * before).sum(-1).tolist()
         return [Angle(*pair) for pair in zip(intra, inter, strict=True)]
 
+    def close(self) -> None:
+        """Free the model's memory."""
+        del self._model
 
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+def measure_angles(
+    prompts: PromptTable,
+    corpus: Corpus,
+    log: AngleLog,
+    start: Callable[[], Prefill],
+    *,
+    batch: int = 16,
+    advance: Callable[[int], Any] = lambda prompts: None,
+) -> None:
+    """Measure every prompt that is not in the log, and write each batch to it.
+
+    Inside blocks of 4096 prompts those of like length run together. ``start`` makes the model, if
+    there is something left to measure; ``advance`` is called with the number of prompts that were
+    just finished.
+
+    Raises
+    ------
+    SparftError
+        If a row has images or other media, or is refused by the model's chat template; what was
+        finished before stays in the log.
+    """
+    measure_all(
+        prompts,
+        corpus,
+        log,
+        lambda tasks: start(),
+        _run,
+        batch=batch,
+        block=BLOCK,
+        refusal=REFUSAL,
+        advance=advance,
+    )
+
+
+def _run(model: Prefill, batch: Batch) -> Iterator[Records]:
+    for (_, tokens), found in zip(batch, model.angles([t for _, t in batch]), strict=True):
+        yield [{"angle": found.angle, **found._asdict(), "tokens": len(tokens.ids)}]

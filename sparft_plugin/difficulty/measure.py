@@ -1,0 +1,190 @@
+"""The loop of ``sparft difficulty`` and ``sparft angles``: measure what the log does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from sparft_plugin.corpus import Corpus
+from sparft_plugin.corpus.corpus import Row
+from sparft_plugin.errors import SparftError
+from sparft_plugin.prompts import PromptTable
+
+if TYPE_CHECKING:
+    from sparft_plugin.difficulty.log import MeasurementLog
+
+MEDIA = ("images", "videos", "audios")
+"""verl's columns of what a prompt shows besides its text."""
+
+
+class Task(NamedTuple):
+    """One prompt of text with all that is needed to measure it."""
+
+    id: str
+    row: int
+    """Row of the prompt in its corpus."""
+    place: str
+    """File and row, for messages."""
+    messages: list[dict[str, Any]]
+    """Chat messages whose contents are strings."""
+    data_source: str
+    ground_truth: Any
+    extra_info: Mapping[str, Any]
+
+
+class Tokens(NamedTuple):
+    """A prompt as the model reads it; ``ids[start:stop]`` is its question, where that matters."""
+
+    ids: list[int]
+    start: int = 0
+    stop: int = 0
+
+
+class TooLong(NamedTuple):
+    """A prompt that does not fit the model's context, by its length in tokens."""
+
+    tokens: int
+
+
+class Model(Protocol):
+    """What the loop needs of a model."""
+
+    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
+        """Template and tokenize one prompt."""
+
+    def close(self) -> None:
+        """Give back what the model holds; it is not used after that."""
+
+
+Batch = Sequence[tuple[Task, Tokens]]
+Records = Sequence[Mapping[str, Any]]
+
+
+def measure_all(
+    prompts: PromptTable,
+    corpus: Corpus,
+    log: MeasurementLog,
+    start: Callable[[list[Task]], Model],
+    run: Callable[[Any, Batch], Iterable[Records]],
+    *,
+    batch: int,
+    block: int,
+    refusal: str,
+    advance: Callable[[int], Any],
+) -> None:
+    """Run every prompt that the log does not know through a model, and log each batch.
+
+    Blocks are cut from the whole table, so that what is together does not depend on what was
+    finished before. ``start`` makes the model and is given the first block that has something left;
+    ``run`` gives the records of each prompt of a batch, and what it gave before an error is logged.
+    """
+    if batch < 1:
+        raise SparftError(f"batch must be an integer >= 1, not {batch}.")
+    model: Model | None = None
+    try:
+        for tasks in read_tasks(prompts, corpus, log.done, block, refusal):
+            model = model or start(tasks)
+            fitting: list[tuple[Task, Tokens]] = []
+            too_long: list[tuple[Task, Records]] = []
+            for task in tasks:
+                tokens = model.tokenize(task.messages, task.place)
+                if isinstance(tokens, Tokens):
+                    fitting.append((task, tokens))
+                else:
+                    too_long.append((task, [{"too_long": tokens.tokens}]))
+            log.append(too_long)
+            advance(len(too_long))
+            if block > batch:
+                # Those of like length run together, so that little is padding.
+                fitting.sort(key=lambda pair: len(pair[1].ids))
+            for at in range(0, len(fitting), batch):
+                part = fitting[at : at + batch]
+                finished: list[tuple[Task, Records]] = []
+                try:
+                    for (task, _), records in zip(part, run(model, part), strict=True):
+                        finished.append((task, records))
+                finally:
+                    log.append(finished)
+                advance(len(finished))
+    finally:
+        if model is not None:
+            model.close()
+
+
+def read_tasks(
+    prompts: PromptTable, corpus: Corpus, done: Container[str], block: int, refusal: str
+) -> Iterator[list[Task]]:
+    """Cut the table into blocks and read what is not done of each, in one pass over the rows.
+
+    Blocks with none left are skipped. A row with images or other media is refused with ``refusal``.
+    """
+    left = [at for at, key in enumerate(prompts.ids) if key not in done]
+    rows = zip(left, rows_of(prompts, corpus, left, ("extra_info", *MEDIA)), strict=True)
+    for _, together in groupby(rows, key=lambda pair: pair[0] // block):
+        yield [_task(prompts, at, row, corpus.columns.prompt_key, refusal) for at, row in together]
+
+
+def rows_of(
+    prompts: PromptTable, corpus: Corpus, places: Iterable[int], beside: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Read the rows at some increasing places of the table, in one pass over the corpus."""
+    numbered = enumerate(corpus.scan(beside=beside))
+    for at in places:
+        wanted = int(prompts.rows[at])
+        row = next((row for number, row in numbered if number == wanted), None)
+        if row is None:
+            raise SparftError(f"{corpus.name} has lost its row {wanted} since it was read.")
+        yield row
+
+
+def apply_template(
+    tokenizer: Any, messages: Sequence[Mapping[str, Any]], place: str, **options: Any
+) -> Any:
+    """Apply a model's chat template as verl's agent loop does in training."""
+    from jinja2 import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, **options)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise SparftError(
+            f"{place}: the model's chat template refuses the prompt ({first_line(error)}); drop "
+            "the row or choose another model."
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """First line of what an error says; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _task(prompts: PromptTable, at: int, row: Row, prompt_key: str, refusal: str) -> Task:
+    for key in MEDIA:
+        if row.beside[key]:
+            raise row.place.error(key, refusal)
+    if not all(map(_is_text, row.prompt)):
+        raise row.place.error(prompt_key, refusal)
+    return Task(
+        prompts.ids[at],
+        int(prompts.rows[at]),
+        f"{row.place.file}, row {row.place.row}",
+        [_message(message) for message in row.prompt],
+        row.data_source,
+        row.reward_model["ground_truth"],
+        row.beside["extra_info"] or {},
+    )
+
+
+def _is_text(message: Mapping[str, Any]) -> bool:
+    content = message["content"]
+    return isinstance(content, str) or all(
+        isinstance(part, str) or isinstance(part.get("text"), str) for part in content
+    )
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the nulls that parquet pads with, and with text parts joined to a string."""
+    content = message["content"]
+    if not isinstance(content, str):
+        content = "".join(part if isinstance(part, str) else part["text"] for part in content)
+    return {k: v for k, v in message.items() if v is not None} | {"content": content}
