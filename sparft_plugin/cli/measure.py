@@ -25,16 +25,10 @@ from sparft_plugin.reduction.atomic import check_link
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
 SAMPLING = Sampling()
-NO_SAMPLE = {
-    "cpu_offload_gb",
-    "enable_chunked_prefill",
-    "enable_prefix_caching",
-    "enforce_eager",
-    "gpu_memory_utilization",
-    "kv_cache_memory_bytes",
-    "max_num_batched_tokens",
-    "max_num_seqs",
-}
+NO_SAMPLE = (
+    *("cpu_offload_gb", "enable_chunked_prefill", "enable_prefix_caching", "enforce_eager"),
+    *("gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs"),
+)
 """Engine options that change speed and memory but no sample: a log may go on with others."""
 
 
@@ -216,15 +210,9 @@ def _add_common(parser: argparse.ArgumentParser, output: str, model: str) -> Non
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar=output, help="file to write"
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="start over, without what was measured so far"
-    )
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="NAME",
-        help=f"{model}: local folder or Hugging Face hub id",
-    )
+    parser.add_argument("--overwrite", action="store_true", help="forget what was measured so far")
+    model = f"{model}: local folder or Hugging Face hub id"
+    parser.add_argument("--model", required=True, metavar="NAME", help=model)
     _add(parser, "dtype", "auto", "NAME", "of the weights")
 
 

@@ -44,10 +44,9 @@ class Prefill:
     GAIN-RL ranks by C_intra + C_inter at the last layer, https://arxiv.org/abs/2506.02281,
     section on angle-based data reordering. The question is the last user message; what comes before
     it (system prompt, worked examples, template) is its context, what comes after is left out. The
-    hidden states are the output of the last layer after its norm.
-
-    Its released code indexes the same axis twice, so that its two terms overlap, weighs the second
-    by 8, and cuts the context at token 110 of one template.
+    hidden states are the output of the last layer after its norm. The released code indexes the
+    same axis twice, so that its two terms overlap, weighs the second by 8, and cuts the context at
+    token 110 of one template.
 
     Parameters
     ----------
@@ -57,11 +56,6 @@ class Prefill:
         Of the weights: "auto", "float32", "bfloat16".
     device : str or None, default None
         Where to run, such as "cuda:0"; None takes a GPU if there is one.
-
-    Raises
-    ------
-    SparftError
-        If transformers is not installed, or the model cannot be loaded.
     """
 
     def __init__(self, model: str, dtype: str = "auto", device: str | None = None) -> None:
@@ -89,13 +83,7 @@ class Prefill:
         self._context = int(context) if context else None
 
     def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
-        """Template and tokenize a prompt as verl does, and find its question.
-
-        Raises
-        ------
-        SparftError
-            If the chat template refuses the prompt, or changes the text of the question.
-        """
+        """Template and tokenize a prompt as verl does, and find its question."""
         text = str(apply_template(self._tokenizer, messages, place, tokenize=False))
         asked = [message for message in messages if message["role"] == "user"] or messages
         question = str(asked[-1]["content"]).strip()
@@ -157,17 +145,9 @@ def measure_angles(
     batch: int = 16,
     advance: Callable[[int], Any] = lambda prompts: None,
 ) -> None:
-    """Measure every prompt that is not in the log, and write each batch to it.
+    """Measure every prompt that is not in the log, and write each batch to it; see ``measure``.
 
-    Inside blocks of 4096 prompts those of like length run together. ``start`` makes the model, if
-    there is something left to measure; ``advance`` is called with the number of prompts that were
-    just finished.
-
-    Raises
-    ------
-    SparftError
-        If a row has images or other media, or is refused by the model's chat template; what was
-        finished before stays in the log.
+    Inside blocks of 4096 prompts those of like length run together, so that little is padding.
     """
     measure_all(
         prompts,

@@ -25,20 +25,8 @@ class MeasurementLog:
     kill left after the last such prompt, half a line included, is cut off when the file is opened.
     The header comes with the first records. One process writes at a time.
 
-    Parameters
-    ----------
-    path : path
-        The file; made if it does not exist.
-    settings : mapping
-        Everything the records depend on, in JSON values.
-    overwrite : bool, default False
-        Start over whatever stands there.
-
-    Raises
-    ------
-    SparftError
-        If the file cannot be written, another process writes to it, it is of another kind, a line
-        is broken, or it was made with other settings.
+    ``settings`` are JSON values of everything that the records depend on; a file with others, of
+    another kind or with a broken line is refused, unless ``overwrite`` starts over.
     """
 
     format: ClassVar[str]

@@ -20,6 +20,8 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 
 HOW = "log them with trainer.rollout_data_dir=DIR."
+OUTCOMES = ("joined", "unmatched", "ambiguous", "other_truth")
+"""What becomes of a logged line; ``RolloutHistory`` counts each."""
 WIDTHS = (24, 6, 1)
 """Lengths of the windows that texts are found by; a text uses the longest that fits in it."""
 _MASK = (1 << 21) - 1
@@ -45,11 +47,6 @@ class RolloutHistory:
     other_truth: int
     """Lines that fit a prompt's text but were judged by another ground truth."""
 
-    def counts(self) -> dict[str, int]:
-        """Lines by what became of them."""
-        names = ("joined", "unmatched", "ambiguous", "other_truth")
-        return {name: getattr(self, name) for name in names}
-
 
 class JoinKeys(NamedTuple):
     """What rollouts are joined to n prompts by."""
@@ -74,10 +71,7 @@ class _Line(NamedTuple):
 
 
 def read_join_keys(prompts: PromptTable, corpus: Corpus) -> JoinKeys:
-    """Read what rollouts are joined by: last user messages and ground truths.
-
-    All texts are in memory then; a log covers far fewer prompts than a corpus can hold.
-    """
+    """Read what rollouts are joined by, into memory: last user messages and ground truths."""
     texts: list[str] = []
     truths: list[str] = []
     for row in rows_of(prompts, corpus, range(len(prompts))):
@@ -133,15 +127,7 @@ def read_rollouts(
         curves[prompt, : len(steps)] = [
             sum(steps[step]) / len(steps[step]) for step in sorted(steps)
         ]
-    return RolloutHistory(
-        rates,
-        attempts,
-        curves,
-        joined=counts["joined"],
-        unmatched=counts["unmatched"],
-        ambiguous=counts["ambiguous"],
-        other_truth=counts["other_truth"],
-    )
+    return RolloutHistory(rates, attempts, curves, *(counts[outcome] for outcome in OUTCOMES))
 
 
 class _Join:
@@ -183,12 +169,8 @@ class TextIndex:
 
     Every text is listed under one of its windows of fixed length, the one that fewest texts share,
     since prompts of one data set often begin or end alike. An input is cut into all its windows,
-    and only the texts listed under one of them are compared in full.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        Distinct texts as ``normalize`` gives them, none empty.
+    and only the texts listed under one of them are compared in full. Texts are distinct, none
+    empty, and as ``normalize`` gives them.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:

@@ -58,18 +58,8 @@ class Tally(NamedTuple):
 def read_verdict(result: Any, source: str) -> Verdict:
     """Read what a reward function returned, or what verl logged of it.
 
-    Parameters
-    ----------
-    result : number, mapping or sequence
-        A score; or a dict with ``score``, ``acc`` or both; or a sequence that begins with a score.
-    source : str
-        What gave it, for messages.
-
-    Raises
-    ------
-    SparftError
-        If there is neither score nor ``acc``, one of them is no finite number, or ``acc`` lies
-        outside [0, 1].
+    That is a score; or a dict with ``score``, ``acc`` in [0, 1] or both; or a sequence that begins
+    with a score. Numbers are finite. ``source`` is what gave it, for messages.
     """
     if isinstance(result, (list, tuple)) and result:
         result = result[0]
@@ -90,11 +80,6 @@ def write_solved(
     A line is ``{id, row, difficulty, solve_rate, attempts, mean_score}`` with difficulty = 1 -
     solve rate. Prompts stand in the order of the table; those too long for the model are left out
     and counted in the header. The file appears whole or not at all.
-
-    Raises
-    ------
-    SparftError
-        If the file cannot be written.
     """
     # The reduction itself reads difficulties, so that its room cannot be imported above.
     from sparft_plugin.reduction.atomic import whole_file
@@ -117,19 +102,9 @@ def write_solved(
 
 
 def read_solved(path: Path, ids: Sequence[str]) -> tuple[NDArray[np.float64], int]:
-    """Read the difficulty of some prompts from what ``write_solved`` wrote.
+    """Read the difficulties of some prompts, and how many others the file has.
 
-    Returns
-    -------
-    difficulties : ndarray of float64, shape (n,)
-        In [0, 1] for each of the n ids; NaN for a prompt that the file does not know.
-    strangers : int
-        Prompts of the file that are not among ``ids``.
-
-    Raises
-    ------
-    SparftError
-        If the file cannot be read, a line is broken, or no id is shared.
+    They are in [0, 1], shape (n,), NaN for a prompt that the file does not know.
     """
     index = {key: i for i, key in enumerate(ids)}
     values = np.full(len(ids), np.nan)

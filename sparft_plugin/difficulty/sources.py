@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty.rollouts import JoinKeys, read_join_keys, read_rollouts
+from sparft_plugin.difficulty.rollouts import OUTCOMES, JoinKeys, read_join_keys, read_rollouts
 from sparft_plugin.difficulty.solved import SOLVED_ABOVE, read_solved
 from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.prompts import PromptTable
@@ -102,16 +102,12 @@ def find_difficulties(
         At least one, the most trusted first.
     prompts : PromptTable
         n prompts, with the labels of ``label_keys(specs)``.
-    corpus : Corpus
-        The rows behind them.
     solved_above : float, default 0.5
         A logged rollout without ``acc`` is solved if its score is above.
 
     Returns
     -------
-    difficulties : Difficulties
-        One for each prompt.
-    curves : ndarray of float64, shape (n, visits), or None
+    Difficulties, and ndarray of float64, shape (n, visits), or None
         ``RolloutHistory.curves`` of the first source of rollouts; None without one.
 
     Raises
@@ -133,7 +129,8 @@ def find_difficulties(
             keys = keys or read_join_keys(prompts, corpus)
             history = read_rollouts(path, keys, solved_above=solved_above)
             name = f"rollouts:{path.resolve().name}"
-            sources.append(Source(name, 1.0 - history.solve_rates, history.counts()))
+            counts = {outcome: getattr(history, outcome) for outcome in OUTCOMES}
+            sources.append(Source(name, 1.0 - history.solve_rates, counts))
             curves = history.curves if curves is None else curves
         else:
             sources.append(Source("none", np.full(len(prompts), UNKNOWN)))
@@ -141,13 +138,7 @@ def find_difficulties(
 
 
 def column_source(spec: SourceSpec, prompts: PromptTable) -> Source:
-    """Difficulty from a column of labels; the manifest says which labels are 0 and 1.
-
-    Raises
-    ------
-    SparftError
-        As ``scale_labels`` does.
-    """
+    """Difficulty from a column of labels; the manifest says which labels are 0 and 1."""
     labels = prompts.labels[spec.target]
     values, (low, high) = scale_labels(labels, spec.scale, spec.target, prompts.rows)
     return Source(f"column:{spec.target}", values, {"lo": low, "hi": high})
@@ -158,14 +149,8 @@ def combine(sources: Sequence[Source], rows: NDArray[np.int64]) -> Difficulties:
 
     If only one source is used, its values stand as they are. Values of different sources cannot be
     compared (a solve rate depends on the model), so where more than one is used each source's
-    values are replaced by their mid-rank quantile among all prompts that this source knows.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-        At least one, the most trusted first.
-    rows : ndarray of int64, shape (n,)
-        Row of each prompt, for messages.
+    values are replaced by their mid-rank quantile among all prompts that this source knows. The
+    rows of the n prompts are for messages.
 
     Raises
     ------
@@ -220,19 +205,9 @@ def scale_labels(
 ) -> tuple[NDArray[np.float64], tuple[float, float]]:
     """Map labels, NaN where there is none, to difficulty in [0, 1]; also gives the scale used.
 
-    Parameters
-    ----------
-    scale : (lo, hi), optional
-        Labels of difficulty 0 and 1; lo > hi where larger is easier, as for a pass rate. None takes
-        labels within [0, 1] as they are and maps the least and the largest of others to 0 and 1.
-    name : str
-        The column, for messages, as is ``rows``.
-
-    Raises
-    ------
-    SparftError
-        If a label is infinite or off the given scale, no row has one, or all are equal and no
-        scale says what they mean.
+    The scale (lo, hi) says which labels are difficulty 0 and 1; lo > hi where larger is easier, as
+    for a pass rate. None takes labels within [0, 1] as they are and maps the least and the largest
+    of others to 0 and 1. Name and rows are for messages.
     """
     known = ~np.isnan(labels)
     if not known.any():
@@ -242,7 +217,13 @@ def scale_labels(
         raise SparftError(
             f"the column {name} is infinite in row {rows[infinite[0]]}; correct or empty it."
         )
-    low, high = scale or _range(labels[known], name)
+    least, largest = float(labels[known].min()), float(labels[known].max())
+    low, high = scale or ((0.0, 1.0) if least >= 0.0 and largest <= 1.0 else (least, largest))
+    if low == high:
+        raise SparftError(
+            f"the column {name} is {low:g} in every row, which says nothing without a scale; "
+            f"write column:{name}@LO:HI."
+        )
     outside = np.flatnonzero((labels < min(low, high)) | (labels > max(low, high)))
     if len(outside):
         first = outside[0]
@@ -253,18 +234,6 @@ def scale_labels(
     # Half the values keep the difference finite for every pair of floats.
     values = np.clip((labels / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0) + 0.0
     return (labels + 0.0 if (low, high) == (0.0, 1.0) else values), (low, high)
-
-
-def _range(labels: NDArray[np.float64], name: str) -> tuple[float, float]:
-    low, high = float(labels.min()), float(labels.max())
-    if low >= 0.0 and high <= 1.0:
-        return 0.0, 1.0
-    if low == high:
-        raise SparftError(
-            f"the column {name} is {low:g} in every row, which says nothing without a scale; "
-            f"write column:{name}@LO:HI."
-        )
-    return low, high
 
 
 def _checked(source: Source, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -31,13 +31,7 @@ class Verifier:
     def judge(
         self, data_source: str, response: str, ground_truth: Any, extra_info: Mapping[str, Any]
     ) -> Verdict:
-        """Judge one response; a function that is ``async`` is awaited.
-
-        Raises
-        ------
-        SparftError
-            If the function raises anything, or its result is no verdict.
-        """
+        """Judge one response; a function that is ``async`` is awaited."""
         try:
             result = self.function(
                 data_source=data_source,
@@ -56,19 +50,7 @@ class Verifier:
 
 
 def load_verifier(spec: str | None) -> Verifier:
-    """Load a verifier.
-
-    Parameters
-    ----------
-    spec : str, optional
-        ``FILE.py:FUNCTION``; None is verl's ``default_compute_score``, which chooses by
-        ``data_source``.
-
-    Raises
-    ------
-    SparftError
-        If the file or the function does not exist, or cannot be imported.
-    """
+    """Load ``FILE.py:FUNCTION``; None is verl's own, which chooses by ``data_source``."""
     if spec is None:
         try:
             from verl.utils.reward_score import default_compute_score

@@ -26,10 +26,6 @@ def equal(data_source, solution_str, ground_truth, extra_info):
 EQUAL = Verifier("equal@1", equal)
 
 
-class PowerCut(BaseException):
-    pass
-
-
 @dataclass
 class Bytes:
     """Reads a prompt byte by byte; dies on request."""
@@ -37,7 +33,7 @@ class Bytes:
     room: int = 1000
     """Longest prompt in characters."""
     die_after: int | None = None
-    """Batches until the machine loses power."""
+    """Batches until Ctrl-C."""
     batches: list[list[int]] = field(default_factory=list)
     """Lengths of the prompts of every batch."""
     closed: bool = False
@@ -48,7 +44,7 @@ class Bytes:
 
     def read(self, batch):
         if len(self.batches) == self.die_after:
-            raise PowerCut
+            raise KeyboardInterrupt
         self.batches.append([len(tokens.ids) for tokens in batch])
 
     def close(self):

@@ -21,18 +21,22 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
 """
 
 
+class Made(list):
+    die_after = None
+
+
 @pytest.fixture
 def made(monkeypatch):
-    """Models in place of vLLM's and of ``Prefill``; the arguments of each that was made."""
-    made = []
+    """The arguments of each model that was made, in place of vLLM's or of ``Prefill``."""
+    made = Made()
 
     def coin(model, sampling, options):
         made.append(options)
-        return CoinModel(attempts=sampling.attempts, room=40)
+        return CoinModel(40, made.die_after, attempts=sampling.attempts)
 
     def lengths(model, dtype, device):
         made.append((dtype, device))
-        return LengthModel(room=40)
+        return LengthModel(40, made.die_after)
 
     monkeypatch.setattr(measure, "VllmGenerator", coin)
     monkeypatch.setattr(measure, "Prefill", lengths)
@@ -41,11 +45,11 @@ def made(monkeypatch):
 
 @pytest.fixture
 def command(tmp_path, made, capsys):
-    """Run a command on ten sums; gives the exit code and what it said."""
+    """Run a command on nine sums and a long one; gives the exit code and what it said."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     (tmp_path / "reward.py").write_text(VERIFIER)
-    source = write(tmp_path / "in.parquet", sums(10))
+    source = write(tmp_path / "in.parquet", [*sums(9), row("1 + " * 20 + "1?", "21")])
     usual = {
         "difficulty": ["--verifier", f"{tmp_path / 'reward.py'}:compute_score", "--attempts", 4],
         "angles": ["--device", "cpu"],
@@ -69,16 +73,16 @@ def test_difficulty_writes_solve_rates_and_a_summary_and_draws_its_progress_on_s
     code, printed, progress = command("difficulty")
     assert code == 0
     header, *rates = lines(tmp_path / "out.jsonl")
-    assert (header["prompts"], header["too_long"]) == (10, 0)
+    assert (header["prompts"], header["too_long"]) == (9, 1)
     assert (header["settings"]["attempts"], header["settings"]["solved_above"]) == (4, 0.5)
-    assert [line["row"] for line in rates] == list(range(10))
+    assert [line["row"] for line in rates] == list(range(9))
     for line in rates:
         assert line["difficulty"] == 1.0 - line["solve_rate"]
         assert line["attempts"] == 4
-    mean = sum(line["solve_rate"] for line in rates) / 10
+    mean = sum(line["solve_rate"] for line in rates) / 9
     assert printed.splitlines()[0] == (
-        "measured 10 of 10 prompts, 0 of them in an earlier run; "
-        "0 too long for the model and left out."
+        "measured 9 of 10 prompts, 0 of them in an earlier run; "
+        "1 too long for the model and left out."
     )
     assert f"mean solve rate {mean:.3f}; never solved" in printed
     assert printed.endswith(f"{tmp_path / 'out.attempts.jsonl'}\n")
@@ -90,7 +94,7 @@ def test_angles_writes_what_gain_rl_reads(command, tmp_path, made):
     code, printed, progress = command("angles", "--dtype", "float32")
     assert code == 0
     assert made == [("float32", "cpu")]
-    assert printed.startswith("measured 10 of 10 prompts, 0 of them in an earlier run; 0 too long")
+    assert printed.startswith("measured 9 of 10 prompts, 0 of them in an earlier run; 1 too long")
     assert "lowest 6.5000, median 6.5000, highest 6.5000" in printed
     assert "10/10" in progress
     write(tmp_path / "in.parquet", [row("1 + 1?"), row("10 + 10?"), row("2 + 2?")])
@@ -147,35 +151,16 @@ def test_a_changed_model_verifier_or_prompt_is_another_setting(command, tmp_path
     assert f"made with {changed} " in command(name)[2]
 
 
-@BOTH
-def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(command, monkeypatch, name):
-    whole = CoinModel.read
-
-    def interrupted(self, batch):
-        if len(self.batches) == 2:
-            raise KeyboardInterrupt
-        return whole(self, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tests.unit.difficulty_data.Bytes.read", interrupted)
-        code, _, message = command(name)
+@pytest.mark.parametrize(("name", "done"), [("difficulty", 6), ("angles", 7)])
+def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(command, made, name, done):
+    made.die_after = 2
+    code, _, message = command(name)
     assert code == 130
-    assert "6 of 10 prompts are in" in message
+    assert f"{done} of 10 prompts are in" in message
+    made.die_after = None
     code, printed, _ = command(name)
     assert code == 0
-    assert "6 of them in an earlier run" in printed
-
-
-@BOTH
-def test_prompts_too_long_for_the_model_are_left_out_and_counted(command, tmp_path, name):
-    write(tmp_path / "in.parquet", [*sums(2), row("1 + " * 20 + "1?", "21")])
-    code, printed, _ = command(name)
-    assert code == 0
-    assert "measured 2 of 3" in printed
-    assert "1 too long for the model and left out" in printed
-    if name == "difficulty":
-        header, *rates = lines(tmp_path / "out.jsonl")
-        assert (header["too_long"], len(rates)) == (1, 2)
+    assert f"{done} of them in an earlier run" in printed
 
 
 def test_engine_options_are_json_and_those_that_change_no_sample_may_change(command, made):

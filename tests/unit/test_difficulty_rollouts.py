@@ -64,7 +64,7 @@ def test_accuracy_partial_or_not_is_preferred_to_the_score(tmp_path):
 
 
 def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):
-    folder = write(tmp_path / "r", {1: [line("a?", s) for s in (-1.0, 0.0, 0.2, 1.0)]})
+    folder = write(tmp_path / "r", {1: [line("a?", s) for s in (-1.0, 0.0, 0.5, 1.0)]})
     assert read_rollouts(folder, keys("a?")).solve_rates[0] == 0.25
     assert read_rollouts(folder, keys("a?"), solved_above=-0.5).solve_rates[0] == 0.75
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,38 +33,44 @@ def compute_score(*args, **kwargs):
     time.sleep(float(os.environ.get("VERIFIER_SECONDS", 0)))
     return reward.compute_score(*args, **kwargs)
 """
-LONG = "x" * 200
-"""Longer than the 160 tokens that the model can read."""
+IN_ONE_ENGINE = """
+import sys
+from unittest.mock import patch
+from sparft_plugin.cli import measure
+from sparft_plugin.cli.main import main
 
+real, made = measure.VllmGenerator, []
 
-def command(folder: Path, out: str, *options: str) -> list[str]:
-    """Return the command line as a user would type it."""
-    return [
-        *(sys.executable, "-m", "sparft_plugin", "difficulty", str(folder / "pool.parquet")),
-        *("-o", str(folder / out), "--model", str(RECIPE / "model")),
-        *("--verifier", f"{folder / 'verifier.py'}:compute_score"),
-        *("--attempts", str(ATTEMPTS), "--max-tokens", "24", "--batch", str(BATCH)),
-        *("--engine-option", "enforce_eager=true"),
-        *options,
-    ]
+def shared(*args):
+    made.append(made[0] if made else real(*args))
+    return made[0]
+
+at = sys.argv.index("--out")
+with patch.object(measure, "VllmGenerator", shared), patch.object(real, "close"):
+    for out, batch in (each.split(":") for each in sys.argv[at + 1:]):
+        assert main([*sys.argv[1:at], "-o", out, "--batch", batch]) == 0
+made[0].close()
+"""
+"""Runs the command several times without starting vLLM as often."""
 
 
 def start(
-    folder: Path, out: str, *options: str, verifier_seconds: float = 0.0
+    folder: Path, *program: str, options: list[str], seconds: float = 0.0
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(folder, out, *options),
-        env={**environment(folder), "VERIFIER_SECONDS": str(verifier_seconds)},
+        [
+            *(sys.executable, *program, "difficulty", str(folder / "pool.parquet")),
+            *("--model", str(RECIPE / "model")),
+            *("--verifier", f"{folder / 'verifier.py'}:compute_score"),
+            *("--attempts", str(ATTEMPTS), "--max-tokens", "24"),
+            *("--engine-option", "enforce_eager=true"),
+            *options,
+        ],
+        env={**environment(folder), "VERIFIER_SECONDS": str(seconds)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output
-    return output
 
 
 def prompts_in(log: Path) -> list[str]:
@@ -81,25 +88,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("difficulty")
     pool = rows("pool", -(-PROMPTS // len(CELLS)), seed=3)[: PROMPTS - 1]
-    long = {**pool[0], "prompt": [{"role": "user", "content": LONG}]}
+    # Longer than the 160 tokens that the model can read.
+    long = {**pool[0], "prompt": [{"role": "user", "content": "x" * 200}]}
     (folder / "verifier.py").write_text(REWARD)
     pq.write_table(pa.Table.from_pylist([*pool, long]), folder / "pool.parquet")
     return folder
 
 
-@pytest.fixture(scope="module")
-def whole(folder: Path) -> Path:
-    """Return the output of a run that nothing interrupted."""
-    output = finish(start(folder, "whole.jsonl"))
-    assert f"measured {PROMPTS - 1} of {PROMPTS} prompts, 0 of them in an earlier run" in output
-    return folder / "whole.jsonl"
-
-
-def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_happened(
-    folder: Path, whole: Path
-) -> None:
+def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_happened(folder: Path) -> None:
     log = folder / "killed.attempts.jsonl"
-    process = start(folder, "killed.jsonl", verifier_seconds=0.02)
+    options = ["-o", str(folder / "killed.jsonl"), "--batch", str(BATCH)]
+    process = start(folder, "-m", "sparft_plugin", options=options, seconds=0.02)
     deadline = time.monotonic() + 240
     while len(prompts_in(log)) < 2 * BATCH:
         assert process.poll() is None, process.communicate()[0]
@@ -117,29 +116,33 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_if_nothing_had_happened(
     # What the dead run had begun to write must be cut off.
     with log.open("ab") as file:
         file.write(b'{"id": "00000000000000000000000000000000", "row": 1, "att')
-    output = finish(start(folder, "killed.jsonl"))
+    batches = {"whole": BATCH, "killed": BATCH, "large": PROMPTS}
+    outs = ["--out", *(f"{folder / name}.jsonl:{size}" for name, size in batches.items())]
+    process = start(folder, "-c", IN_ONE_ENGINE, options=outs)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert f"measured {PROMPTS - 1} of {PROMPTS} prompts, 0 of them in an earlier run" in output
     assert f"{len(done)} of them in an earlier run; 1 too long" in output
     # The old lines stand where they stood, so they were not made again.
     assert log.read_bytes().startswith(kept)
     assert len(prompts_in(log)) == len(set(prompts_in(log))) == PROMPTS - 1
     assert log.read_bytes() == (folder / "whole.attempts.jsonl").read_bytes()
-    assert (folder / "killed.jsonl").read_bytes() == whole.read_bytes()
+    whole = (folder / "whole.jsonl").read_bytes()
+    assert (folder / "killed.jsonl").read_bytes() == whole
+    # The size of a batch changes no sample.
+    assert (folder / "large.jsonl").read_bytes() == whole
 
-
-def test_solve_rates_follow_the_levels_of_the_tasks(folder: Path, whole: Path) -> None:
-    _, *lines = [json.loads(line) for line in whole.read_text().splitlines()]
-    assert len(lines) == PROMPTS - 1
+    _, *lines = map(json.loads, whole.splitlines())
     rates = {line["row"]: line["solve_rate"] for line in lines}
-    infos = pq.read_table(folder / "pool.parquet")["extra_info"].to_pylist()
-    by_level = {level: [rates[i] for i in rates if infos[i]["level"] == level] for level in (1, 3)}
-    easy, hard = (sum(found) / len(found) for found in by_level.values())
-    assert easy > hard
+    assert len(rates) == PROMPTS - 1
     assert all(rate * ATTEMPTS == round(rate * ATTEMPTS) for rate in rates.values())
-
-
-def test_the_size_of_a_batch_changes_no_sample(folder: Path, whole: Path) -> None:
-    finish(start(folder, "large.jsonl", "--batch", str(PROMPTS)))
-    assert (folder / "large.jsonl").read_bytes() == whole.read_bytes()
+    # Solve rates follow the levels of the tasks.
+    infos = pq.read_table(folder / "pool.parquet")["extra_info"].to_pylist()
+    easy, hard = (
+        np.mean([rate for row, rate in rates.items() if infos[row]["level"] == level])
+        for level in (1, 3)
+    )
+    assert easy > hard
 
 
 def test_without_a_verifier_verls_own_reward_functions_judge_by_data_source() -> None:
@@ -152,7 +155,6 @@ def test_without_a_verifier_verls_own_reward_functions_judge_by_data_source() ->
 
 
 def test_the_reader_of_rollouts_reads_what_verl_writes(tmp_path: Path) -> None:
-    import numpy as np
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
     PPOTrainer._write_generations(
