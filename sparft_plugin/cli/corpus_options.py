@@ -46,13 +46,7 @@ def add_corpus_options(parser: argparse.ArgumentParser) -> None:
 
 
 def columns_of(arguments: argparse.Namespace) -> Columns:
-    """Read what ``add_corpus_options`` added.
-
-    Raises
-    ------
-    SparftError
-        If a mapping is malformed.
-    """
+    """Read what ``add_corpus_options`` added."""
     mapping = {}
     for text in arguments.map:
         target, separator, column = text.partition("=")
@@ -65,11 +59,5 @@ def columns_of(arguments: argparse.Namespace) -> Columns:
 
 
 def corpus_of(arguments: argparse.Namespace, inputs: Sequence[str] | None = None) -> Corpus:
-    """Open the inputs, or other files with the same columns.
-
-    Raises
-    ------
-    SparftError
-        Naming the input or the option that is wrong.
-    """
+    """Open the inputs, or other files with the same columns."""
     return Corpus.open(arguments.inputs if inputs is None else inputs, columns_of(arguments))

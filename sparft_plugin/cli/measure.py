@@ -81,13 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def difficulty(arguments: argparse.Namespace) -> int:
-    """Attempt what is not attempted yet, write the output and summarise it on stdout.
-
-    Raises
-    ------
-    SparftError
-        If an input, an option or the output is bad; attempts made so far stay in the log.
-    """
+    """Attempt what is not attempted yet, write the output and summarise it on stdout."""
     out: Path = arguments.output
     log_path = out.with_suffix(".attempts.jsonl")
     _check_output(out, arguments.inputs, log_path)
@@ -132,13 +126,7 @@ def difficulty(arguments: argparse.Namespace) -> int:
 
 
 def angles(arguments: argparse.Namespace) -> int:
-    """Measure what is not measured yet and summarise the file on stdout.
-
-    Raises
-    ------
-    SparftError
-        If an input, an option or the output is bad; what was measured stays in the file.
-    """
+    """Measure what is not measured yet and summarise the file on stdout."""
     out: Path = arguments.output
     _check_output(out, arguments.inputs, out)
     corpus = corpus_of(arguments)
