@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.corpus.json_lines import RowsSource
+from sparft_plugin.corpus.sources import RowsSource
 from sparft_plugin.difficulty.attempts import AttemptLog
 from sparft_plugin.difficulty.sampling import Sampling, prompt_seed
 from sparft_plugin.difficulty.solve import read_tasks
