@@ -10,8 +10,8 @@ from pathlib import Path
 from sparft_plugin.angles import AngleLog, Prefill, measure_angles
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
 from sparft_plugin.cli.measuring import check_output, interrupted, progress
-from sparft_plugin.difficulty.identity import model_identity
 from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.embedders.models import model_identity
 
 BATCH = 16
 

@@ -13,7 +13,6 @@ from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
 from sparft_plugin.cli.measuring import check_output, interrupted, progress
 from sparft_plugin.difficulty.attempts import AttemptLog, Tally
 from sparft_plugin.difficulty.engine import Generator, VllmGenerator
-from sparft_plugin.difficulty.identity import model_identity
 from sparft_plugin.difficulty.sampling import Sampling
 from sparft_plugin.difficulty.solve import measure
 from sparft_plugin.difficulty.solved_file import write_solved
@@ -21,6 +20,7 @@ from sparft_plugin.difficulty.verifier import SOLVED_ABOVE, load_verifier
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import read_options
 from sparft_plugin.prompts import PromptTable
+from sparft_plugin.reduction.embedders.models import model_identity
 
 DEFAULTS = Sampling()
 BATCH = 128
