@@ -106,7 +106,7 @@ def measure(drawn: Sequence[Question], ways: dict[str, Any], unique: list[str]) 
     """Time baseline, floors and every way in turn, round after round."""
     from sentence_transformers import SentenceTransformer
 
-    from sparft_plugin.reduction.embedders.weights import find_weights
+    from sparft_plugin.reduction.embedders.models import find_weights
 
     model = SentenceTransformer(find_weights(MODEL).location, device="cpu")
     baseline = ReleasedPattern(model)

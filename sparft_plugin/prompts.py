@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sparft_plugin.corpus import Columns, Corpus
 from sparft_plugin.corpus.corpus import Row
 from sparft_plugin.corpus.rows import (
-    Place,
     canonical_json,
     read_data_source,
     read_ground_truth,
@@ -34,19 +33,8 @@ NO_DIFFICULTY = "set difficulty_key=null (leave out --difficulty-key)"
 def prompt_id(data_source: str, messages: Sequence[Mapping[str, Any]]) -> str:
     """Name a prompt by its content, so that the name survives re-ordering and re-sharding.
 
-    A field that is null counts as absent: parquet pads the structs of a list with nulls.
-
-    Parameters
-    ----------
-    data_source : str
-        The row's ``data_source``.
-    messages : sequence of mapping
-        The row's chat messages.
-
-    Returns
-    -------
-    str
-        32 hex digits: 128-bit BLAKE2b of the canonical JSON of ``[data_source, messages]``.
+    It is 32 hex digits: 128-bit BLAKE2b of the canonical JSON of ``[data_source, messages]``. A
+    field that is null counts as absent: parquet pads the structs of a list with nulls.
 
     Raises
     ------
@@ -132,14 +120,8 @@ class PromptTable:
     ) -> PromptTable:
         """Read one or more parquet files in verl's schema; rows count through all files.
 
-        Parameters
-        ----------
-        paths : path or sequence of paths
-            Files with the columns ``prompt_key``, ``data_source`` and ``reward_model``.
-        prompt_key : str, default "prompt"
-            Column of chat messages.
-        difficulty_key : str, optional
-            Column of difficulty labels, possibly dotted: ``extra_info.difficulty``.
+        ``prompt_key`` is a column of chat messages, ``difficulty_key`` one of labels, possibly
+        dotted: ``extra_info.difficulty``.
 
         Raises
         ------
@@ -159,16 +141,7 @@ class PromptTable:
         prompt_key: str = "prompt",
         difficulty_key: str | None = None,
     ) -> PromptTable:
-        """Read rows that are already in memory.
-
-        Parameters
-        ----------
-        rows : sequence of mapping
-            Rows with ``prompt_key``, ``data_source`` and ``reward_model``.
-        source : str
-            Name of the data, for messages and manifests.
-        prompt_key, difficulty_key
-            As in ``from_parquet``.
+        """Read rows that are already in memory, as ``from_parquet`` does; ``source`` names them.
 
         Raises
         ------
@@ -201,7 +174,10 @@ class _Reading:
         text = read_user_text(messages, place, key)
         data_source = read_data_source(row.data_source, place)
         truth = _hash(read_ground_truth(row.reward_model, place)).digest()
-        identity = _identify(data_source, messages, place, key)
+        try:
+            identity = bytes.fromhex(prompt_id(data_source, messages))
+        except SparftError as error:
+            raise place.error(key, str(error)) from error
         at = self.position.setdefault(identity, len(self.rows))
         if at == len(self.rows):
             self.rows.append(number)
@@ -251,15 +227,6 @@ class _Reading:
             )
             total += int.from_bytes(_hash(line).digest(), "big")
         return digest(canonical_json([str(total), len(self.position), list(labels)]))
-
-
-def _identify(
-    data_source: str, messages: Sequence[Mapping[str, Any]], place: Place, key: str
-) -> bytes:
-    try:
-        return bytes.fromhex(prompt_id(data_source, messages))
-    except SparftError as error:
-        raise place.error(key, str(error)) from error
 
 
 def _check_varied(labels: NDArray[np.float64], source: str, key: str) -> None:

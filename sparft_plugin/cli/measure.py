@@ -12,7 +12,6 @@ from typing import Any
 
 from sparft_plugin.cli.corpus_options import add_corpus_options, corpus_of
 from sparft_plugin.difficulty.angles import Prefill, measure_angles
-from sparft_plugin.difficulty.identity import model_identity
 from sparft_plugin.difficulty.log import AngleLog, AttemptLog, MeasurementLog
 from sparft_plugin.difficulty.solve import Sampling, VllmGenerator, measure
 from sparft_plugin.difficulty.solved import SOLVED_ABOVE, write_solved
@@ -21,6 +20,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import read_options
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.atomic import check_link
+from sparft_plugin.reduction.embedders.models import model_identity
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""

@@ -2,6 +2,6 @@
 
 from sparft_plugin.corpus.columns import Columns
 from sparft_plugin.corpus.corpus import Corpus
-from sparft_plugin.corpus.find import open_sources
+from sparft_plugin.corpus.sources import open_sources
 
 __all__ = ["Columns", "Corpus", "open_sources"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparft_plugin.corpus.source import table_column
+from sparft_plugin.corpus.sources import table_column
 from sparft_plugin.errors import SparftError, unknown_name
 
 TARGETS = {"prompt": "prompt", "answer": "reward_model", "data_source": "data_source"}
 """What ``--map`` may name, and the column of verl that it fills."""
 PLACEHOLDER = "{prompt}"
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,39 @@ class Columns:
             return prompt
         return [{"role": "user", "content": self.template.replace(PLACEHOLDER, prompt)}]
 
-    def check_free(self, names: Sequence[str], source: str) -> None:
-        """Refuse an option that would replace a column of the source.
+    def to_verl(self, table: Any, source: str) -> Any:
+        """Add verl's columns to the whole rows of one source; all other columns stay as they are.
 
         Raises
         ------
         SparftError
-            Naming the source, the column and the mend.
+            If an option would replace a column that is there already, naming source and column.
         """
+        self._check_free(table.column_names, source)
+        for name, kind in zip(table.column_names, table.schema.types, strict=True):
+            if pa.types.is_dictionary(kind):
+                # The order of a dictionary is that of the rows of its file.
+                table = _put(table, name, table[name].cast(kind.value_type))
+        prompt = self.mapping.get("prompt", self.prompt_key)
+        prompts = table_column(table, prompt)
+        if pa.types.is_string(prompts.type) or pa.types.is_large_string(prompts.type):
+            messages = [self.messages(text) for text in prompts.to_pylist()]
+            table = _put(table, self.prompt_key, pa.array(messages, _MESSAGES))
+        elif prompt != self.prompt_key:
+            table = _put(table, self.prompt_key, prompts)
+        if "answer" in self.mapping:
+            answers = table_column(table, self.mapping["answer"]).combine_chunks()
+            answers = answers.chunk(0) if isinstance(answers, pa.ChunkedArray) else answers
+            style = pa.array(["rule"] * len(table), pa.string())
+            model = pa.StructArray.from_arrays([style, answers], ["style", "ground_truth"])
+            table = _put(table, "reward_model", model)
+        if self.data_source is not None:
+            table = _put(table, "data_source", pa.array([self.data_source] * len(table)))
+        elif "data_source" in self.mapping:
+            table = _put(table, "data_source", table_column(table, self.mapping["data_source"]))
+        return table
+
+    def _check_free(self, names: Sequence[str], source: str) -> None:
         for target, name in self.mapping.items():
             column = self.prompt_key if target == "prompt" else TARGETS[target]
             if column in names and column != name:
@@ -89,61 +115,6 @@ class Columns:
                 f"{source} has a column 'data_source' already, which --data-source "
                 f"{self.data_source} would replace; leave the option out or rename the column."
             )
-
-    def to_verl(self, table: Any, source: str) -> Any:
-        """Add verl's columns to whole rows; all other columns stay as they are.
-
-        Parameters
-        ----------
-        table : pyarrow.Table
-            Rows of one source.
-        source : str
-            What messages call it.
-
-        Raises
-        ------
-        SparftError
-            If a column of verl's name is there already and would be lost.
-        """
-        self.check_free(table.column_names, source)
-        table = _without_dictionaries(table)
-        prompt = self.mapping.get("prompt", self.prompt_key)
-        prompts = table_column(table, prompt)
-        if _is_text(prompts.type):
-            messages = [self.messages(text) for text in prompts.to_pylist()]
-            table = _put(table, self.prompt_key, pa.array(messages, _MESSAGES))
-        elif prompt != self.prompt_key:
-            table = _put(table, self.prompt_key, prompts)
-        if "answer" in self.mapping:
-            answers = table_column(table, self.mapping["answer"]).combine_chunks()
-            answers = answers.chunk(0) if isinstance(answers, pa.ChunkedArray) else answers
-            style = pa.array(["rule"] * len(table), pa.string())
-            table = _put(
-                table,
-                "reward_model",
-                pa.StructArray.from_arrays([style, answers], ["style", "ground_truth"]),
-            )
-        if self.data_source is not None:
-            table = _put(table, "data_source", pa.array([self.data_source] * len(table)))
-        elif "data_source" in self.mapping:
-            sources = table_column(table, self.mapping["data_source"])
-            table = _put(table, "data_source", sources)
-        return table
-
-
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _without_dictionaries(table: Any) -> Any:
-    """Values themselves: the order of a dictionary is that of the rows of its file."""
-    for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        if pa.types.is_dictionary(kind):
-            table = _put(table, name, table[name].cast(kind.value_type))
-    return table
 
 
 def _put(table: Any, name: str, column: Any) -> Any:

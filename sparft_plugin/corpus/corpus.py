@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus.columns import Columns
-from sparft_plugin.corpus.find import open_sources
-from sparft_plugin.corpus.joined import in_order, joined, shared_notes
-from sparft_plugin.corpus.json_lines import RowsSource
 from sparft_plugin.corpus.rows import Place, read_messages, read_user_text
-from sparft_plugin.corpus.source import Source
+from sparft_plugin.corpus.sources import RowsSource, Source, open_sources
 from sparft_plugin.errors import SparftError
+
+_OF_DATASETS = b"huggingface"
+_PLAIN = {"Value", "List", "LargeList", "Sequence"}
+"""Features of ``datasets`` that an arrow type tells as well."""
 
 
 class Row(NamedTuple):
@@ -136,8 +139,8 @@ class Corpus:
     def schema(self) -> Any:
         """Arrow schema of whole rows in verl's form, the same whichever of them are taken.
 
-        Columns and fields stand in the order of their names, and types are those that all rows of
-        all sources fit in.
+        Columns and fields stand in the order of their names. Types are those that all rows of all
+        sources fit in: null becomes any other, integers fractions, structs get all their fields.
 
         Raises
         ------
@@ -148,13 +151,15 @@ class Corpus:
         schemas, whole = [], pa.schema([])
         for source in self.sources:
             source.check_has(self.columns.needed())
-            rows = self.columns.to_verl(source.schema().empty_table(), source.name)
-            schemas.append(rows.schema)
+            rows = self.columns.to_verl(source.schema().empty_table(), source.name).schema
+            schemas.append(rows)
             try:
-                whole = joined(whole, rows.schema)
+                whole = pa.unify_schemas(
+                    [whole, rows.remove_metadata()], promote_options="permissive"
+                )
             except pa.ArrowException as error:
                 raise _clash(source, error) from error
-        return in_order(whole).with_metadata(shared_notes(schemas))
+        return pa.schema(list(_sorted(pa.struct(list(whole))))).with_metadata(_notes(schemas))
 
     def take(self, rows: NDArray[np.int64]) -> Any:
         """Read whole rows in verl's schema.
@@ -210,3 +215,36 @@ def _clash(source: Source, error: Exception) -> SparftError:
         f"the columns of {source.name} cannot be joined with those of the inputs before it "
         f"({error}); give each column one type."
     )
+
+
+def _sorted(kind: Any) -> Any:
+    """The type with fields sorted by name at every level, all of them nullable."""
+    if pa.types.is_struct(kind):
+        fields = sorted(kind, key=lambda field: field.name)
+        return pa.struct([(field.name, _sorted(field.type)) for field in fields])
+    if pa.types.is_list(kind):
+        return pa.list_(_sorted(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_sorted(kind.value_type))
+    return kind
+
+
+def _notes(schemas: Sequence[Any]) -> dict[bytes, bytes] | None:
+    """Notes that all schemas share, and what ``datasets`` notes of media and labels.
+
+    pandas notes the row numbers of the file it wrote, which no longer hold.
+    """
+    found = [schema.metadata or {} for schema in schemas]
+    notes = {key: note for key, note in found[0].items() if all(n.get(key) == note for n in found)}
+    features: dict[str, list[Any]] = {}
+    for note in found:
+        described = json.loads(note.get(_OF_DATASETS, b"{}")).get("info", {})
+        for name, feature in (described.get("features") or {}).items():
+            if set(re.findall(r'"_type": "(\w+)"', json.dumps(feature))) - _PLAIN:
+                features.setdefault(name, []).append(feature)
+    told = {name: each[0] for name, each in features.items() if each == each[:1] * len(each)}
+    notes.pop(b"pandas", None)
+    notes.pop(_OF_DATASETS, None)
+    if told:
+        notes[_OF_DATASETS] = json.dumps({"info": {"features": told}}, sort_keys=True).encode()
+    return notes or None

@@ -40,13 +40,7 @@ class Place(NamedTuple):
 
 
 def read_messages(value: Any, place: Place, key: str) -> list[Mapping[str, Any]]:
-    """Check that a value is a non-empty list of chat messages and return it.
-
-    Raises
-    ------
-    SparftError
-        If it is anything else.
-    """
+    """Check that a value is a non-empty list of chat messages and return it."""
     messages = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(messages, (list, tuple)) or not messages:
         shape = '[{"role": "user", "content": "..."}]'
@@ -64,13 +58,7 @@ def read_messages(value: Any, place: Place, key: str) -> list[Mapping[str, Any]]
 
 
 def read_user_text(messages: Sequence[Mapping[str, Any]], place: Place, key: str) -> str:
-    """Join the text of the user's messages, one per line; parts that are no text add nothing.
-
-    Raises
-    ------
-    SparftError
-        If there is nothing but white space.
-    """
+    """Join the text of the user's messages, one per line; refuse white space alone."""
     contents = [message["content"] for message in messages if message["role"] == "user"]
     text = "\n".join(_content_text(content, place, key) for content in contents)
     if not text.strip():
@@ -79,26 +67,14 @@ def read_user_text(messages: Sequence[Mapping[str, Any]], place: Place, key: str
 
 
 def read_data_source(value: Any, place: Place) -> str:
-    """Check that a data source is a string and return it.
-
-    Raises
-    ------
-    SparftError
-        If it is anything else.
-    """
+    """Check that a data source is a string and return it."""
     if not isinstance(value, str):
         raise place.error("data_source", f"must be a string, not {_kind(value)}.")
     return value
 
 
 def read_ground_truth(value: Any, place: Place) -> str:
-    """Return the canonical JSON of a reward model's ground truth.
-
-    Raises
-    ------
-    SparftError
-        If the reward model is no dict, or holds no ground truth that JSON can hold.
-    """
+    """Canonical JSON of a reward model's ground truth; refuse one that is missing."""
     if not isinstance(value, Mapping):
         raise place.error(
             "reward_model", f"must be a dict with a 'ground_truth', not {_kind(value)}."
@@ -113,13 +89,7 @@ def read_ground_truth(value: Any, place: Place) -> str:
 
 
 def read_label(value: Any, place: Place, key: str) -> float:
-    """Check that a difficulty label is a finite number and return it.
-
-    Raises
-    ------
-    SparftError
-        If it is missing, no number, NaN or infinite.
-    """
+    """Check that a difficulty label is a finite number and return it."""
     if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise place.error(key, f"must be a number, not {_kind(value)}; fill it or drop the row.")
     if not math.isfinite(value):

@@ -19,7 +19,7 @@ from sparft_plugin.reduction.encode import encode_texts
 from sparft_plugin.reduction.engines.base import Engine, Local
 from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.reduction.hygiene import Evaluation, Hygiene, clean
-from sparft_plugin.reduction.hygiene.cosine import check_threshold
+from sparft_plugin.reduction.hygiene.near import check_threshold
 from sparft_plugin.reduction.keep import Candidates, keep
 from sparft_plugin.reduction.manifest import build_manifest
 from sparft_plugin.reduction.result import Reduction
@@ -221,7 +221,13 @@ def _clean(
 ) -> Hygiene | None:
     if not evaluations and config.near_duplicates is None:
         return None
-    return clean(prompts, vectors, evaluations, near_duplicate_threshold=config.near_duplicates)
+    by_id = np.argsort(np.array(prompts.ids), kind="stable")
+    return clean(
+        prompts,
+        vectors.take(by_id),
+        evaluations,
+        near_duplicate_threshold=config.near_duplicates,
+    )
 
 
 def _ranks(order: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sparft_plugin import plugins
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.config import ReductionConfig
-from sparft_plugin.reduction.embedders.weights import find_weights, not_installed, unreachable
+from sparft_plugin.reduction.embedders.models import find_weights, not_installed, unreachable
 
 _BATCH = 4096
 

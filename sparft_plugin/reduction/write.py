@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.corpus.find import check_name
+from sparft_plugin.corpus.sources import check_name
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable, prompt_id
 from sparft_plugin.reduction.atomic import check_link, check_writable, whole_file

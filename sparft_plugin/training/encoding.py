@@ -46,7 +46,8 @@ def memory_encoder(
         ``sparft.memory_encoder``: ``precision``, ``backend``, ``batch_tokens`` and ``device`` as
         in `SentenceTransformerEmbedder`, except that ``device`` is ``cpu`` by default, where torch
         takes 128 tokens a pass: of short responses that come a few at a time a pass of 256 would
-        be filler mostly, at twice the time, and of many at once it saves a twentieth.
+        be filler mostly, at twice the time, and of many at once it saves a twentieth. OpenVINO
+        takes a text a pass, which costs it little.
 
     Raises
     ------
@@ -58,9 +59,8 @@ def memory_encoder(
         if name not in OPTIONS:
             raise unknown_name("option of sparft.memory_encoder", str(name), OPTIONS)
     given["device"] = given.get("device") or "cpu"
-    on_torch = given["device"] == "cpu" and given.get("backend", "torch") == "torch"
-    if given.get("batch_tokens") is None and on_torch:
-        given["batch_tokens"] = BATCH_TOKENS
+    if given.get("batch_tokens") is None and given["device"] == "cpu":
+        given["batch_tokens"] = 1 if given.get("backend") == "openvino" else BATCH_TOKENS
     encoder: SentenceTransformerEmbedder = plugins.build(
         "embedder", "sentence_transformers", {"model": model, **given}
     )

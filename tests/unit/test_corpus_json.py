@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
-from sparft_plugin.corpus import Corpus, json_lines, open_sources
-from sparft_plugin.corpus.json_lines import RowsSource
+from sparft_plugin.corpus import Corpus, open_sources, sources
+from sparft_plugin.corpus.sources import RowsSource
 from tests.unit.reduction_data import row
 
 characters = st.characters(exclude_categories=["Cs"])
@@ -105,7 +105,7 @@ def test_a_file_without_rows_is_named(tmp_path, content):
 
 
 def test_batches_hold_a_bounded_number_of_rows_and_a_missing_key_is_none(monkeypatch):
-    monkeypatch.setattr(json_lines, "BATCH_ROWS", 2)
+    monkeypatch.setattr(sources, "BATCH_ROWS", 2)
     rows = [{"a": 0, "b": {"c": 5}}, {"a": 1}, {"a": 2, "b": None}, {"a": 3, "b.c": 7}]
     batches = list(RowsSource(rows, "rows").batches(["b.c", "a"]))
     assert batches == [[[5, None], [0, 1]], [[None, 7], [2, 3]]]
@@ -160,7 +160,7 @@ def test_a_value_that_arrow_cannot_hold_is_named_whatever_is_kept(case):
 @pytest.mark.parametrize("at_once", [1, 64])
 @pytest.mark.parametrize("kept", [[0], [1], [0, 2]])
 def test_types_are_those_of_all_rows_whatever_is_kept(monkeypatch, kept, at_once):
-    monkeypatch.setattr(json_lines, "_AT_ONCE", at_once)
+    monkeypatch.setattr(sources, "_AT_ONCE", at_once)
     rows = [
         {"n": 1, "info": {"y": 1}, "tags": []},
         {"n": 0.5, "info": None, "tags": [{"b": "x"}], "late": None},

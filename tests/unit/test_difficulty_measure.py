@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.corpus.json_lines import RowsSource
+from sparft_plugin.corpus.sources import RowsSource
 from sparft_plugin.difficulty.log import AngleLog, AttemptLog
 from sparft_plugin.difficulty.measure import read_tasks
 from sparft_plugin.difficulty.rollouts import read_join_keys

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from sparft_plugin import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.hygiene import Evaluation, Hygiene, clean, write_pairs
-from tests.unit.hygiene_data import in_parts, unit
 from tests.unit.reduction_data import row
+from tests.unit.test_hygiene_near import unit
 
 COPY = "A train leaves at nine and rides for three hours; how far does it come?"
 REWORDED = "Nine o'clock: off goes the train. Where is it at noon?"
@@ -32,6 +31,10 @@ def table(texts: list[str]) -> PromptTable:
     return PromptTable.from_rows([row(text) for text in texts], source="pool.parquet")
 
 
+def by_id(prompts: PromptTable, vectors: np.ndarray) -> np.ndarray:
+    return vectors[np.argsort(prompts.ids)]
+
+
 def evaluation(texts: list[str], vectors: np.ndarray | None = None, **changes) -> Evaluation:
     fields = {"name": "test.parquet", "rows": np.arange(len(texts)) + 10} | changes
     return Evaluation(texts=texts, vectors=vectors, **fields)
@@ -42,7 +45,7 @@ TRAINS = evaluation(["Something else entirely?", COPY.upper()], unit([0, 0, 0, 1
 
 def cleaned(**changes) -> Hygiene:
     options = {"near_duplicate_threshold": 0.95, "similarity_threshold": 0.9} | changes
-    return clean(table(POOL), in_parts(VECTORS), [TRAINS], **options)
+    return clean(table(POOL), by_id(table(POOL), VECTORS), [TRAINS], **options)
 
 
 def test_copies_rewordings_and_near_duplicates_are_left_out():
@@ -58,43 +61,34 @@ def test_copies_rewordings_and_near_duplicates_are_left_out():
 
 
 def test_counts_are_numbers_of_prompts_in_plain_json():
-    counts = cleaned().counts
+    sets = [TRAINS, evaluation(["Who?"], name="other.jsonl")]
+    vectors = by_id(table(POOL), VECTORS)
+    counts = clean(table(POOL), vectors, sets, near_duplicate_threshold=0.95).counts
     assert json.loads(json.dumps(counts)) == counts
     assert counts == {
         "near_duplicates": 1,
         "contaminated": {
             "total": 2,
-            "by_file": {"test.parquet": 2},
+            "by_file": {"test.parquet": 2, "other.jsonl": 0},
             "by_kind": {"ngram": 1, "similar": 2},
         },
-        "stock_phrases": {"test.parquet": 0},
+        "stock_phrases": {"test.parquet": 0, "other.jsonl": 0},
         "thresholds": {"near_duplicate": 0.95, "ngram": 13, "similarity": 0.9},
     }
-
-
-def test_files_without_findings_are_counted_too():
-    clean_file = evaluation(["Who?"], name="other.jsonl")
-    counts = clean(table(POOL), None, [TRAINS, clean_file], similarity_threshold=None).counts
-    assert counts["contaminated"]["by_file"] == {"test.parquet": 1, "other.jsonl": 0}
 
 
 def test_a_contaminated_prompt_stands_for_no_near_duplicate():
     prompts = table(POOL)
     smallest = min([2, 4], key=prompts.ids.__getitem__)
     copy = evaluation([POOL[smallest]])
-    hygiene = clean(prompts, in_parts(VECTORS), [copy], near_duplicate_threshold=0.99)
+    hygiene = clean(prompts, by_id(prompts, VECTORS), [copy], near_duplicate_threshold=0.99)
     assert hygiene.near_duplicates == []
     assert hygiene.kept.tolist() == [i != smallest for i in range(5)]
 
 
-def test_nothing_is_left_out_unless_asked_for():
+def test_without_vectors_and_evaluations_nothing_is_left_out_and_words_need_none():
     hygiene = clean(table(POOL))
-    assert hygiene.kept.all()
-    assert hygiene.contaminated == []
-    assert hygiene.near_duplicates == []
-
-
-def test_an_evaluation_without_vectors_is_compared_by_words():
+    assert (hygiene.kept.all(), hygiene.contaminated, hygiene.near_duplicates) == (True, [], [])
     hygiene = clean(table(POOL), None, [evaluation([COPY])])
     assert [found[:4] for found in hygiene.contaminated] == [(1, 0, 0, "ngram")]
 
@@ -102,7 +96,7 @@ def test_an_evaluation_without_vectors_is_compared_by_words():
 @given(st.permutations(range(5)))
 def test_the_order_of_the_rows_permutes_nothing(order):
     texts = [POOL[i] for i in order]
-    vectors = in_parts(VECTORS[list(order)], 2)
+    vectors = by_id(table(texts), VECTORS[list(order)])
     there = clean(table(texts), vectors, [TRAINS], near_duplicate_threshold=0.95)
     here = cleaned()
     kept = [order[i] for i in np.flatnonzero(there.kept)]
@@ -114,40 +108,28 @@ def test_the_order_of_the_rows_permutes_nothing(order):
     assert there.counts == here.counts
 
 
-def test_an_evaluation_file_without_prompts_is_refused_by_name():
-    with pytest.raises(SparftError, match="empty.jsonl has no prompts.*leave it out"):
-        clean(table(POOL), None, [evaluation([], name="empty.jsonl")])
+EMPTY = evaluation([], name="empty.jsonl")
+REFUSED = {
+    "empty.jsonl has no prompts.*leave it out": (None, [EMPTY], {}),
+    r"all 5 prompts are contaminated \(test.parquet: 5\); check": (None, [evaluation(POOL)], {}),
+    "cosine thresholds need the vectors": (None, [TRAINS], {}),
+    "pool.parquet has 5 prompts but 4 vectors": (VECTORS[:4], [TRAINS], {}),
+    r"test.parquet have shape \(1, 2\) instead of \(1, 4\); encode": (
+        VECTORS,
+        [evaluation(["a"], unit([1, 0]))],
+        {},
+    ),
+    "1 prompts but 2 row numbers": (VECTORS, [evaluation(["a"], rows=np.arange(2))], {}),
+    "near_duplicate_threshold=95 must": (VECTORS, [], {"near_duplicate_threshold": 95.0}),
+    "similarity_threshold=95 must be": (VECTORS, [], {"similarity_threshold": 95.0}),
+}
 
 
-def test_a_pool_that_is_all_contaminated_is_refused_with_the_counts():
-    with pytest.raises(
-        SparftError, match=r"all 5 prompts are contaminated \(test.parquet: 5\); check"
-    ):
-        clean(table(POOL), None, [evaluation(POOL)])
-
-
-@pytest.mark.parametrize(
-    ("vectors", "sets", "message"),
-    [
-        (None, [TRAINS], "cosine thresholds need the vectors"),
-        (in_parts(VECTORS[:4]), [TRAINS], "pool.parquet has 5 prompts but 4 vectors"),
-        (
-            in_parts(VECTORS),
-            [evaluation(["a"], unit([1, 0]))],
-            r"test.parquet have shape \(1, 2\) instead of \(1, 4\); encode",
-        ),
-        (in_parts(VECTORS), [evaluation(["a"], rows=np.arange(2))], "1 prompts but 2 row numbers"),
-    ],
-)
-def test_vectors_that_do_not_fit_are_refused(vectors, sets, message):
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_compared_is_refused_with_the_mend(message):
+    vectors, sets, options = REFUSED[message]
     with pytest.raises(SparftError, match=message):
-        clean(table(POOL), vectors, sets)
-
-
-@pytest.mark.parametrize("name", ["near_duplicate_threshold", "similarity_threshold"])
-def test_a_threshold_that_is_no_cosine_is_refused(name):
-    with pytest.raises(SparftError, match=f"{name}=95 must be a cosine"):
-        clean(table(POOL), in_parts(VECTORS), **{name: 95.0})
+        clean(table(POOL), vectors, sets, **options)
 
 
 def test_the_file_holds_one_line_for_each_pair(tmp_path):
@@ -194,20 +176,17 @@ def test_long_texts_are_cut_and_scripts_survive(tmp_path):
     assert "长长" in path.read_text("utf-8")
 
 
-def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_missing_folder_is_named_and_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "pairs.jsonl"
     path.write_text("old")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    with pytest.raises(SparftError, match="missing/pairs.jsonl cannot be written"):
+        write_pairs(tmp_path / "missing" / "pairs.jsonl", cleaned(), table(POOL), [TRAINS])
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SparftError, match=r"pairs.jsonl cannot be written .*No space left"):
         write_pairs(path, cleaned(), table(POOL), [TRAINS])
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(SparftError, match="missing/pairs.jsonl cannot be written"):
-        write_pairs(Path(tmp_path) / "missing" / "pairs.jsonl", cleaned(), table(POOL), [TRAINS])

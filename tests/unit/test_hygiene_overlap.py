@@ -25,26 +25,23 @@ def question(i: int) -> str:
     return f"{text(100 * i, 13)} does she have?"
 
 
-def test_words_ignore_case_punctuation_and_layout():
-    assert words("He's got 1,5 €—REALLY?\n") == ["he", "s", "got", "1", "5", "really"]
-    assert words("ＦＵＬＬ ½ Straße") == ["full", "1", "2", "strasse"]
-    assert words("x_1 + x²") == ["x", "1", "x2"]
-
-
-def test_words_are_of_any_script():
-    assert words("हिन्दी में, कितने?") == ["हिन्दी", "में", "कितने"]
-    assert words("Сколько яблок у Анны?") == ["сколько", "яблок", "у", "анны"]
-    assert words("사과는 몇 개?") == ["사과는", "몇", "개"]
-
-
-def test_letters_of_scripts_without_spaces_are_words():
-    assert words("小明有3个苹果。") == ["小", "明", "有", "3", "个", "苹", "果"]
-    assert words("りんごはabc") == ["り", "ん", "ご", "は", "abc"]
-    assert words("กี่ผล") == ["กี่", "ผ", "ล"]
-
-
-def test_invisible_characters_hide_no_word():
-    assert words("app\u00adle\u200bs") == ["apples"]
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("He's got 1,5 €—REALLY?\n", ["he", "s", "got", "1", "5", "really"]),
+        ("ＦＵＬＬ ½ Straße", ["full", "1", "2", "strasse"]),
+        ("x_1 + x²", ["x", "1", "x2"]),
+        ("हिन्दी में, कितने?", ["हिन्दी", "में", "कितने"]),
+        ("Сколько яблок у Анны?", ["сколько", "яблок", "у", "анны"]),
+        ("사과는 몇 개?", ["사과는", "몇", "개"]),
+        ("小明有3个苹果。", ["小", "明", "有", "3", "个", "苹", "果"]),
+        ("りんごはabc", ["り", "ん", "ご", "は", "abc"]),
+        ("กี่ผล", ["กี่", "ผ", "ล"]),
+        ("app\u00adle\u200bs", ["apples"]),
+    ],
+)
+def test_words_are_of_any_script_without_case_punctuation_layout_and_invisible_marks(said, found):
+    assert words(said) == found
 
 
 def test_plain_keeps_punctuation_and_forgets_layout():
@@ -69,22 +66,21 @@ def test_the_longest_run_of_shared_words_is_shown():
     assert found == (0, 6 / 28, text(20, 16))
 
 
-def test_a_prompt_of_eight_words_is_found_inside_a_longer_one():
-    index = OverlapIndex([text(0, 8)])
-    assert index.find("Well: " + text(0, 8).upper() + "!") == (0, 1.0, text(0, 8))
-    assert index.find("Well: " + text(0, 7)) is None
-
-
-def test_a_prompt_of_seven_words_is_found_only_when_it_is_everything():
-    index = OverlapIndex([text(0, 7)])
-    assert index.find(text(0, 7).upper() + " ") == (0, 1.0, text(0, 7))
-    assert index.find("Well: " + text(0, 7)) is None
-
-
-def test_short_sums_differ_by_their_sign():
-    index = OverlapIndex(["What is 2 + 2?"])
-    assert index.find("what is  2 + 2?") is not None
-    assert index.find("What is 2 - 2?") is None
+@pytest.mark.parametrize(
+    ("evaluation", "said", "found"),
+    [
+        (text(0, 8), "Well: " + text(0, 8).upper() + "!", True),
+        (text(0, 8), "Well: " + text(0, 7), False),
+        (text(0, 7), text(0, 7).upper() + " ", True),
+        (text(0, 7), "Well: " + text(0, 7), False),
+        ("What is 2 + 2?", "what is  2 + 2?", True),
+        ("What is 2 + 2?", "What is 2 - 2?", False),
+    ],
+)
+def test_a_prompt_of_eight_words_may_lie_in_a_longer_one_and_a_shorter_one_is_everything(
+    evaluation, said, found
+):
+    assert (OverlapIndex([evaluation]).find(said) is not None) == found
 
 
 def test_an_instruction_that_all_prompts_share_is_no_copy():

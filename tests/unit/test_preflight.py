@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from sparft_plugin.corpus.parquet import ParquetSource
+from sparft_plugin.corpus.sources import ParquetSource
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.preflight_groups import UNGROUPED

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus.rows import canonical_json
-from sparft_plugin.corpus.source import Source
+from sparft_plugin.corpus.sources import Source
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce

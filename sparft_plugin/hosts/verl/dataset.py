@@ -14,8 +14,8 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.corpus.rows import Place, read_user_text
+from sparft_plugin.corpus.sources import DatasetSource
 from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.checkpoint import saved_pool

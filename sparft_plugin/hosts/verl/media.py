@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from sparft_plugin.corpus.rows import Place
-from sparft_plugin.corpus.source import Source
+from sparft_plugin.corpus.sources import Source
 
 KEYS = {"image_key": "images", "video_key": "videos", "audio_key": "audios"}
 """Options of verl's ``data`` section that name the columns of media, with their defaults."""

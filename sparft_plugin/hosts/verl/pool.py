@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.corpus import Columns, Corpus
-from sparft_plugin.corpus.parquet import DatasetSource
+from sparft_plugin.corpus.sources import DatasetSource
 from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.wrappers.base import Wrapper

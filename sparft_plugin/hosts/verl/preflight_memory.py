@@ -17,8 +17,8 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
-from sparft_plugin.reduction.embedders.runtimes import require_fast_bfloat16
-from sparft_plugin.reduction.embedders.weights import find_weights
+from sparft_plugin.reduction.embedders.models import find_weights
+from sparft_plugin.reduction.embedders.sentence_transformer import require_fast_bfloat16
 from sparft_plugin.training.encoding import memory_encoder
 
 SHAPED = ("reward", "seq_reward", "seq_final_reward")

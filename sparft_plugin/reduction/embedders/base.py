@@ -20,22 +20,16 @@ class Embedder(ABC):
 
     A registered embedder is a dataclass whose option ``model`` (a string) names its weights; that
     is where ``ReductionConfig.encoder`` goes.
-
-    Attributes
-    ----------
-    owner : str
-        Owner on the Hugging Face hub of a model that is named without one.
     """
 
     owner: ClassVar[str] = "sentence-transformers"
+    """Owner on the Hugging Face hub of a model that is named without one."""
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """``name@revision`` of the weights.
-
-        It is asked before any text is encoded, to look a result up in the cache, so it should be
-        cheap.
+        """``name@revision`` of the weights; asked before any text is encoded, to look it up in the
+        cache, so it should be cheap.
         """
 
     @property
@@ -45,15 +39,10 @@ class Embedder(ABC):
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode n texts.
+        """Encode n texts, repeats allowed.
 
         The vector of a text should depend on that text alone, to the last bit: it is kept on disk
         and met again beside other texts.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            Any texts, repeats allowed.
 
         Returns
         -------

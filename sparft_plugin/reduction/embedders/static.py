@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.embedders.base import Embedder, readable
-from sparft_plugin.reduction.embedders.weights import (
+from sparft_plugin.reduction.embedders.models import (
     Weights,
     download,
     find_weights,

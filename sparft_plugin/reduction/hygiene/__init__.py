@@ -6,11 +6,10 @@ from sparft_plugin.reduction.hygiene.clean import (
     Evaluation,
     Hygiene,
     clean,
+    write_pairs,
 )
-from sparft_plugin.reduction.hygiene.duplicates import NearDuplicate, near_duplicates
+from sparft_plugin.reduction.hygiene.near import NearDuplicate, Similar, near_duplicates, similar
 from sparft_plugin.reduction.hygiene.overlap import Overlap, OverlapIndex
-from sparft_plugin.reduction.hygiene.pairs import write_pairs
-from sparft_plugin.reduction.hygiene.similarity import Similar, similar
 
 __all__ = [
     "SIMILARITY",

@@ -1,10 +1,12 @@
-"""Hygiene: ``hygiene = clean(prompts, vectors, evaluations, ...)`` says which prompts may stay."""
+"""Which prompts of a pool may stay, and the file of pairs that proves what may not."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +15,14 @@ from numpy.typing import NDArray
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.hygiene.cosine import check_threshold
-from sparft_plugin.reduction.hygiene.duplicates import NearDuplicate, near_duplicates
+from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction.hygiene.near import (
+    NearDuplicate,
+    check_threshold,
+    near_duplicates,
+    similar,
+)
 from sparft_plugin.reduction.hygiene.overlap import NGRAM, OverlapIndex
-from sparft_plugin.reduction.hygiene.similarity import similar
-from sparft_plugin.reduction.vectors.base import Vectors
 
 SIMILARITY = 0.9
 """Default cosine at which a training prompt counts as an evaluation prompt reworded.
@@ -28,8 +33,9 @@ with other numbers 98 / 88 / 52 % are found at 0.85 / 0.90 / 0.95, with other na
 63 / 41 / 18 %; together with 13-grams 99 / 95 / 85 % and 79 / 72 / 66 %. The encoder reads the
 first 256 word pieces only, so long prompts with a common beginning look more alike than they are.
 """
-
 NGRAM_KIND, SIMILAR_KIND = "ngram", "similar"
+LONGEST = 2000
+"""Characters of a text that ``write_pairs`` writes; the rest becomes ``...``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +102,7 @@ class Hygiene:
 
 def clean(
     prompts: PromptTable,
-    vectors: Vectors | None = None,
+    vectors: NDArray[np.float32] | None = None,
     evaluations: Sequence[Evaluation] = (),
     *,
     near_duplicate_threshold: float | None = None,
@@ -111,8 +117,9 @@ def clean(
     ----------
     prompts : PromptTable
         The pool, n prompts; texts are read one at a time.
-    vectors : Vectors, optional
-        Unit vectors of the n prompts; may be None if neither threshold needs them.
+    vectors : ndarray of float32, shape (n, d), optional
+        Unit vectors of the n prompts in the order of their sorted ids, possibly a memory map; may
+        be None if neither threshold needs them.
     evaluations : sequence of Evaluation
         Sets to decontaminate against.
     near_duplicate_threshold : float in (0, 1], optional
@@ -129,24 +136,35 @@ def clean(
         If an option is out of range, an evaluation set is empty, vectors do not fit or are missing,
         or nothing would be left.
     """
-    _check_thresholds(near_duplicate_threshold, similarity_threshold)
+    if near_duplicate_threshold is not None:
+        check_threshold("near_duplicate_threshold", near_duplicate_threshold)
+    if similarity_threshold is not None:
+        check_threshold("similarity_threshold", similarity_threshold)
     _check_evaluations(evaluations)
     embedded = similarity_threshold is not None and any(e.vectors is not None for e in evaluations)
     _check_vectors(prompts, vectors, evaluations, embedded or near_duplicate_threshold is not None)
     indices = [OverlapIndex(evaluation.texts, ngram) for evaluation in evaluations]
-    contaminated = list(_overlaps(prompts.texts, indices))
+    by_id = np.argsort(np.array(prompts.ids), kind="stable")
+    contaminated = list(_overlaps(prompts.texts, indices)) if indices else []
     if vectors is not None and similarity_threshold is not None:
-        contaminated += _similar(vectors, evaluations, similarity_threshold)
+        contaminated += _similar(vectors, by_id, evaluations, similarity_threshold)
     contaminated.sort(key=lambda found: (prompts.ids[found.position], *found[1:]))
     counts = _count(contaminated, evaluations)
     if counts["total"] == len(prompts):
-        raise _nothing_left(counts)
+        # Of near-duplicates one is always kept, so only contamination can take everything.
+        files = ", ".join(f"{name}: {count}" for name, count in counts["by_file"].items())
+        raise SparftError(
+            f"all {len(prompts)} prompts are contaminated ({files}); check that no training file "
+            "is named for decontamination."
+        )
     kept = np.ones(len(prompts), dtype=np.bool_)
     kept[[found.position for found in contaminated]] = False
     duplicates: list[NearDuplicate] = []
     if vectors is not None and near_duplicate_threshold is not None:
-        order = np.argsort(np.array(prompts.ids), kind="stable").astype(np.int64)
-        duplicates = near_duplicates(vectors, order[kept[order]], near_duplicate_threshold)
+        for removed, stays, cosine in near_duplicates(
+            vectors, near_duplicate_threshold, kept[by_id]
+        ):
+            duplicates.append(NearDuplicate(int(by_id[removed]), int(by_id[stays]), cosine))
         kept[[found.removed for found in duplicates]] = False
     stock = {e.name: len(index.stock) for e, index in zip(evaluations, indices, strict=True)}
     thresholds = {
@@ -154,40 +172,34 @@ def clean(
         "ngram": ngram,
         "similarity": similarity_threshold,
     }
-    return Hygiene(
-        kept=kept,
-        near_duplicates=duplicates,
-        contaminated=contaminated,
-        counts={
-            "near_duplicates": len(duplicates),
-            "contaminated": counts,
-            "stock_phrases": stock,
-            "thresholds": thresholds,
-        },
-    )
+    told = {
+        "near_duplicates": len(duplicates),
+        "contaminated": counts,
+        "stock_phrases": stock,
+        "thresholds": thresholds,
+    }
+    return Hygiene(kept, duplicates, contaminated, told)
 
 
 def _overlaps(texts: Iterable[str], indices: Sequence[OverlapIndex]) -> Iterator[Contaminated]:
-    if not indices:
-        return
     for position, text in enumerate(texts):
         for number, index in enumerate(indices):
-            found = index.find(text)
-            if found is not None:
+            if (found := index.find(text)) is not None:
                 yield Contaminated(
                     position, number, found.prompt, NGRAM_KIND, found.score, found.shared
                 )
 
 
 def _similar(
-    vectors: Vectors, evaluations: Sequence[Evaluation], threshold: float
+    vectors: NDArray[np.float32],
+    by_id: NDArray[np.int64],
+    evaluations: Sequence[Evaluation],
+    threshold: float,
 ) -> Iterator[Contaminated]:
     for number, evaluation in enumerate(evaluations):
         if evaluation.vectors is not None:
-            for found in similar(vectors, evaluation.vectors, threshold):
-                yield Contaminated(
-                    found.position, number, found.prompt, SIMILAR_KIND, found.cosine, ""
-                )
+            for row, prompt, cosine in similar(vectors, evaluation.vectors, threshold):
+                yield Contaminated(int(by_id[row]), number, prompt, SIMILAR_KIND, cosine, "")
 
 
 def _count(found: Sequence[Contaminated], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -197,20 +209,12 @@ def _count(found: Sequence[Contaminated], evaluations: Sequence[Evaluation]) -> 
         counts = Counter(key for key, _ in {(name(each), each.position) for each in found})
         return {each: counts[each] for each in names}
 
+    names = [evaluation.name for evaluation in evaluations]
     return {
         "total": len({each.position for each in found}),
-        "by_file": by(
-            lambda each: evaluations[each.evaluation].name, [e.name for e in evaluations]
-        ),
+        "by_file": by(lambda each: names[each.evaluation], names),
         "by_kind": by(lambda each: each.kind, [NGRAM_KIND, SIMILAR_KIND]),
     }
-
-
-def _check_thresholds(near_duplicate: float | None, similarity: float | None) -> None:
-    if near_duplicate is not None:
-        check_threshold("near_duplicate_threshold", near_duplicate)
-    if similarity is not None:
-        check_threshold("similarity_threshold", similarity)
 
 
 def _check_evaluations(evaluations: Sequence[Evaluation]) -> None:
@@ -229,7 +233,7 @@ def _check_evaluations(evaluations: Sequence[Evaluation]) -> None:
 
 def _check_vectors(
     prompts: PromptTable,
-    vectors: Vectors | None,
+    vectors: NDArray[np.float32] | None,
     evaluations: Sequence[Evaluation],
     needed: bool,
 ) -> None:
@@ -246,7 +250,7 @@ def _check_vectors(
             "each prompt."
         )
     for evaluation in evaluations:
-        wanted = len(evaluation.texts), vectors.width
+        wanted = len(evaluation.texts), vectors.shape[1]
         if evaluation.vectors is not None and evaluation.vectors.shape != wanted:
             raise SparftError(
                 f"the vectors of {evaluation.name} have shape {evaluation.vectors.shape} instead "
@@ -254,10 +258,79 @@ def _check_vectors(
             )
 
 
-def _nothing_left(counts: dict[str, Any]) -> SparftError:
-    # Of near-duplicates one is always kept, so only contamination can take everything.
-    files = ", ".join(f"{name}: {count}" for name, count in counts["by_file"].items())
-    return SparftError(
-        f"all {counts['total']} prompts are contaminated ({files}); check that no training file is "
-        "named for decontamination."
-    )
+def write_pairs(
+    path: Path | str,
+    hygiene: Hygiene,
+    prompts: PromptTable,
+    evaluations: Sequence[Evaluation] = (),
+) -> Path:
+    """Write one JSON object a line for each offending pair; the file appears whole or not at all.
+
+    Contaminated prompts come first, then near-duplicates, each in the order of removed ids. Keys:
+    ``kind`` (``ngram``, ``similar`` or ``near_duplicate``), ``score`` (share of n-grams or cosine,
+    6 digits), ``removed_id``, ``removed_row``, ``removed_text``; then the other prompt of the pair:
+    ``file`` (null for a near-duplicate, which lies in the pool), ``id`` (null in an evaluation
+    file), ``row``, ``text``; and ``shared``, the longest run of shared words (null but for
+    ``ngram``). Texts are cut at ``LONGEST`` characters. Returns the path.
+
+    Raises
+    ------
+    SparftError
+        If the file cannot be written; an existing one is untouched then.
+    """
+    target = Path(path)
+    try:
+        # Half a surrogate pair is no UTF-8; the backslash escape that replaces it is valid JSON.
+        with (
+            whole_file(target) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+        ):
+            for pair in _pairs(hygiene, prompts, evaluations):
+                file.write(json.dumps(pair, ensure_ascii=False, allow_nan=False) + "\n")
+    except OSError as error:
+        raise SparftError(
+            f"{target} cannot be written ({error}); make room or choose another path."
+        ) from error
+    return target
+
+
+def _pairs(
+    hygiene: Hygiene, prompts: PromptTable, evaluations: Sequence[Evaluation]
+) -> Iterator[dict[str, Any]]:
+    def pair(kind: str, score: float, removed: int, **other: Any) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "score": round(score, 6),
+            "removed_id": prompts.ids[removed],
+            "removed_row": int(prompts.rows[removed]),
+            "removed_text": _short(prompts.texts[removed]),
+            **other,
+        }
+
+    for found in hygiene.contaminated:
+        evaluation = evaluations[found.evaluation]
+        yield pair(
+            found.kind,
+            found.score,
+            found.position,
+            file=evaluation.name,
+            id=None,
+            row=int(evaluation.rows[found.prompt]),
+            text=_short(evaluation.texts[found.prompt]),
+            shared=_short(found.shared) or None,
+        )
+    for removed, kept, cosine in hygiene.near_duplicates:
+        yield pair(
+            "near_duplicate",
+            cosine,
+            removed,
+            file=None,
+            id=prompts.ids[kept],
+            row=int(prompts.rows[kept]),
+            text=_short(prompts.texts[kept]),
+            shared=None,
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -92,13 +92,9 @@ class OverlapIndex:
             self._add(prompt, split[prompt], whole)
 
     def find(self, text: str) -> Overlap | None:
-        """Look one training prompt up.
+        """The evaluation prompt of which a training prompt holds the largest share, or None.
 
-        Returns
-        -------
-        Overlap or None
-            The evaluation prompt of which the largest share is found, the first of equal ones;
-            None if the training prompt is clean.
+        Of equal ones it is the first.
         """
         said = words(text)
         found = [*self._shared_ngrams(said), *self._whole_prompts(said)]
@@ -157,8 +153,6 @@ def _stock_phrases(prompts: Iterable[Sequence[str]]) -> tuple[Words, ...]:
 def _without(said: list[str], phrases: Set[Words]) -> list[str]:
     """Take out every word that lies in one of the phrases."""
     where = [i for i, phrase in enumerate(_ngrams(said, PHRASE)) if phrase in phrases]
-    if not where:
-        return said
     covered = {i + step for i in where for step in range(PHRASE)}
     return [word for i, word in enumerate(said) if i not in covered]
 

@@ -17,22 +17,12 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """Split a text into comparable words.
+    """Split a text into words, equal for texts that differ in case, punctuation and layout only.
 
     The text is normalised (Unicode NFKC, case folded). A word is a run of letters and digits of any
     script with their combining marks; everything else separates. In scripts that are written
     without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) each letter is a word of its own, so 13
     words are 13 characters there.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    list of str
-        Possibly empty; equal for texts that differ in case, punctuation and white space only.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
