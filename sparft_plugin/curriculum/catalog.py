@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.contract import Curriculum
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import registered
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import PromptCurriculum
+from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.threads import one_thread
 
 BLOCK = 65_536
@@ -89,8 +89,7 @@ class PclCurriculum(PromptCurriculum):
 
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Negated distance of the predicted pass rate to tau."""
-        scores: NDArray[np.float64] = -np.abs(self.predict(positions) - self.tau)
-        return scores
+        return -np.abs(self.predict(positions) - self.tau)
 
     def update_prompts(self, groups: Groups) -> None:
         """Put the groups into the buffer and fit V to it."""

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
-from sparft_plugin.curriculum.best_arm import chance_of_best, normal_below
-from sparft_plugin.curriculum.sparft import SparftCurriculum
+from sparft_plugin.curriculum.sparft import SparftCurriculum, chance_of_best, normal_below
 from tests.budget import COSTLY
 
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
-from sparft_plugin.curriculum.alp_gmm import LEVELS, AlpGmmCurriculum
-from sparft_plugin.curriculum.alp_model import fit, progress_by_level
+from sparft_plugin.curriculum.alp_gmm import LEVELS, AlpGmmCurriculum, fit, progress_by_level
 from sparft_plugin.errors import SparftError
 
 from .arm_data import group, pool, shares, tell

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum.mixture import MixtureCurriculum
-from sparft_plugin.curriculum.mixture_fit import fit_mixture, maximise
+from sparft_plugin.curriculum.mixture import MixtureCurriculum, fit_mixture, maximise
 from sparft_plugin.errors import SparftError
 
 from .arm_data import pool, shares, tell

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Passes
-from sparft_plugin.curriculum.passes import rank_among_equals
+from sparft_plugin.curriculum.pool import rank_among_equals
 from sparft_plugin.curriculum.sec import SecCurriculum
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from tests.unit.arm_data import pool

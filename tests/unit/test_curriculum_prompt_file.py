@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparft_plugin.curriculum.prompt_file import check_file, read_numbers
+from sparft_plugin.curriculum.options import check_file, read_numbers
 from sparft_plugin.errors import SparftError
 from tests.unit.prompt_data import write_lines
 
