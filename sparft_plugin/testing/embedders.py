@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparft_plugin.reduction.embedders import Embedder
-from sparft_plugin.testing.expect import expect, expect_dataclass, name_of
+from sparft_plugin.testing.expect import Checked, expect, expect_dataclass
 
 TEXTS = (
     "What is 2 plus 3?",
@@ -41,8 +41,8 @@ def check_embedder(factory: Callable[..., Embedder], **options: Any) -> None:
     AssertionError
         A sentence about the first thing that does not hold.
     """
-    name = name_of(factory)
-    embedder, again = factory(**options), factory(**options)
+    subject = Checked(factory, options)
+    embedder, again, name = subject.make(), subject.make(), subject.name
     expect_dataclass(embedder, Embedder, name)
     for what in ("identity", "arithmetic"):
         said = getattr(embedder, what)
