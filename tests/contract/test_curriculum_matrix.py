@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import zlib
@@ -15,7 +16,7 @@ from sparft_plugin.curriculum.wrappers.wrap import wrap
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import build, lookup, registered
 from sparft_plugin.testing import NEW_PROMPTS, PROMPTS
-from sparft_plugin.testing.curricula import CURRICULUM_CHECKS, Subject
+from sparft_plugin.testing.curricula import CURRICULUM_CHECKS, Subject, outcome
 
 NAMES = sorted(registered("curriculum"))
 FOLDER = tempfile.TemporaryDirectory()
@@ -89,3 +90,14 @@ def test_another_method_s_state_and_an_unknown_option_are_refused_by_name(name):
         with pytest.raises(SparftError) as refused:
             alone(name).started().load_state_dict(subject.lived().state_dict())
         assert f"written by {written}, the config asks for {mine};" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_advantages_matter_only_to_a_method_that_says_it_compares_a_group(name):
+    one, other = alone(name).started(), alone(name).started()
+    other.select(8)
+    for pick in one.select(8):
+        told = outcome(pick)
+        one.observe([told])
+        other.observe([dataclasses.replace(told, advantages=told.advantages + 1)])
+    assert (one.state_dict() == other.state_dict()) is not one.needs_group

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import Prompt
 from sparft_plugin.curriculum.alp_gmm import LEVELS, AlpGmmCurriculum, fit, progress_by_level
-from sparft_plugin.errors import SparftError
 
 from .arm_data import group, pool, shares, tell
 
@@ -204,19 +203,3 @@ def test_a_state_of_difficulties_says_nothing_of_arms():
 def test_difficulties_are_rounded_to_a_thousandth():
     curriculum = AlpGmmCurriculum().start(graded(0, 0.12345, 0.1231, 1))
     assert curriculum.levels.tolist() == [0, 123, 123, LEVELS - 1]
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("random_ratio", 0),
-        ("random_ratio", 1.5),
-        ("refit_every", 1),
-        ("refit_every", 2.5),
-        ("max_components", 0),
-        ("criterion", "AIC"),
-    ],
-)
-def test_a_refused_option_is_named_as_the_user_writes_it(option, value):
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}="):
-        AlpGmmCurriculum(**{option: value})

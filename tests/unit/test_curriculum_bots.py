@@ -118,13 +118,3 @@ def test_a_second_pool_reads_the_file_anew(tmp_path):
     curriculum.start(even(2))
     curriculum.start(even(1))
     assert curriculum.models.shape == (2, 1)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"target": 2}, {"lam": -0.1}, {"rho": 1.1}, {"m": 0}, {"momentum": 2}, {"reference": "none"}],
-)
-def test_a_bad_option_is_named_as_the_user_writes_it(options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        BotsCurriculum(**options)

@@ -105,10 +105,3 @@ def test_a_file_that_is_not_there_is_refused_with_the_command_that_writes_it():
 def test_a_second_pool_is_ranked_anew(angles):
     curriculum = started(angles(0.1, 0.2, 0.3), 3)
     assert curriculum.start(even(2)).rank.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize("options", [{"n": 0}, {"sigma": 0}, {"a": -1}, {"b": 2}, {"corpus": 0}])
-def test_a_bad_option_is_named_as_the_user_writes_it(angles, options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        GainRLCurriculum(angles=angles(1), **options)
