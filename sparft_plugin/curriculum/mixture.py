@@ -76,13 +76,7 @@ class MixtureCurriculum(ArmCurriculum):
         return found
 
     def begin(self) -> None:
-        """Lay the weights over the pool's arms.
-
-        Raises
-        ------
-        SparftError
-            If an arm of positive weight has no prompts.
-        """
+        """Lay the weights over the pool's arms; one of positive weight must have prompts."""
         super().begin()
         filled = self.passes.sizes > 0
         self.share = filled / filled.sum() if self.weights is None else np.zeros(self.n_arms)
@@ -130,11 +124,6 @@ def fit_mixture(
     -------
     ndarray of float64, shape (arms,)
         The best weights, for ``sparft.curriculum.weights``.
-
-    Raises
-    ------
-    SparftError
-        If the shapes differ, a row is off the simplex, or the runs are too few or too alike.
     """
     weights = np.asarray(pilot_weights, dtype=np.float64)
     scores = np.asarray(pilot_scores, dtype=np.float64)
@@ -156,13 +145,7 @@ def fit_mixture(
 
 
 def maximise(form: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Point of the simplex where w'Cw is largest; of equals, the one of fewest arms.
-
-    Parameters
-    ----------
-    form : ndarray of float64, shape (arms, arms)
-        Symmetric C.
-    """
+    """Point of the simplex where w'Cw, C symmetric, is largest; of equals, that of fewest arms."""
     arms = len(form)
     best, highest = np.full(arms, 1 / arms), -np.inf
     for size in range(1, arms + 1):

@@ -77,12 +77,7 @@ class PromptPool:
 
     def prompt(self, position: int) -> Prompt:
         """The prompt at a position."""
-        difficulty = float(self.difficulties[position])
-        return Prompt(
-            self.ids[position].decode(),
-            int(self.arms[position]),
-            None if difficulty != difficulty else difficulty,
-        )
+        return self.prompts(np.array([position]))[0]
 
     def prompts(self, positions: NDArray[np.int64]) -> list[Prompt]:
         """The prompts at some positions."""

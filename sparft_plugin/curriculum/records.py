@@ -45,10 +45,7 @@ class Outcome:
     model_version : int
         The trainer step whose weights began the group.
 
-    Raises
-    ------
-    SparftError
-        If the group is empty, the shapes differ, or a value is outside its range.
+    A group that is empty, of other shapes or with a value outside its range is refused.
     """
 
     pick: Pick

@@ -72,19 +72,8 @@ def check_curriculum(factory: Callable[..., Curriculum], **options: Any) -> None
     It is asked for batches of many sizes, told of groups late, out of order and never, saved,
     restored, given another pool and given broken states. It must give exact counts of prompts of
     the pool, none twice in a batch that the pool can fill, depend on nothing but pool, seed and
-    history, continue exactly from a saved state, and report finite metrics.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes a curriculum not yet started.
-    **options
-        What it is called with. The pools are made of ``PROMPTS`` and ``NEW_PROMPTS``.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
+    history, continue exactly from a saved state, and report finite metrics. The pools are made of
+    ``PROMPTS`` and ``NEW_PROMPTS``.
     """
     for check in CURRICULUM_CHECKS:
         check(Subject(factory, options))

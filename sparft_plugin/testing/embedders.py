@@ -28,18 +28,6 @@ def check_embedder(factory: Callable[..., Embedder], **options: Any) -> None:
     The vector of a text must be a float32 unit vector (or zero, for a blank text) that depends on
     that text alone, to the last bit, whatever texts stand beside it; the identity must be a name
     that two instances share.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes an embedder.
-    **options
-        What it is called with, such as ``model``.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
     subject = Checked(factory, options)
     embedder, again, name = subject.make(), subject.make(), subject.name

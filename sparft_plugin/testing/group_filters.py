@@ -19,18 +19,6 @@ def check_group_filter(factory: Callable[..., GroupFilter], **options: Any) -> N
     ``keep`` must answer True or False for every group, by the outcome alone and however often it is
     asked, must not mind the order of rollouts, and must keep something of groups of eight: a filter
     that keeps nothing makes its host refill for ever.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes a filter.
-    **options
-        What it is called with.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
     subject = Checked(factory, options)
     one, other, name = subject.make(), subject.make(), subject.name

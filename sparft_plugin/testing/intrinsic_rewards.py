@@ -37,18 +37,6 @@ def check_intrinsic_reward(factory: Callable[..., IntrinsicReward], **options: A
     It must score every rollout with finite terms that do not depend on the other groups of the
     step, change nothing by scoring, remember the same whatever the order of groups, continue
     exactly from its saved state, refuse those of another encoder, and report plain numbers.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes an intrinsic reward; it is given ``encoder``.
-    **options
-        Further options.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
     for check in INTRINSIC_CHECKS:
         check(Subject(factory, options))

@@ -42,18 +42,6 @@ def check_selector(factory: Callable[..., Selector], **options: Any) -> None:
     visited), depend on members and generator alone, leave them as they were, not mind a shift or a
     scale of the features, need only what it says, and take 10,000 members in seconds. One that
     promises to be ``nested`` must be.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes a selector.
-    **options
-        What it is called with.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
     for check in SELECTOR_CHECKS:
         check(Subject(factory, options))
