@@ -86,12 +86,6 @@ def test_a_batch_is_a_weighted_draw_without_replacement(angles):
     assert hits / draws == pytest.approx(expected, abs=4 * deviation)
 
 
-def test_a_narrow_gaussian_takes_the_ranks_at_its_mean(angles):
-    curriculum = started(angles(*range(20, 0, -1)), 20, sigma=0.01)
-    curriculum.mean = 10.0
-    assert set(ids(curriculum.select(3))) == {"p09", "p10", "p11"}
-
-
 def test_a_prompt_without_an_angle_is_refused_by_name(angles):
     with pytest.raises(SparftError, match=r"lacks 1 of 4 prompts, such as p03; .*sparft angles"):
         started(angles(1, 2, 3), 4)

@@ -60,11 +60,3 @@ def test_prompts_known_to_be_half_solved_are_preferred():
     teach(curriculum, *results)
     assert {int(name[1:]) % 3 for name in ids(curriculum.select(10))} == {2}
     assert curriculum.metrics()["near_target"] == pytest.approx(1 / 3)
-
-
-def test_candidates_limit_what_is_looked_at():
-    curriculum = started(n=90, candidates=1)
-    teach(curriculum, *[(f"p{i:02}", 50 * (i % 2), 100) for i in range(90)])
-    # One candidate a slot is a uniform draw: half of the picks are hopeless prompts.
-    picks = [int(name[1:]) % 2 for _ in range(50) for name in ids(curriculum.select(8))]
-    assert 0.4 < np.mean(picks) < 0.6

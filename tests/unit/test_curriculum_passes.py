@@ -97,16 +97,6 @@ def started(n, seed=0):
     return UniformCurriculum().start([Prompt(f"p{i}", arm=i % 3) for i in range(n)], seed)
 
 
-@given(st.integers(1, 12), st.lists(st.integers(1, 9), min_size=1, max_size=9))
-def test_every_prompt_comes_once_per_pass_across_batches(size, batches):
-    curriculum = started(size)
-    ids = [pick.prompt.id for n in batches for pick in curriculum.select(n)]
-    for start in range(0, len(ids) - size + 1, size):
-        assert sorted(ids[start : start + size]) == curriculum.pool.ids.astype(str).tolist()
-    left = ids[len(ids) - len(ids) % size :]
-    assert len(set(left)) == len(left)
-
-
 def test_every_order_of_three_prompts_is_about_as_likely():
     ids = [pick.prompt.id for pick in started(3).select(3 * 1200)]
     orders = Counter(tuple(ids[start : start + 3]) for start in range(0, len(ids), 3))

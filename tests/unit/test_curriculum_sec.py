@@ -38,15 +38,6 @@ def test_three_steps_worked_by_hand():
     assert curriculum.metrics()["arm_1/value"] == pytest.approx(0.3)
 
 
-def test_decay_treats_an_unsampled_arm_as_if_its_reward_were_zero():
-    # The same first two steps; now the unsampled arms halve.
-    curriculum = started(4, 4, 4, unsampled="decay")
-    signal(curriculum, (0, [0.75, -0.75]), (1, [0.2, -0.2]))
-    assert curriculum.value == pytest.approx([0.375, 0.1, 0])
-    signal(curriculum, (0, [0, 0]), (2, [0.8, -0.8]))
-    assert curriculum.value == pytest.approx([0.1875, 0.05, 0.4])
-
-
 steps = st.lists(
     st.lists(
         st.tuples(st.integers(0, 2), st.lists(st.floats(-3, 3), min_size=1, max_size=4)),

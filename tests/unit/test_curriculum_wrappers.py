@@ -185,13 +185,6 @@ class TestRetest:
         assert curriculum.metrics()["retest/returned"] == 1
         assert ids(curriculum.select(1)) == ["0-00"]
 
-    def test_share_zero_never_tests_again(self):
-        curriculum = self.started(2, 8, after=1)
-        self.rounds(curriculum, 2, [[0, 0], [0, 1]])
-        for _ in range(20):
-            (batch,) = self.rounds(curriculum, 2, [[0, 0], [0, 1]])
-            assert all(identity.startswith("1") for identity in batch)
-
     def test_an_arm_keeps_its_picks_while_it_has_prompts_in_service(self):
         curriculum = self.started(6, 6, after=1)
         self.rounds(curriculum, 2, [[1, 1], [0, 1]])
