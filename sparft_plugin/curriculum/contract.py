@@ -182,11 +182,6 @@ class Curriculum(ABC):
             "rule": self.rule_state(),
         }
 
-    def _learned_keys(self) -> dict[str, Any]:
-        """The same without the numbers in the arrays."""
-        by_arm, by_prompt = self.arm_arrays(), self.prompt_arrays()
-        return {"by_arm": by_arm, "by_prompt": by_prompt, "rule": self.rule_state()}
-
     def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
         """Restore a state saved by the same method.
 
@@ -210,9 +205,9 @@ class Curriculum(ABC):
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Refuse a state that ``load_state_dict`` cannot restore; changes nothing."""
+        own = {"version": STATE_VERSION, "method": self.label, **self._learned()}
         # Of the pool only the names matter, and a large one takes long to write.
-        own = dict.fromkeys(("prompts", "arms", "rng")) | self.ledger.state() | self._learned_keys()
-        check_state(state, own | {"version": STATE_VERSION, "method": self.label})
+        check_state(state, own | dict.fromkeys(("prompts", "arms", "rng")) | self.ledger.state())
 
     def restore(self, state: Mapping[str, Any]) -> Remap:
         """Become what a checked state says; where its prompts are in the pool now."""

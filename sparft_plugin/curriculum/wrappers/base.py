@@ -65,7 +65,7 @@ class Wrapper(Curriculum):
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Check own keys and the whole of the inner state."""
-        check_state(state, {"method": self.label, "inner": None, **self._learned_keys()})
+        check_state(state, {"method": self.label, "inner": None, **self._learned()})
         self.inner.check_state(state["inner"])
 
 
