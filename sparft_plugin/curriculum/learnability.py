@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_arm, per_prompt, per_run
 from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
 from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
 
 FIRST_GROUP_SIZE = 8
@@ -81,6 +82,7 @@ class LearnabilityCurriculum(PromptCurriculum):
     """G, as it is now."""
     retests: int = per_run(0)
     """Picks of retired prompts."""
+    members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,10 +97,7 @@ class LearnabilityCurriculum(PromptCurriculum):
         """Sort the prompts by arm."""
         if self.group_size is not None:
             self.group = self.group_size
-        sizes = np.bincount(self.pool.arms, minlength=self.n_arms)
-        self._arms = np.flatnonzero(sizes)
-        self._sizes, self._starts = sizes[self._arms], (np.cumsum(sizes) - sizes)[self._arms]
-        self._by_arm = np.argsort(self.pool.arms, kind="stable").astype(np.int32)
+        self.members = Members(self.pool)
 
     @property
     def rho(self) -> float:
@@ -133,9 +132,10 @@ class LearnabilityCurriculum(PromptCurriculum):
 
     def _best(self, n: int) -> NDArray[np.int64]:
         """Some prompts of arms drawn evenly, and for the rest the best candidates."""
-        arms = self.rng.integers(len(self._arms), size=self.rng.binomial(n, self.floor))
-        places = self._starts[arms] + self.rng.integers(self._sizes[arms])
-        given = np.unique(self._by_arm[places])
+        filled = np.flatnonzero(self.members.sizes)
+        arms = filled[self.rng.integers(len(filled), size=self.rng.binomial(n, self.floor))]
+        places = self.members.starts[arms] + self.rng.integers(self.members.sizes[arms])
+        given = np.unique(self.members.order[places])
         positions = np.union1d(given, self._candidates(n))
         scores = self.score_prompts(positions)
         scores[np.searchsorted(positions, given)] = np.inf

@@ -178,3 +178,22 @@ class Passes:
         same_sets = np.array_equal(self._sets[order], self._sets[self.order])
         if same_sets and len(left) == len(self.left):
             self.order, self.left = order, left
+
+
+class Members:
+    """The prompts of each arm of a pool, to draw from those that are free."""
+
+    def __init__(self, pool: PromptPool) -> None:
+        self.sizes = np.bincount(pool.arms, minlength=pool.n_arms)
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        self.order = np.argsort(pool.arms, kind="stable").astype(np.int32)
+
+    def draw(
+        self, arm: int, n: int, taken: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw up to n distinct prompts of an arm that are not taken, and mark them as taken."""
+        members = self.order[self.starts[arm] : self.starts[arm + 1]]
+        free = members[~taken[members]]
+        drawn: NDArray[np.int64] = rng.choice(free, min(n, len(free)), replace=False)
+        taken[drawn] = True
+        return drawn

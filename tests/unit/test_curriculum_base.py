@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sparft_plugin.curriculum import (
     Curriculum,
@@ -69,15 +67,6 @@ def test_the_pool_is_sorted_by_id():
 def test_fewer_than_one_pick_is_refused(n):
     with pytest.raises(SparftError, match=f"cannot select {n} prompts"):
         started().select(n)
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
-def test_pick_ids_count_up_from_zero_over_batches_of_any_size(sizes):
-    curriculum = started()
-    batches = [curriculum.select(n) for n in sizes]
-    assert [len(batch) for batch in batches] == sizes
-    ids = [pick.pick_id for batch in batches for pick in batch]
-    assert ids == list(range(sum(sizes)))
 
 
 def test_what_was_selected_is_outstanding_until_it_is_observed_or_expires():

@@ -8,7 +8,7 @@ What can be compared, and how:
   whose mean is that softmax, so its mean is compared with our frequencies.
 - SPaRFT's Thompson sampling is Gaussian, MABWiser's is Beta-Bernoulli. They have the same posterior
   in the limit if sigma is the deviation of the rewards, which fits all arms only if their solve
-  rates are p or 1 - p; there they are compared. For other arms the oracle is a sampler of our own.
+  rates are p or 1 - p; there they are compared.
 """
 
 from __future__ import annotations
@@ -78,24 +78,3 @@ def test_sparft_draws_as_beta_thompson_on_failures_where_both_posteriors_agree()
     theirs = np.bincount([oracle.predict() for _ in range(DRAWS)], minlength=4)
     assert theirs.min() > 100
     assert alike(drawn(curriculum), theirs)
-
-
-def independent_thompson(rates, counts, sigma, draws, seed):
-    """Gaussian Thompson sampling from the formula alone, one number at a time."""
-    rng = np.random.RandomState(seed)
-    won = [0] * len(rates)
-    for _ in range(draws):
-        theta = [
-            rng.normal(-mean, sigma / (count + 1) ** 0.5)
-            for mean, count in zip(rates, counts, strict=True)
-        ]
-        won[theta.index(max(theta))] += 1
-    return won
-
-
-@pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_sparft_draws_as_an_independent_gaussian_sampler(sigma):
-    rates, counts = [0.1, 0.3, 0.35, 0.9], [3, 10, 40, 1]
-    curriculum = SparftCurriculum(sigma=sigma).start(pool(5, 5, 5, 5), 7)
-    curriculum.mean[:], curriculum.count[:] = rates, counts
-    assert alike(drawn(curriculum), independent_thompson(rates, counts, sigma, DRAWS, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -26,90 +27,33 @@ def test_partial_credit_counts_as_it_is():
     assert curriculum.metrics()["arm_0/posterior_mean"] == pytest.approx(0.375)
 
 
-class NaiveSparft:
-    """The two rules of SPaRFT in plain lists, drawing numbers one at a time."""
-
-    def __init__(self, prompts, seed, sigma, draw):
-        self.rng, self.sigma, self.draw = np.random.default_rng(seed), sigma, draw
-        self.members = {}
-        for prompt in sorted(prompts, key=lambda prompt: prompt.id):
-            self.members.setdefault(prompt.arm, []).append(prompt.id)
-        self.unused = {arm: [] for arm in self.members}
-        self.size = len(prompts)
-        self.rates = {arm: [] for arm in range(max(self.members) + 1)}
-
-    def arm(self, closed):
-        best = None
-        for arm, rates in self.rates.items():
-            mu = sum(rates) / len(rates) if rates else 0.0
-            deviation = math.sqrt(self.sigma**2 / (len(rates) + 1))
-            theta = -mu + deviation * self.rng.standard_normal()
-            if arm not in closed and (best is None or theta > best[0]):
-                best = (theta, arm)
-        return best[1]
-
-    def arms_of(self, n):
-        """One draw a slot, or a whole batch; an arm that has no prompt left is skipped."""
-        room = {arm: len(ids) * math.ceil(n / self.size) for arm, ids in self.members.items()}
-        arms = []
-        while len(arms) < n:
-            wanted = n - len(arms)
-            closed = [arm for arm in self.rates if not room.get(arm)]
-            if self.draw == "step":
-                arm = self.arm(closed)
-                drawn = [arm] * min(wanted, room[arm])
-            else:
-                drawn = [self.arm(closed) for _ in range(wanted)]
-            for arm in drawn:
-                if room[arm]:
-                    room[arm] -= 1
-                    arms.append(arm)
-        return arms
-
-    def batch(self, n):
-        chosen, rounds = [], {arm: set() for arm in self.members}
-        for arm in self.arms_of(n):
-            # A round of an arm ends when every prompt of it came.
-            if len(rounds[arm]) == len(self.members[arm]):
-                rounds[arm] = set()
-            this_round = rounds[arm]
-            if not self.unused[arm]:
-                order = self.rng.permutation(len(self.members[arm]))
-                self.unused[arm] = [self.members[arm][i] for i in order]
-            fresh = [name for name in self.unused[arm] if name not in this_round]
-            pick = (fresh or self.unused[arm])[-1]
-            at = self.unused[arm].index(pick)
-            self.unused[arm][at] = self.unused[arm][-1]
-            self.unused[arm].pop()
-            this_round.add(pick)
-            chosen.append((pick, arm))
-        return chosen
-
-    def observe(self, groups):
-        for arm in {arm for arm, _ in groups}:
-            rollouts = [a for other, accuracies in groups if other == arm for a in accuracies]
-            self.rates[arm].append(sum(rollouts) / len(rollouts))
-
-
 @given(
-    sizes=st.lists(st.integers(0, 4), min_size=1, max_size=5).filter(any),
     sigma=st.sampled_from([0.05, 0.5, 1.0, 3.0]),
-    draw=st.sampled_from(["slot", "step"]),
     seed=st.integers(0, 2**32),
     batches=st.lists(st.integers(1, 6), min_size=1, max_size=8),
+    closed=st.sampled_from([set(), {0}, {1, 2}]),
 )
-def test_picks_equal_a_naive_implementation_on_the_same_random_numbers(
-    sizes, sigma, draw, seed, batches
-):
-    curriculum = started(*sizes, seed=seed, sigma=sigma, draw=draw)
-    naive = NaiveSparft(pool(*sizes), seed, sigma, draw)
-    accuracies = np.random.default_rng(seed + 1)
+def test_arms_equal_a_naive_implementation_on_the_same_random_numbers(sigma, seed, batches, closed):
+    curriculum = started(4, 4, 4, seed=seed, sigma=sigma)
+    chance, rates = np.random.default_rng(seed + 1), {0: [], 1: [], 2: []}
     for n in batches:
-        picks = curriculum.select(n)
-        assert [(pick.prompt.id, pick.prompt.arm) for pick in picks] == naive.batch(n)
-        outcomes = [group(pick, accuracies.integers(0, 2, size=4)) for pick in picks]
+        rng = copy.deepcopy(curriculum.rng)
+        expected = []
+        for _ in range(n):
+            theta = {}
+            for arm, past in rates.items():
+                mu = sum(past) / len(past) if past else 0.0
+                deviation = math.sqrt(sigma**2 / (len(past) + 1))
+                theta[arm] = -mu + deviation * rng.standard_normal()
+            expected.append(max(set(theta) - closed, key=theta.__getitem__))
+        opened = np.array([arm not in closed for arm in rates])
+        assert curriculum.draw_arms(n, opened).tolist() == expected
+        outcomes = [group(p, chance.integers(0, 2, size=4)) for p in curriculum.select(n)]
         curriculum.observe(outcomes)
-        naive.observe([(o.pick.prompt.arm, o.accuracies.tolist()) for o in outcomes])
+        for arm in {o.pick.prompt.arm for o in outcomes}:
+            told = [o.accuracies for o in outcomes if o.pick.prompt.arm == arm]
+            rates[arm].append(np.concatenate(told).mean())
+    assert curriculum.count.tolist() == [len(past) for past in rates.values()]
 
 
 def test_a_draw_per_step_fills_each_batch_from_one_arm():

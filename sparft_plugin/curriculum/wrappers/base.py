@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sparft_plugin.curriculum.contract import Curriculum
 from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.pool import PromptPool
@@ -67,22 +64,3 @@ class Wrapper(Curriculum):
         """Check own keys and the whole of the inner state."""
         check_state(state, {"method": self.label, "inner": None, **self._learned()})
         self.inner.check_state(state["inner"])
-
-
-class Members:
-    """The prompts of each arm of a pool, to draw from those that are free."""
-
-    def __init__(self, pool: PromptPool) -> None:
-        self.sizes = np.bincount(pool.arms, minlength=pool.n_arms)
-        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        self.order = np.argsort(pool.arms, kind="stable").astype(np.int32)
-
-    def draw(
-        self, arm: int, n: int, taken: NDArray[np.bool_], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Draw up to n distinct prompts of an arm that are not taken, and mark them as taken."""
-        members = self.order[self.starts[arm] : self.starts[arm + 1]]
-        free = members[~taken[members]]
-        drawn: NDArray[np.int64] = rng.choice(free, min(n, len(free)), replace=False)
-        taken[drawn] = True
-        return drawn

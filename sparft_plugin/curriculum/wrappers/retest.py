@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import per_prompt, per_run
 from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.curriculum.wrappers.base import Members, Wrapper
+from sparft_plugin.curriculum.wrappers.base import Wrapper
 
 MOST = 127
 """Longest streak that is counted; one byte a prompt."""

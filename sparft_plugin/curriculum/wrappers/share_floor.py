@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_arm, per_run
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.pool import PromptPool, rank_among_equals
+from sparft_plugin.curriculum.pool import Members, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Prompt
-from sparft_plugin.curriculum.wrappers.base import Members, Wrapper
+from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
 
 
