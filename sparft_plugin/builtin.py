@@ -77,8 +77,7 @@ def register_curricula() -> dict[str, type[Any]]:
 
 @hookimpl
 def register_group_filters() -> dict[str, type[Any]]:
-    from sparft_plugin.curriculum.filters.band import Band
-    from sparft_plugin.curriculum.filters.mixed_only import MixedOnly
+    from sparft_plugin.curriculum.filters import Band, MixedOnly
 
     return {"band": Band, "mixed_only": MixedOnly}
 

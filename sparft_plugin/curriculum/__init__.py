@@ -1,12 +1,15 @@
 """Which prompt comes next: curricula that select prompts and learn from finished groups."""
 
-from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.passes import Passes
-from sparft_plugin.curriculum.pool import PromptPool
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.records import Outcome, Pick, Prompt
+from sparft_plugin.curriculum.contract import (
+    ArmCurriculum,
+    Curriculum,
+    PromptCurriculum,
+    per_arm,
+    per_prompt,
+    per_run,
+)
+from sparft_plugin.curriculum.pool import Passes, PromptPool
+from sparft_plugin.curriculum.records import Groups, Outcome, Pick, Prompt
 
 __all__ = [
     "ArmCurriculum",
@@ -18,4 +21,7 @@ __all__ = [
     "Prompt",
     "PromptCurriculum",
     "PromptPool",
+    "per_arm",
+    "per_prompt",
+    "per_run",
 ]

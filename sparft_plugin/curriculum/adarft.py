@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
 from sparft_plugin.curriculum.options import check_number
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)
@@ -56,10 +54,11 @@ class AdarftCurriculum(PromptCurriculum):
     beta: float = 0.5
     start_difficulty: float = 0.0
     rest: float = 0.25
-    target: float = field(init=False, repr=False)
-    picked: NDArray[np.int64] = field(init=False, repr=False)
-    """Number of this rule's picks when each prompt was last one of them; 0 = never."""
-    clock: int = field(init=False, repr=False)
+    target: float = per_run()
+    picked: NDArray[np.int64] = per_prompt(0, np.int64)
+    """The clock when each prompt was last picked; 0 = never."""
+    clock: int = per_run(0)
+    """Number of this rule's picks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,10 +68,8 @@ class AdarftCurriculum(PromptCurriculum):
             check_number(name, getattr(self, name), 0, 1)
 
     def begin(self) -> None:
-        """Aim at the first target; nobody rests."""
+        """Aim at the first target."""
         self.target = float(self.start_difficulty)
-        self.picked = np.zeros(len(self.pool), dtype=np.int64)
-        self.clock = 0
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Take the nearest prompts that do not rest, and let them rest."""
@@ -94,18 +91,6 @@ class AdarftCurriculum(PromptCurriculum):
         rate = groups.solved.sum() / groups.rollouts.sum()
         step = self.eta * np.tanh(self.alpha * (rate - self.beta))
         self.target = float(np.clip(self.target + step, 0, 1))
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """When each prompt was picked."""
-        return ("picked",)
-
-    def rule_state(self) -> dict[str, Any]:
-        """The target and the number of picks."""
-        return {"target": self.target, "clock": self.clock}
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore what ``rule_state`` gave."""
-        self.target, self.clock = float(state["target"]), int(state["clock"])
 
     def metrics(self) -> dict[str, float]:
         """Add the target difficulty."""

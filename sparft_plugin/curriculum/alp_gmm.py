@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,12 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.alp_model import progress_by_level
-from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import ArmCurriculum
+from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
-from sparft_plugin.curriculum.passes import Passes
-from sparft_plugin.curriculum.state import Remap, dump_arrays, load_arrays, unpack
+from sparft_plugin.curriculum.pool import Passes
+from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.curriculum.state import dump_arrays, load_arrays, unpack
+from sparft_plugin.curriculum.threads import one_thread
 
 LEVELS = 1001
 LEARNED = ("last", "share")
@@ -99,8 +101,8 @@ class AlpGmmCurriculum(ArmCurriculum):
         total = share.sum()
         mixed = share / total if total > 0 else uniform
         weights = self.random_ratio * uniform + (1 - self.random_ratio) * mixed
-        logs: NDArray[np.float64] = np.log(np.where(sizes > 0, weights, 1.0))
-        return logs
+        found: NDArray[np.float64] = np.log(np.where(sizes > 0, weights, 1.0))
+        return found
 
     def update_arms(self, groups: Groups) -> None:
         """Compare the groups with the history, then add them to it; refit when it is time."""
@@ -164,5 +166,45 @@ def _nearest(known: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.
     """The member of `known`, which increases, that is nearest to each level; of two, the lower."""
     after = np.searchsorted(known, levels)
     low, high = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
-    nearest: NDArray[np.int64] = np.where(np.abs(levels - low) <= np.abs(high - levels), low, high)
-    return nearest
+    return np.where(np.abs(levels - low) <= np.abs(high - levels), low, high)
+
+
+def progress_by_level(
+    difficulties: NDArray[np.float64],
+    progress: NDArray[np.float64],
+    levels: NDArray[np.float64],
+    max_components: int,
+    criterion: str,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Share of each level that exists if components are drawn by their mean progress.
+
+    Sums to the sum of the components' mean progress: all 0 if there was none.
+    """
+    model = fit(np.stack([difficulties, progress], axis=1), max_components, criterion, seed)
+    centres, spreads = model.means_[:, :1], model.covariances_[:, :1, 0]
+    # A density may underflow at every level, so each component is scaled to its best one.
+    logs = -0.5 * (levels - centres) ** 2 / spreads
+    densities = np.exp(logs - logs.max(axis=1, keepdims=True))
+    densities /= densities.sum(axis=1, keepdims=True)
+    # EM may put the mean of zeros a rounding error below zero.
+    found: NDArray[np.float64] = np.maximum(model.means_[:, 1], 0) @ densities
+    return found
+
+
+def fit(points: NDArray[np.float64], max_components: int, criterion: str, seed: int) -> Any:
+    """Best mixture of 2, 3, ... Gaussians; two worse in a row end the search."""
+    from sklearn.mixture import GaussianMixture
+
+    most = min(max_components, len(np.unique(points, axis=0)))
+    found: list[tuple[float, Any]] = []
+    # Fits are coarse and may not converge: they steer a draw, and the next one comes soon.
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for count in range(min(2, most), most + 1):
+            model = GaussianMixture(count, tol=0.01, init_params="k-means++", random_state=seed)
+            found.append((getattr(model.fit(points), criterion)(points), model))
+            last = [score for score, _ in found[-3:]]
+            if len(last) == 3 and last[0] < last[1] < last[2]:
+                break
+    return min(found, key=lambda pair: pair[0])[1]

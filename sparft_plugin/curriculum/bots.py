@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
+from sparft_plugin.curriculum.options import check_file, check_number, check_whole, read_numbers
 from sparft_plugin.curriculum.pool import PromptPool
-from sparft_plugin.curriculum.prompt_file import check_file, read_numbers
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
 
 MEND = 'give {"id", "weak", "strong"} in each line, pass rates in [0, 1].'
@@ -71,11 +68,12 @@ class BotsCurriculum(PromptCurriculum):
     rho: float = 0.1
     m: int = 16
     momentum: float = 0.9
-    right: NDArray[np.float64] = field(init=False, repr=False)
-    wrong: NDArray[np.float64] = field(init=False, repr=False)
+    right: NDArray[np.float64] = per_prompt(1.0)
+    wrong: NDArray[np.float64] = per_prompt(1.0)
     models: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
     """Pass rates of the weak and the strong model, shape (2, n); NaN where unknown."""
-    ability: float | None = field(init=False, repr=False, default=None)
+    ability: float | None = per_run()
+    """The learner's, between the two models: 0 is the weak one, 1 the strong."""
     read_for: PromptPool | None = field(init=False, repr=False, default=None)
     """Pool that ``models`` is of; the file is read once for each."""
 
@@ -88,9 +86,7 @@ class BotsCurriculum(PromptCurriculum):
         check_whole("m", self.m, 1)
 
     def begin(self) -> None:
-        """Start every prompt at Beta(1, 1)."""
-        self.right, self.wrong = np.ones(len(self.pool)), np.ones(len(self.pool))
-        self.ability = None
+        """Read the pass rates of the two models."""
         if self.reference is not None and self.read_for is not self.pool:
             self.models = self._read(self.reference)
             self.read_for = self.pool
@@ -106,8 +102,7 @@ class BotsCurriculum(PromptCurriculum):
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Negated distance of a drawn pass rate to the target."""
         drawn = self.rng.beta(self.right[positions], self.wrong[positions])
-        scores: NDArray[np.float64] = -np.abs(drawn - self.target)
-        return scores
+        return -np.abs(drawn - self.target)
 
     def update_prompts(self, groups: Groups) -> None:
         """Fade all evidence, then add that of the observation and the interpolated."""
@@ -146,18 +141,6 @@ class BotsCurriculum(PromptCurriculum):
         # An unknown rate is evidence for nothing.
         self.right += np.nan_to_num(weight * evidence)
         self.wrong += np.nan_to_num(weight * (1 - evidence))
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """Both parameters of every posterior."""
-        return ("right", "wrong")
-
-    def rule_state(self) -> dict[str, Any]:
-        """The learner's ability between the two models."""
-        return {"ability": self.ability}
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the ability."""
-        self.ability = None if state["ability"] is None else float(state["ability"])
 
     def metrics(self) -> dict[str, float]:
         """Add the mean posterior pass rate, the ability and the prompts with reference rates."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.contract import Curriculum
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import registered
 
@@ -18,19 +18,15 @@ HEAD = ("name", "paper", "unit", "signal", "when to use it")
 
 def table() -> str:
     """Return the built-in curricula as a markdown table, in the order of their names."""
-    rows = [HEAD, *[_row(name, cls) for name, cls in sorted(_built_in().items())]]
+    methods = sorted(registered("curriculum").items())
+    ours = [(name, cls) for name, cls in methods if cls.__module__.startswith("sparft_plugin.")]
+    rows = [HEAD, *[_row(name, cls) for name, cls in ours]]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|---" * len(HEAD) + "|", *lines[1:]])
 
 
 def refresh(text: str, name: str = "the text") -> str:
-    """Put the present table between the markers of a page.
-
-    Raises
-    ------
-    SparftError
-        If the markers are not there, once each and in their order.
-    """
+    """Put the present table between the markers of a page, which must be there once each."""
     before, _, rest = text.partition(BEGIN)
     old, found, after = rest.partition(END)
     if not found or BEGIN in old + after or END in before + after:
@@ -48,11 +44,6 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"error: {error}\n")
             return 2
     return 0
-
-
-def _built_in() -> dict[str, type[Curriculum]]:
-    found = registered("curriculum")
-    return {name: cls for name, cls in found.items() if cls.__module__.startswith("sparft_plugin.")}
 
 
 def _row(name: str, cls: type[Curriculum]) -> tuple[str, ...]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import Curriculum, per_prompt, per_run
 from sparft_plugin.curriculum.options import check_number
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
 
 
@@ -50,8 +48,9 @@ class CyclicalCurriculum(Curriculum):
     end_share: float = 1.0
     multiplier: float = 0.5
     floor: float = 0.05
-    phase: int = field(init=False, repr=False)
-    waiting: NDArray[np.bool_] = field(init=False, repr=False)
+    phase: int = per_run(-1)
+    """Number of the present one; -1 before the first."""
+    waiting: NDArray[np.bool_] = per_prompt(False, np.bool_)
     """Prompts that the phase has yet to hand out."""
 
     def __post_init__(self) -> None:
@@ -76,11 +75,6 @@ class CyclicalCurriculum(Curriculum):
     def share(self) -> float:
         """Share of the pool that the present phase draws."""
         return self.shares[self.phase % len(self.shares)]
-
-    def begin(self) -> None:
-        """Stand before the first phase."""
-        self.phase = -1
-        self.waiting = np.zeros(len(self.pool), dtype=np.bool_)
 
     def _next_phase(self) -> None:
         self.phase += 1
@@ -114,18 +108,6 @@ class CyclicalCurriculum(Curriculum):
 
     def learn(self, groups: Groups) -> None:
         """Nothing to learn."""
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """What the phase has left."""
-        return ("waiting",)
-
-    def rule_state(self) -> dict[str, Any]:
-        """The number of the phase."""
-        return {"phase": self.phase}
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the number of the phase; prompts that are new come in the next."""
-        self.phase = int(state["phase"])
 
     def metrics(self) -> dict[str, float]:
         """Add the phase, its share and how many of its prompts are left."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
 from sparft_plugin.curriculum.options import check_number
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)
@@ -51,7 +50,7 @@ class DadsCurriculum(ArmCurriculum):
     smoothing: float = 0.5
     target: float = 1.0
     temperature: float = 0.3
-    reward: NDArray[np.float64] = field(init=False, repr=False)
+    reward: NDArray[np.float64] = per_arm(np.nan)
     """Smoothed pass rate r of every arm, shape (arms,), in [0, 1]; NaN before its first."""
 
     def __post_init__(self) -> None:
@@ -59,11 +58,6 @@ class DadsCurriculum(ArmCurriculum):
         check_number("smoothing", self.smoothing, 0, 1)
         check_number("target", self.target, 0, 1, open_low=True)
         check_number("temperature", self.temperature, 0, open_low=True)
-
-    def begin(self) -> None:
-        """Start from arms that were never seen."""
-        super().begin()
-        self.reward = np.full(self.n_arms, np.nan)
 
     def gaps(self) -> NDArray[np.float64]:
         """How far every arm is below the target, v, shape (arms,), >= 0."""
@@ -80,10 +74,6 @@ class DadsCurriculum(ArmCurriculum):
         rates = np.bincount(groups.arms, groups.solved, self.n_arms)[arms] / rollouts[arms]
         old = np.where(np.isnan(self.reward[arms]), rates, self.reward[arms])
         self.reward[arms] = self.smoothing * old + (1 - self.smoothing) * rates
-
-    def arm_arrays(self) -> Sequence[str]:
-        """The smoothed pass rates."""
-        return ("reward",)
 
     def metrics(self) -> dict[str, float]:
         """Add the gap to the target per arm."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.passes import rank_among_equals
+from sparft_plugin.curriculum.pool import rank_among_equals
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
 
 
@@ -45,11 +45,11 @@ class DumpCurriculum(ArmCurriculum):
 
     window: int = 300
     temperature: float = 0.1
-    recent: NDArray[np.float64] = field(init=False, repr=False)
+    recent: NDArray[np.float64] = per_arm()
     """Ring buffer of absolute advantages, shape (arms, window); 0 where none is yet."""
-    count: NDArray[np.int64] = field(init=False, repr=False)
+    count: NDArray[np.int64] = per_arm(0, np.int64)
     """Rollouts observed of each arm, shape (arms,)."""
-    mean: NDArray[np.float64] = field(init=False, repr=False)
+    mean: NDArray[np.float64] = per_arm()
     """Mean of each arm's window, shape (arms,); 0 while it is empty."""
 
     def __post_init__(self) -> None:
@@ -61,8 +61,6 @@ class DumpCurriculum(ArmCurriculum):
         """Start with empty windows."""
         super().begin()
         self.recent = np.zeros((self.n_arms, self.window))
-        self.count = np.zeros(self.n_arms, dtype=np.int64)
-        self.mean = np.zeros(self.n_arms)
 
     def bounds(self) -> NDArray[np.float64]:
         """Upper confidence bound of every arm, shape (arms,)."""
@@ -88,10 +86,6 @@ class DumpCurriculum(ArmCurriculum):
         seen = np.flatnonzero(new)
         filled = np.minimum(self.count[seen], self.window)
         self.mean[seen] = self.recent[seen].sum(axis=1) / filled
-
-    def arm_arrays(self) -> Sequence[str]:
-        """Windows, counts and means."""
-        return ("recent", "count", "mean")
 
     def rule_state(self) -> dict[str, Any]:
         """The passes in progress, and the length of the windows."""

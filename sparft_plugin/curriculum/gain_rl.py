@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.options import check_number, check_whole
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
+from sparft_plugin.curriculum.ledger import Remap
+from sparft_plugin.curriculum.options import check_file, check_number, check_whole, read_numbers
 from sparft_plugin.curriculum.pool import PromptPool
-from sparft_plugin.curriculum.prompt_file import check_file, read_numbers
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
 
 MEND = "write it with `sparft angles IN... -o ANGLES.jsonl --model FOLDER`."
@@ -70,7 +69,8 @@ class GainRLCurriculum(PromptCurriculum):
     angle: NDArray[np.float32] = field(init=False, repr=False)
     rank: NDArray[np.int32] = field(init=False, repr=False)
     """Place of each prompt when sorted by angle, 0 = highest."""
-    mean: float = field(init=False, repr=False)
+    mean: float = per_run(0.0)
+    """mu, in ranks."""
     ranked: PromptPool | None = field(init=False, repr=False, default=None)
     """Pool that ``angle`` and ``rank`` are of; the file is read once for each."""
 
@@ -84,8 +84,7 @@ class GainRLCurriculum(PromptCurriculum):
             check_whole("corpus", self.corpus, 1)
 
     def begin(self) -> None:
-        """Rank the prompts; the mean is at the highest angle."""
-        self.mean = 0.0
+        """Rank the prompts."""
         if self.ranked is not self.pool:
             self.angle = self._read_angles()
             self.rank = np.empty(len(self.pool), dtype=np.int32)
@@ -111,8 +110,7 @@ class GainRLCurriculum(PromptCurriculum):
         """Log-weight plus Gumbel noise, whose largest are a weighted draw without replacement."""
         z = (self.rank[positions] - self.mean) / (self.sigma * self.scale)
         noise = -np.log(self.rng.standard_exponential(len(positions)))
-        scores: NDArray[np.float64] = noise - 0.5 * z * z
-        return scores
+        return noise - 0.5 * z * z
 
     def update_prompts(self, groups: Groups) -> None:
         """Move the mean by accuracy and angle."""
@@ -121,10 +119,6 @@ class GainRLCurriculum(PromptCurriculum):
         move = np.tanh(self.a * (accuracy - self.b)) + np.tanh(self.a * angle)
         moved = self.mean + self.n * self.scale * max(0.0, float(move))
         self.mean = min(moved, len(self.pool) - 1.0)
-
-    def rule_state(self) -> dict[str, Any]:
-        """The mean in ranks."""
-        return {"mean": self.mean}
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore the mean, inside the ranks of this pool."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.mixed import (
-    correlation,
-    expected_mixed,
-    mixed,
-    within_spread,
-)
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_arm, per_prompt, per_run
+from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.pool import Members
+from sparft_plugin.curriculum.records import Groups
 
 FIRST_GROUP_SIZE = 8
 RETIRED_BELOW = 0.25
@@ -74,13 +68,21 @@ class LearnabilityCurriculum(PromptCurriculum):
     discount: float = 0.97
     floor: float = 0.1
     prior_strength: float | None = None
-    arm_right: NDArray[np.float64] = field(init=False, repr=False)
-    arm_wrong: NDArray[np.float64] = field(init=False, repr=False)
-    right: NDArray[np.float32] = field(init=False, repr=False)
-    wrong: NDArray[np.float32] = field(init=False, repr=False)
-    when: NDArray[np.int32] = field(init=False, repr=False)
+    arm_right: NDArray[np.float64] = per_arm()
+    arm_wrong: NDArray[np.float64] = per_arm()
+    right: NDArray[np.float32] = per_prompt(0, np.float32)
+    wrong: NDArray[np.float32] = per_prompt(0, np.float32)
+    when: NDArray[np.int32] = per_prompt(0, np.int32)
     """Observation at which the counts of each prompt were last brought up to date."""
-    retired: NDArray[np.bool_] = field(init=False, repr=False)
+    retired: NDArray[np.bool_] = per_prompt(False, np.bool_)
+    within: float = per_run(0.0)
+    whole: float = per_run(0.0)
+    """The sums behind rho."""
+    group: int = per_run(FIRST_GROUP_SIZE)
+    """G, as it is now."""
+    retests: int = per_run(0)
+    """Picks of retired prompts."""
+    members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,19 +94,10 @@ class LearnabilityCurriculum(PromptCurriculum):
             check_number("prior_strength", self.prior_strength, 0, open_low=True)
 
     def begin(self) -> None:
-        """Start without counts; every pass rate is as likely as any other."""
-        self.arm_right, self.arm_wrong = np.zeros(self.n_arms), np.zeros(self.n_arms)
-        self.right = np.zeros(len(self.pool), dtype=np.float32)
-        self.wrong = np.zeros(len(self.pool), dtype=np.float32)
-        self.when = np.zeros(len(self.pool), dtype=np.int32)
-        self.retired = np.zeros(len(self.pool), dtype=np.bool_)
-        self.within = self.whole = 0.0
-        self.retests = 0
-        self.group = FIRST_GROUP_SIZE if self.group_size is None else self.group_size
-        sizes = np.bincount(self.pool.arms, minlength=self.n_arms)
-        self._arms = np.flatnonzero(sizes)
-        self._sizes, self._starts = sizes[self._arms], (np.cumsum(sizes) - sizes)[self._arms]
-        self._by_arm = np.argsort(self.pool.arms, kind="stable").astype(np.int32)
+        """Sort the prompts by arm."""
+        if self.group_size is not None:
+            self.group = self.group_size
+        self.members = Members(self.pool)
 
     @property
     def rho(self) -> float:
@@ -139,9 +132,10 @@ class LearnabilityCurriculum(PromptCurriculum):
 
     def _best(self, n: int) -> NDArray[np.int64]:
         """Some prompts of arms drawn evenly, and for the rest the best candidates."""
-        arms = self.rng.integers(len(self._arms), size=self.rng.binomial(n, self.floor))
-        places = self._starts[arms] + self.rng.integers(self._sizes[arms])
-        given = np.unique(self._by_arm[places])
+        filled = np.flatnonzero(self.members.sizes)
+        arms = filled[self.rng.integers(len(filled), size=self.rng.binomial(n, self.floor))]
+        places = self.members.starts[arms] + self.rng.integers(self.members.sizes[arms])
+        given = np.unique(self.members.order[places])
         positions = np.union1d(given, self._candidates(n))
         scores = self.score_prompts(positions)
         scores[np.searchsorted(positions, given)] = np.inf
@@ -171,30 +165,13 @@ class LearnabilityCurriculum(PromptCurriculum):
         utility = expected_mixed(*self._posterior(seen, self.arm_mean), self.group)
         self.retired[seen] = utility < RETIRED_BELOW
 
-    def arm_arrays(self) -> Sequence[str]:
-        """Discounted counts of the arms."""
-        return ("arm_right", "arm_wrong")
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """Discounted counts of the prompts, and who is retired."""
-        return ("right", "wrong", "when", "retired")
-
-    def rule_state(self) -> dict[str, Any]:
-        """The sums behind rho, the group size and the number of re-tests."""
-        return {name: getattr(self, name) for name in ("within", "whole", "group", "retests")}
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore what ``rule_state`` gave."""
-        self.within, self.whole = float(state["within"]), float(state["whole"])
-        self.group, self.retests = int(state["group"]), int(state["retests"])
-
     def metrics(self) -> dict[str, float]:
         """Add posterior mean and expected utility per arm, prior strength and who is retired."""
         utility = expected_mixed(1 + self.arm_right, 1 + self.arm_wrong, self.group)
         return (
             super().metrics()
-            | {f"arm_{arm}/posterior_mean": float(m) for arm, m in enumerate(self.arm_mean)}
-            | {f"arm_{arm}/expected_utility": float(u) for arm, u in enumerate(utility)}
+            | self.arm_metrics("posterior_mean", self.arm_mean)
+            | self.arm_metrics("expected_utility", utility)
             | {
                 "prior_strength": 1 / self.rho - 1,
                 "group_size": float(self.group),

@@ -1,8 +1,9 @@
-"""The book of a run: which picks are out, and how often every arm and prompt was picked."""
+"""The book of a run: which picks are out, who was picked, and where prompts are after a change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,18 +12,66 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Outcome, Pick
-from sparft_plugin.curriculum.state import Remap, pack, unpack
+from sparft_plugin.curriculum.state import pack, unpack
 from sparft_plugin.errors import SparftError
 
 
-class Ledger:
-    """Hands out pick ids and takes each back once; a curriculum and its wrappers share one.
+@dataclass(frozen=True, eq=False)
+class Remap:
+    """Where the prompts of a saved pool are in the present one."""
 
-    Parameters
-    ----------
-    pool : PromptPool
-        What the picks are of.
-    """
+    to: NDArray[np.int64]
+    """New position of each saved prompt, shape (n_saved,); -1 if it is gone."""
+    new: int
+    """Prompts of the present pool that the saved one lacks."""
+    moved: int
+    """Prompts that are in both and belong to another arm now."""
+    same_pool: bool
+    """Whether both pools hold the same prompts in the same arms."""
+
+    @classmethod
+    def between(cls, state: Mapping[str, Any], pool: PromptPool) -> Remap:
+        """Compare a saved state's prompts and arms with a pool."""
+        saved = np.array([name.encode() for name in state["prompts"]])
+        if np.array_equal(saved, pool.ids):
+            at = np.arange(len(pool))
+        else:
+            at = np.minimum(np.searchsorted(pool.ids, saved), len(pool) - 1)
+        kept = pool.ids[at] == saved
+        to = np.where(kept, at, -1)
+        arms = unpack(state["arms"], pool.arms)
+        moved = int((pool.arms[at[kept]] != arms[kept]).sum())
+        new = len(pool) - int(kept.sum())
+        return cls(to, new, moved, same_pool=not moved and not new and bool(kept.all()))
+
+    @property
+    def kept(self) -> int:
+        """Prompts that are in both pools."""
+        return int((self.to >= 0).sum())
+
+    @property
+    def same_arms(self) -> bool:
+        """Whether what was learned of arms still holds."""
+        return not self.moved and self.kept > 0
+
+    def report(self) -> str | None:
+        """One sentence about what changed; None if nothing did."""
+        if self.same_pool:
+            return None
+        gone = len(self.to) - self.kept
+        text = (
+            f"the prompts changed since the checkpoint: {self.kept} kept, {self.new} new, "
+            f"{gone} gone"
+        )
+        if self.moved:
+            text += (
+                f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
+            )
+        return text + "."
+
+
+class Ledger:
+    """Hands out pick ids and takes each back once; a curriculum and its wrappers share one."""
 
     def __init__(self, pool: PromptPool) -> None:
         self.pool = pool
@@ -45,13 +94,7 @@ class Ledger:
         return list(map(Pick, ids, self.pool.prompts(positions)))
 
     def position(self, pick_id: int) -> int:
-        """Position of an outstanding pick's prompt.
-
-        Raises
-        ------
-        SparftError
-            If it was never selected, was observed before, or has expired.
-        """
+        """Position of the prompt of a pick, which must be outstanding."""
         if pick_id not in self.outstanding:
             raise SparftError(
                 f"pick {pick_id} is not outstanding; observe each selected pick once, before it "
@@ -62,11 +105,8 @@ class Ledger:
     def settle(self, outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
         """Take back the picks of outcomes, in the order of their ids; positions of their prompts.
 
-        Raises
-        ------
-        SparftError
-            If a pick is not outstanding, comes twice, or was made of another prompt. Nothing is
-            taken back then.
+        Nothing is taken back if a pick is not outstanding, comes twice, or was made of another
+        prompt.
         """
         ids = [outcome.pick.pick_id for outcome in outcomes]
         positions = np.array(list(map(self.position, ids)), dtype=np.int64)
@@ -118,13 +158,14 @@ class Ledger:
 
     def load(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore what ``state`` gave; picks of prompts that are gone expire."""
-        moved = {int(k): remap.position(at) for k, at in state["outstanding"]}
+        moved = {int(k): int(remap.to[at]) for k, at in state["outstanding"]}
         self.outstanding = {k: at for k, at in moved.items() if at >= 0}
         self.next_pick_id = int(state["next_pick_id"])
         self.expired = int(state["expired"]) + len(moved) - len(self.outstanding)
         self.observed = int(state["observed"])
         self.seen[:] = False
-        self.seen[remap.positions(unpack(state["seen"], np.empty(0, dtype=np.int64)))] = True
+        seen = remap.to[unpack(state["seen"], np.empty(0, dtype=np.int64))]
+        self.seen[seen[seen >= 0]] = True
         self.arm_picks[:] = 0
         if remap.same_arms:
             count = min(len(self.arm_picks), len(state["arm_picks"]))

@@ -11,8 +11,7 @@ SMALLEST, LARGEST = 0.02, 0.98
 
 def mixed(pass_rates: NDArray[np.float64], group_size: int) -> NDArray[np.float64]:
     """Chance that a group is neither all right nor all wrong: 1 - p^G - (1 - p)^G."""
-    chance: NDArray[np.float64] = 1 - pass_rates**group_size - (1 - pass_rates) ** group_size
-    return chance
+    return 1 - pass_rates**group_size - (1 - pass_rates) ** group_size
 
 
 def expected_mixed(

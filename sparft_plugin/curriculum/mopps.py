@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt
 from sparft_plugin.curriculum.options import check_number
-from sparft_plugin.curriculum.prompts import PromptCurriculum
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)
@@ -52,26 +51,25 @@ class MoppsCurriculum(PromptCurriculum):
     decay: float = 1.0
     prior_right: float = 1.0
     prior_wrong: float = 1.0
-    right: NDArray[np.float64] = field(init=False, repr=False)
-    wrong: NDArray[np.float64] = field(init=False, repr=False)
+    right: NDArray[np.float64] = per_prompt()
+    wrong: NDArray[np.float64] = per_prompt()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("target", self.target, 0, 1)
-        check_number("decay", self.decay, 0, 1)
-        check_number("prior_right", self.prior_right, 0, open_low=True)
-        check_number("prior_wrong", self.prior_wrong, 0, open_low=True)
+        for name in ("target", "decay"):
+            check_number(name, getattr(self, name), 0, 1)
+        for name in ("prior_right", "prior_wrong"):
+            check_number(name, getattr(self, name), 0, open_low=True)
 
     def begin(self) -> None:
         """Start every prompt at the prior."""
-        self.right = np.full(len(self.pool), float(self.prior_right))
-        self.wrong = np.full(len(self.pool), float(self.prior_wrong))
+        self.right += self.prior_right
+        self.wrong += self.prior_wrong
 
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Negated squared distance of a drawn pass rate to the target."""
         drawn = self.rng.beta(self.right[positions], self.wrong[positions])
-        scores: NDArray[np.float64] = -((drawn - self.target) ** 2)
-        return scores
+        return -((drawn - self.target) ** 2)
 
     def update_prompts(self, groups: Groups) -> None:
         """Fade the prompts observed, then add their rollouts."""
@@ -81,10 +79,6 @@ class MoppsCurriculum(PromptCurriculum):
         kept, back = self.decay, 1 - self.decay
         self.right[seen] = kept * self.right[seen] + back * self.prior_right + solved
         self.wrong[seen] = kept * self.wrong[seen] + back * self.prior_wrong + failed
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """Both parameters of every posterior."""
-        return ("right", "wrong")
 
     def metrics(self) -> dict[str, float]:
         """Add the mean posterior pass rate, and the share of prompts near the target."""

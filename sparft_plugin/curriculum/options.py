@@ -1,47 +1,29 @@
-"""Range checks that name the option as the user wrote it: ``sparft.curriculum.<option>``."""
+"""Checks that name the option as the user wrote it, and files of numbers that options name."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
 
 
-def check_whole(option: str, value: Any, least: int) -> None:
-    """Refuse a value that is not a whole number >= `least`.
-
-    Raises
-    ------
-    SparftError
-        Naming the option and the value.
-    """
+def check_whole(option: str, value: Any, least: int, more: str = "") -> None:
+    """Refuse a value that is not a whole number >= `least`; `more` ends the sentence."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _refusal(option, value, f"a whole number of at least {least}")
+        raise _refusal(option, value, f"a whole number of at least {least}{more}")
 
 
 def check_number(
     option: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False
 ) -> None:
-    """Refuse a value that is not a finite number in [`low`, `high`].
-
-    Parameters
-    ----------
-    option : str
-        Its name.
-    value : object
-        What was given.
-    low, high : float
-        The range; an infinite end is never reached.
-    open_low : bool, default False
-        Whether `low` itself is refused.
-
-    Raises
-    ------
-    SparftError
-        Naming the option and the value.
-    """
+    """Refuse what is not a finite number in [`low`, `high`], without `low` if `open_low`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     # A NaN fails the comparison, so it is refused with the rest.
     if number and math.isfinite(value) and low <= value <= high and not (open_low and value == low):
@@ -52,16 +34,69 @@ def check_number(
 
 
 def check_choice(option: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse a value that is not one of `choices`.
-
-    Raises
-    ------
-    SparftError
-        Naming the option and the value.
-    """
+    """Refuse a value that is not one of `choices`."""
     if value not in choices:
         raise _refusal(option, value, f"one of {', '.join(choices)}")
 
 
-def _refusal(option: str, value: Any, wanted: str) -> SparftError:
-    return SparftError(f"sparft.curriculum.{option}={value!r} must be {wanted}.")
+def check_file(option: str, value: Any, mend: str) -> None:
+    """Refuse a value that does not name a file; `mend` ends the sentence."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise _refusal(option, value, f"the path of a file of JSON lines; {mend}", end="")
+    if not Path(value).expanduser().is_file():
+        raise _refusal(option, value, f"a file, and there is none; {mend}", end="")
+
+
+def _refusal(option: str, value: Any, wanted: str, end: str = ".") -> SparftError:
+    return SparftError(f"sparft.curriculum.{option}={value!r} must be {wanted}{end}")
+
+
+def read_numbers(
+    path: str | Path, names: Sequence[str], ids: NDArray[np.bytes_]
+) -> NDArray[np.float64]:
+    """Read k numbers of n prompts from lines ``{"id": ..., NAME: number, ...}``.
+
+    Other keys are passed over, as are a header ``{"format": ...}`` in the first line, lines of
+    prompts that were ``too_long`` and a last line that was cut off. A file that cannot be read, a
+    broken line or a prompt that comes twice is refused.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, k)
+        In the order of the ids, which are sorted; NaN for a prompt that the file does not know.
+    """
+    numbers = np.full((len(ids), len(names)), np.nan)
+    places = {identity.decode(): place for place, identity in enumerate(ids.tolist())}
+    try:
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    break
+                prompt, values = _read_line(path, number, line, names)
+                if prompt not in places:
+                    continue
+                place = places[prompt]
+                if not np.isnan(numbers[place, 0]):
+                    raise SparftError(
+                        f"{path} holds the prompt {prompt} twice; keep one line of each."
+                    )
+                numbers[place] = values
+    except (OSError, UnicodeDecodeError) as error:
+        raise SparftError(f"{path} cannot be read ({error}).") from error
+    return numbers
+
+
+def _read_line(
+    path: str | Path, number: int, line: str, names: Sequence[str]
+) -> tuple[str | None, list[float]]:
+    wanted = f"{path}, line {number} must be an object with 'id' and the numbers {list(names)}"
+    try:
+        record = json.loads(line)
+        if (number == 1 and "format" in record) or "too_long" in record:
+            return None, []
+        key, values = record["id"], [float(record[name]) for name in names]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SparftError(f"{wanted}; it is broken.") from error
+    if not isinstance(key, str) or not all(map(math.isfinite, values)):
+        raise SparftError(f"{wanted}; a number is not finite, or the id is no text.")
+    return key, values

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import Curriculum, per_run
+from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
-from sparft_plugin.curriculum.passes import Passes
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.pool import Passes
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)
@@ -53,8 +53,8 @@ class OrderedCurriculum(Curriculum):
     stage_steps: int = 100
     threshold: float = 0.7
     window: int = 128
-    stage: int = field(init=False, repr=False)
-    steps: int = field(init=False, repr=False)
+    stage: int = per_run(0)
+    steps: int = per_run(0)
     """Observations since the stage began."""
     recent: NDArray[np.float64] = field(init=False, repr=False)
     """Pass rates of the stage's last groups, at most ``window``."""
@@ -106,17 +106,13 @@ class OrderedCurriculum(Curriculum):
 
     def rule_state(self) -> dict[str, Any]:
         """The stage, what it has seen, and the passes in progress."""
-        return {
-            "stage": self.stage,
-            "steps": self.steps,
-            "recent": self.recent.tolist(),
-            "passes": self.passes.state(),
-        }
+        more = {"recent": self.recent.tolist(), "passes": self.passes.state()}
+        return super().rule_state() | more
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore the stage; over a changed pool its passes begin anew."""
-        self._enter(min(int(state["stage"]), self.last_stage))
-        self.steps = int(state["steps"])
+        super().load_rule_state(state, remap)
+        self.stage = min(self.stage, self.last_stage)
         self.recent = np.array(state["recent"], dtype=np.float64)
         if remap.same_pool:
             self.passes.load(state["passes"])

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
+from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.prompts import PromptCurriculum
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.threads import one_thread
 
 BLOCK = 65_536
@@ -52,12 +52,12 @@ class PclCurriculum(PromptCurriculum):
     ridge: float = 1.0
     weights: NDArray[np.float64] = field(init=False, repr=False)
     """Of V, shape (d,)."""
-    intercept: float = field(init=False, repr=False)
+    intercept: float = per_run()
     recent: NDArray[np.int64] = field(init=False, repr=False)
     """Positions of the prompts of the newest groups, oldest first."""
     rates: NDArray[np.float64] = field(init=False, repr=False)
     """Pass rates of those groups."""
-    error: float = field(init=False, repr=False)
+    error: float = per_run(0.0)
     """Mean absolute error on the last observation, before it was learned."""
 
     def __post_init__(self) -> None:
@@ -76,7 +76,6 @@ class PclCurriculum(PromptCurriculum):
         """Predict tau for every prompt."""
         self.weights, self.intercept = np.zeros(self.embeddings.shape[1]), float(self.tau)
         self.recent, self.rates = np.empty(0, dtype=np.int64), np.empty(0)
-        self.error = 0.0
 
     def predict(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predicted pass rate of some prompts, in [0, 1]."""
@@ -89,8 +88,7 @@ class PclCurriculum(PromptCurriculum):
 
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Negated distance of the predicted pass rate to tau."""
-        scores: NDArray[np.float64] = -np.abs(self.predict(positions) - self.tau)
-        return scores
+        return -np.abs(self.predict(positions) - self.tau)
 
     def update_prompts(self, groups: Groups) -> None:
         """Put the groups into the buffer and fit V to it."""
@@ -109,13 +107,8 @@ class PclCurriculum(PromptCurriculum):
 
     def rule_state(self) -> dict[str, Any]:
         """The value model and its buffer."""
-        return {
-            "weights": self.weights.tolist(),
-            "intercept": self.intercept,
-            "recent": self.recent.tolist(),
-            "rates": self.rates.tolist(),
-            "error": self.error,
-        }
+        arrays = {name: getattr(self, name).tolist() for name in ("weights", "recent", "rates")}
+        return super().rule_state() | arrays
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore both; groups of prompts that are gone leave the buffer.
@@ -125,11 +118,13 @@ class PclCurriculum(PromptCurriculum):
         moved = remap.to[np.array(state["recent"], dtype=np.int64)]
         self.recent = moved[moved >= 0]
         self.rates = np.array(state["rates"], dtype=np.float64)[moved >= 0]
-        self.error = float(state["error"])
+        super().load_rule_state(state, remap)
         if len(state["weights"]) == len(self.weights):
-            self.weights, self.intercept = np.array(state["weights"]), float(state["intercept"])
-        elif len(self.recent):
-            self._fit()
+            self.weights = np.array(state["weights"])
+        else:
+            self.intercept = float(self.tau)
+            if len(self.recent):
+                self._fit()
 
     def metrics(self) -> dict[str, float]:
         """Add the model's error on the last observation and the size of its buffer."""

@@ -1,20 +1,25 @@
-"""The prompts a curriculum chooses from, as columns: some 45 bytes each."""
+"""The prompts a curriculum chooses from, as columns, and shuffled passes over them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.records import Prompt
+from sparft_plugin.curriculum.state import pack, unpack
 from sparft_plugin.errors import SparftError
 
 
 @dataclass(frozen=True, eq=False)
 class PromptPool:
     """n prompts in the order of their ids; a method knows a prompt by its position here.
+
+    Some 45 bytes a prompt, without embeddings.
 
     Raises
     ------
@@ -63,13 +68,7 @@ class PromptPool:
         return int(self.arms.max()) + 1
 
     def position(self, prompt_id: str) -> int:
-        """Position of a prompt.
-
-        Raises
-        ------
-        KeyError
-            If it is not in the pool.
-        """
+        """Position of a prompt; KeyError if it is not in the pool."""
         identity = prompt_id.encode()
         at = int(np.searchsorted(self.ids, identity))
         if at == len(self) or self.ids[at] != identity:
@@ -78,12 +77,7 @@ class PromptPool:
 
     def prompt(self, position: int) -> Prompt:
         """The prompt at a position."""
-        difficulty = float(self.difficulties[position])
-        return Prompt(
-            self.ids[position].decode(),
-            int(self.arms[position]),
-            None if difficulty != difficulty else difficulty,
-        )
+        return self.prompts(np.array([position]))[0]
 
     def prompts(self, positions: NDArray[np.int64]) -> list[Prompt]:
         """The prompts at some positions."""
@@ -92,3 +86,114 @@ class PromptPool:
         # Only NaN differs from itself.
         difficulties = [None if value != value else value for value in found]
         return list(map(Prompt, names, self.arms[positions].tolist(), difficulties))
+
+
+def rank_among_equals(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many equal numbers stand before each, shape (n,): [5, 3, 5] gives [0, 0, 1]."""
+    order = np.argsort(numbers, kind="stable")
+    in_order = numbers[order]
+    ranks = np.empty(len(numbers), dtype=np.int64)
+    ranks[order] = np.arange(len(numbers)) - np.searchsorted(in_order, in_order)
+    return ranks
+
+
+class Passes:
+    """Hand out every member of a set once in random order, then shuffle again.
+
+    ``sets``, shape (n,), is the number of the set that each prompt belongs to, such as its arm;
+    sets may be empty.
+    """
+
+    def __init__(self, sets: NDArray[np.integer]) -> None:
+        self._sets = sets
+        count = int(sets.max()) + 1
+        self.sizes = np.bincount(sets, minlength=count)
+        self._starts = np.cumsum(self.sizes) - self.sizes
+        self.order = np.argsort(sets, kind="stable").astype(np.int32)
+        """Positions, set after set; inside a set in the order of its pass."""
+        self.left = np.zeros(count, dtype=np.int64)
+        """Prompts that the pass of each set has yet to hand out."""
+
+    def next(self, number: int, rng: np.random.Generator, taken: Set[int] = frozenset()) -> int:
+        """Return the next prompt of a set; a new pass begins when one is used up.
+
+        Prompts in ``taken`` wait for the end of the pass if it has others.
+        """
+        start, size = int(self._starts[number]), int(self.sizes[number])
+        if not self.left[number]:
+            self.order[start : start + size] = rng.permutation(
+                np.sort(self.order[start : start + size])
+            )
+            self.left[number] = size
+        left = int(self.left[number])
+        # Drawn from the end, so that what is left is always the beginning.
+        for back in range(left - 1, -1, -1):
+            if int(self.order[start + back]) not in taken:
+                break
+        else:
+            back = left - 1
+        last = start + left - 1
+        chosen = int(self.order[start + back])
+        self.order[start + back] = self.order[last]
+        self.order[last] = chosen
+        self.left[number] = left - 1
+        return chosen
+
+    def batch(self, numbers: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the next prompt of each set named, shape (n,).
+
+        No prompt comes twice before every prompt of its set came once.
+        """
+        wanted = np.bincount(numbers, minlength=len(self.left))
+        chosen = np.empty(len(numbers), dtype=np.int64)
+        # A pass that goes on hands out its end, where no prompt of this batch can be.
+        goes_on = (wanted <= self.left)[numbers]
+        sets = numbers[goes_on]
+        chosen[goes_on] = self.order[(self._starts + self.left)[sets] - 1 - rank_among_equals(sets)]
+        self.left -= np.where(wanted <= self.left, wanted, 0)
+        if not goes_on.all():
+            chosen[~goes_on] = self._one_by_one(numbers[~goes_on], rng)
+        return chosen
+
+    def _one_by_one(
+        self, numbers: NDArray[np.integer], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Do what ``batch`` does for sets whose passes end in the batch."""
+        taken: dict[int, set[int]] = defaultdict(set)
+        chosen = np.empty(len(numbers), dtype=np.int64)
+        for slot, number in enumerate(numbers.tolist()):
+            if len(taken[number]) == self.sizes[number]:
+                taken[number].clear()
+            chosen[slot] = self.next(number, rng, taken[number])
+            taken[number].add(int(chosen[slot]))
+        return chosen
+
+    def state(self) -> dict[str, Any]:
+        """The passes in progress, as JSON."""
+        return {"order": pack(self.order), "left": pack(self.left)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state`` gave for this pool; if prompts changed sets, passes begin anew."""
+        order, left = unpack(state["order"], self.order), unpack(state["left"], self.left)
+        same_sets = np.array_equal(self._sets[order], self._sets[self.order])
+        if same_sets and len(left) == len(self.left):
+            self.order, self.left = order, left
+
+
+class Members:
+    """The prompts of each arm of a pool, to draw from those that are free."""
+
+    def __init__(self, pool: PromptPool) -> None:
+        self.sizes = np.bincount(pool.arms, minlength=pool.n_arms)
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        self.order = np.argsort(pool.arms, kind="stable").astype(np.int32)
+
+    def draw(
+        self, arm: int, n: int, taken: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw up to n distinct prompts of an arm that are not taken, and mark them as taken."""
+        members = self.order[self.starts[arm] : self.starts[arm + 1]]
+        free = members[~taken[members]]
+        drawn: NDArray[np.int64] = rng.choice(free, min(n, len(free)), replace=False)
+        taken[drawn] = True
+        return drawn

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.arms import ArmCurriculum
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
 from sparft_plugin.curriculum.options import check_choice, check_number
-
-UNSAMPLED = ("keep", "decay")
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)
@@ -54,19 +51,14 @@ class SecCurriculum(ArmCurriculum):
     learning_rate: float = 0.5
     temperature: float = 0.4
     unsampled: str = "keep"
-    value: NDArray[np.float64] = field(init=False, repr=False)
+    value: NDArray[np.float64] = per_arm()
     """Q of every arm, shape (arms,), >= 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("learning_rate", self.learning_rate, 0, 1, open_low=True)
         check_number("temperature", self.temperature, 0, open_low=True)
-        check_choice("unsampled", self.unsampled, UNSAMPLED)
-
-    def begin(self) -> None:
-        """Start from Q = 0."""
-        super().begin()
-        self.value = np.zeros(self.n_arms)
+        check_choice("unsampled", self.unsampled, ("keep", "decay"))
 
     def score_arms(self) -> NDArray[np.float64]:
         """Q / T, shape (arms,)."""
@@ -79,10 +71,6 @@ class SecCurriculum(ArmCurriculum):
         if self.unsampled == "decay":
             self.value *= 1 - self.learning_rate
         self.value[arms] = moved
-
-    def arm_arrays(self) -> Sequence[str]:
-        """The running values."""
-        return ("value",)
 
     def metrics(self) -> dict[str, float]:
         """Add Q per arm."""

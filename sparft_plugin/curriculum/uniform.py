@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.base import Curriculum
-from sparft_plugin.curriculum.groups import Groups
-from sparft_plugin.curriculum.passes import Passes
-from sparft_plugin.curriculum.state import Remap
+from sparft_plugin.curriculum.contract import Curriculum
+from sparft_plugin.curriculum.ledger import Remap
+from sparft_plugin.curriculum.pool import Passes
+from sparft_plugin.curriculum.records import Groups
 
 
 @dataclass(eq=False)

@@ -1,6 +1,8 @@
 """Contract checks for methods of your own: one line in your test, a sentence where it fails.
 
-Our own methods pass the same checks (``tests/contract``). Nothing here needs pytest or a network.
+Each ``check_...(factory, **options)`` is given a class, or a function that makes a method, and what
+it is called with; an AssertionError says in a sentence what does not hold first. Our own methods
+pass the same checks (``tests/contract``). Nothing here needs pytest or a network.
 """
 
 from sparft_plugin.testing.curricula import NEW_PROMPTS, PROMPTS, check_curriculum

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparft_plugin.reduction.embedders import Embedder
-from sparft_plugin.testing.expect import expect, expect_dataclass, name_of
+from sparft_plugin.testing.expect import Checked, expect, expect_dataclass
 
 TEXTS = (
     "What is 2 plus 3?",
@@ -28,21 +28,9 @@ def check_embedder(factory: Callable[..., Embedder], **options: Any) -> None:
     The vector of a text must be a float32 unit vector (or zero, for a blank text) that depends on
     that text alone, to the last bit, whatever texts stand beside it; the identity must be a name
     that two instances share.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes an embedder.
-    **options
-        What it is called with, such as ``model``.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
-    name = name_of(factory)
-    embedder, again = factory(**options), factory(**options)
+    subject = Checked(factory, options)
+    embedder, again, name = subject.make(), subject.make(), subject.name
     expect_dataclass(embedder, Embedder, name)
     for what in ("identity", "arithmetic"):
         said = getattr(embedder, what)

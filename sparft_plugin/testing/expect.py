@@ -1,36 +1,47 @@
-"""What the checks are written with: a condition, and the sentence that says what is wrong."""
+"""What the checks are written with: a method, a condition, and the sentence of what is wrong."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 from sparft_plugin.errors import SparftError
 
+Method = TypeVar("Method")
+
+
+@dataclass(frozen=True)
+class Checked(Generic[Method]):
+    """A method under check: its class or a function that makes it, and its options."""
+
+    factory: Callable[..., Method]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How sentences call it."""
+        return getattr(self.factory, "__name__", repr(self.factory))
+
+    def make(self) -> Method:
+        """Make it."""
+        return self.factory(**self.options)
+
 
 def expect(holds: bool, sentence: str) -> None:
-    """Fail with a sentence unless something holds.
-
-    Raises
-    ------
-    AssertionError
-        If it does not.
-    """
+    """Raise an AssertionError with a sentence unless something holds."""
     if not holds:
         raise AssertionError(sentence)
 
 
 def expect_refusal(action: Callable[[], Any], pattern: str, sentence: str) -> None:
-    """Fail with a sentence unless an action raises a SparftError whose text has a pattern.
-
-    Raises
-    ------
-    AssertionError
-        If nothing is raised, or the text lacks the pattern.
-    """
+    """Expect that an action raises a SparftError whose text has a pattern."""
     try:
         action()
     except SparftError as error:
@@ -41,13 +52,7 @@ def expect_refusal(action: Callable[[], Any], pattern: str, sentence: str) -> No
 
 
 def expect_dataclass(made: Any, contract: type, name: str) -> None:
-    """Fail unless an object is a dataclass of a contract.
-
-    Raises
-    ------
-    AssertionError
-        If it is not.
-    """
+    """Expect an object to be a dataclass of a contract."""
     expect(isinstance(made, contract), f"{name} must derive {contract.__name__}.")
     expect(
         dataclasses.is_dataclass(made) and "__dataclass_fields__" in vars(type(made)),
@@ -56,19 +61,21 @@ def expect_dataclass(made: Any, contract: type, name: str) -> None:
 
 
 def through_json(state: Any, name: str) -> Any:
-    """Write a state as JSON and read it back.
-
-    Raises
-    ------
-    AssertionError
-        If it is not JSON, or has NaN or infinite numbers.
-    """
+    """Write a state as JSON, which it must be, and read it back."""
     try:
         return json.loads(json.dumps(state, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"the state of {name} must be JSON without NaN: {error}") from error
 
 
-def name_of(factory: Callable[..., Any]) -> str:
-    """Name of a class or factory for a sentence."""
-    return getattr(factory, "__name__", repr(factory))
+@contextmanager
+def global_seed(seed: int) -> Iterator[Callable[[], bool]]:
+    """Seed numpy's global generator for a while; the function given says whether nobody drew."""
+    before = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(seed)  # noqa: NPY002
+        first = np.random.random()  # noqa: NPY002
+        np.random.seed(seed)  # noqa: NPY002
+        yield lambda: np.random.random() == first  # noqa: NPY002
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

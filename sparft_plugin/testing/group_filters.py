@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from sparft_plugin.curriculum import Outcome, Pick, Prompt
 from sparft_plugin.curriculum.filters import GroupFilter
-from sparft_plugin.testing.expect import expect, expect_dataclass, name_of
+from sparft_plugin.testing.expect import Checked, expect, expect_dataclass
 
 
 def check_group_filter(factory: Callable[..., GroupFilter], **options: Any) -> None:
@@ -20,31 +19,19 @@ def check_group_filter(factory: Callable[..., GroupFilter], **options: Any) -> N
     ``keep`` must answer True or False for every group, by the outcome alone and however often it is
     asked, must not mind the order of rollouts, and must keep something of groups of eight: a filter
     that keeps nothing makes its host refill for ever.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes a filter.
-    **options
-        What it is called with.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
-    name = name_of(factory)
-    one, other = factory(**options), factory(**options)
+    subject = Checked(factory, options)
+    one, other, name = subject.make(), subject.make(), subject.name
     expect_dataclass(one, GroupFilter, name)
     outcomes = sample_outcomes()
     answers = []
     for outcome in outcomes:
-        before = copy.deepcopy(outcome.accuracies), copy.deepcopy(outcome.advantages)
+        before = np.array([outcome.accuracies, outcome.advantages])
         answer = one.keep(outcome)
         group = f"a group of accuracies {outcome.accuracies.tolist()}"
         expect(type(answer) is bool, f"{name} must answer True or False for {group}: {answer!r}.")
-        same = [np.array_equal(*pair) for pair in zip(before, _arrays(outcome), strict=True)]
-        expect(all(same), f"{name} wrote to {group}.")
+        same = np.array_equal(before, [outcome.accuracies, outcome.advantages])
+        expect(same, f"{name} wrote to {group}.")
         turned = Outcome(outcome.pick, outcome.accuracies[::-1], outcome.advantages[::-1])
         expect(one.keep(turned) == answer, f"{name} minds the order of the rollouts of {group}.")
         answers.append(answer)
@@ -69,7 +56,3 @@ def sample_outcomes() -> list[Outcome]:
         Outcome(Pick(i, Prompt(f"p{i}", i % 3, 0.5)), accuracies, accuracies - accuracies.mean())
         for i, accuracies in enumerate(groups)
     ]
-
-
-def _arrays(outcome: Outcome) -> tuple[Any, Any]:
-    return outcome.accuracies, outcome.advantages

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup
-from sparft_plugin.testing.expect import expect, expect_dataclass, expect_refusal, name_of
+from sparft_plugin.testing.expect import Checked, expect, expect_dataclass, expect_refusal
 
 DIMENSION = 8
 Steps = list[list[MemoryGroup]]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """An intrinsic reward under check: its class or a function that makes it, and its options."""
-
-    factory: Callable[..., IntrinsicReward]
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """How sentences call it."""
-        return name_of(self.factory)
+class Subject(Checked[IntrinsicReward]):
+    """An intrinsic reward under check."""
 
     def make(self, encoder: str = "matrix") -> IntrinsicReward:
         """Make it with an empty memory."""
@@ -45,18 +37,6 @@ def check_intrinsic_reward(factory: Callable[..., IntrinsicReward], **options: A
     It must score every rollout with finite terms that do not depend on the other groups of the
     step, change nothing by scoring, remember the same whatever the order of groups, continue
     exactly from its saved state, refuse those of another encoder, and report plain numbers.
-
-    Parameters
-    ----------
-    factory : callable
-        The class, or a function, that makes an intrinsic reward; it is given ``encoder``.
-    **options
-        Further options.
-
-    Raises
-    ------
-    AssertionError
-        A sentence about the first thing that does not hold.
     """
     for check in INTRINSIC_CHECKS:
         check(Subject(factory, options))
@@ -92,17 +72,13 @@ def totals(memory: IntrinsicReward, groups: list[MemoryGroup]) -> list[list[floa
     return [terms.total.tolist() for terms in memory.score(groups)]
 
 
-def is_a_dataclass_of_the_contract(subject: Subject) -> None:
-    """Its fields are its options."""
-    made = subject.make()
-    expect_dataclass(made, IntrinsicReward, subject.name)
-    expect(isinstance(getattr(made, "name", None), str), f"{subject.name} must have a name.")
-
-
 def gives_one_finite_value_per_rollout(subject: Subject) -> None:
     """Exploit and explore in [0, 1], and some difference between rollouts."""
     *history, groups = steps(60)
-    scored, name = subject.written(history).score(groups), subject.name
+    memory, name = subject.written(history), subject.name
+    expect_dataclass(memory, IntrinsicReward, name)
+    expect(isinstance(getattr(memory, "name", None), str), f"{name} must have a name.")
+    scored = memory.score(groups)
     expect(len(scored) == len(groups), f"{name} gave {len(scored)} terms of {len(groups)} groups.")
     for terms, group in zip(scored, groups, strict=True):
         for part in ("exploit", "explore", "total"):
@@ -195,7 +171,6 @@ def reports_plain_numbers(subject: Subject) -> None:
 
 
 INTRINSIC_CHECKS: tuple[Callable[[Subject], None], ...] = (
-    is_a_dataclass_of_the_contract,
     gives_one_finite_value_per_rollout,
     scoring_reads_only,
     groups_do_not_see_their_neighbours,

@@ -1,7 +1,8 @@
-"""What every registered curriculum must do, whatever its rule is, alone and in wrappers."""
+"""What every registered curriculum must do, whatever its rule is, alone and in all wrappers."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import zlib
@@ -15,7 +16,7 @@ from sparft_plugin.curriculum.wrappers.wrap import wrap
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import build, lookup, registered
 from sparft_plugin.testing import NEW_PROMPTS, PROMPTS
-from sparft_plugin.testing.curricula import CURRICULUM_CHECKS, Subject
+from sparft_plugin.testing.curricula import CURRICULUM_CHECKS, Subject, outcome
 
 NAMES = sorted(registered("curriculum"))
 FOLDER = tempfile.TemporaryDirectory()
@@ -54,8 +55,9 @@ def wrapped(name: str, *wanted: str) -> Subject:
     return Subject(factory)
 
 
-def lived(subject: Subject) -> dict:
-    return subject.lived().state_dict()
+SUBJECTS = {name: alone(name) for name in NAMES}
+SUBJECTS |= {f"{name}-in-wrappers": wrapped(name, *WRAPPERS) for name in NAMES}
+SUBJECTS |= {f"uniform-in-{wrapper}": wrapped("uniform", wrapper) for wrapper in WRAPPERS}
 
 
 def test_the_built_in_methods_are_registered():
@@ -63,44 +65,39 @@ def test_the_built_in_methods_are_registered():
 
 
 @pytest.mark.parametrize("check", CURRICULUM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", NAMES)
-class TestContract:
-    def test_alone(self, name, check):
-        check(alone(name))
-
-    def test_in_wrappers(self, name, check):
-        check(wrapped(name, "retest", "share_floor"))
-
-
-@pytest.mark.parametrize("check", CURRICULUM_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("wrapper", sorted(WRAPPERS))
-def test_each_wrapper_alone(wrapper, check):
-    check(wrapped("uniform", wrapper))
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_contract(name, check):
+    check(SUBJECTS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
-class TestRegistered:
-    def test_an_unknown_option_is_refused_by_name(self, name):
-        with pytest.raises(SparftError, match=f"option of the curriculum '{name}' 'nonsense'"):
-            build("curriculum", name, {"nonsense": 1})
+def test_seeds_differ_and_only_arms_with_prompts_are_drawn(name):
+    runs = [[pick.prompt for pick in alone(name).started(s).select(60)] for s in range(5)]
+    assert len({tuple(prompts) for prompts in runs}) == 5
+    assert {prompt.arm for prompts in runs for prompt in prompts} <= {0, 1, 3}
 
-    def test_different_seeds_give_different_picks(self, name):
-        subject = alone(name)
-        runs = {tuple(pick.prompt.id for pick in subject.make(s).select(40)) for s in range(5)}
-        assert len(runs) == 5
 
-    def test_only_arms_with_prompts_are_drawn(self, name):
-        assert {pick.prompt.arm for pick in alone(name).make().select(300)} <= {0, 1, 3}
+@pytest.mark.parametrize("name", NAMES)
+def test_another_method_s_state_and_an_unknown_option_are_refused_by_name(name):
+    with pytest.raises(SparftError, match=f"option of the curriculum '{name}' 'nonsense'"):
+        build("curriculum", name, {"nonsense": 1})
+    mine = lookup("curriculum", name).__name__
+    other = NAMES[NAMES.index(name) - 1]
+    for subject, written in [
+        (alone(other), lookup("curriculum", other).__name__),
+        (wrapped(name, "retest"), f"Retest({mine})"),
+    ]:
+        with pytest.raises(SparftError) as refused:
+            alone(name).started().load_state_dict(subject.lived().state_dict())
+        assert f"written by {written}, the config asks for {mine};" in str(refused.value)
 
-    def test_the_state_of_every_other_method_is_refused_by_name(self, name):
-        mine = lookup("curriculum", name).__name__
-        curriculum = alone(name).make()
-        states = {
-            lookup("curriculum", other).__name__: lived(alone(other))
-            for other in set(NAMES) - {name}
-        }
-        states[f"Retest({mine})"] = lived(wrapped(name, "retest"))
-        for written, state in states.items():
-            with pytest.raises(SparftError) as refused:
-                curriculum.load_state_dict(state)
-            assert f"written by {written}, the config asks for {mine};" in str(refused.value)
+
+@pytest.mark.parametrize("name", NAMES)
+def test_advantages_matter_only_to_a_method_that_says_it_compares_a_group(name):
+    one, other = alone(name).started(), alone(name).started()
+    other.select(8)
+    for pick in one.select(8):
+        told = outcome(pick)
+        one.observe([told])
+        other.observe([dataclasses.replace(told, advantages=told.advantages + 1)])
+    assert (one.state_dict() == other.state_dict()) is not one.needs_group

@@ -21,8 +21,8 @@ from sparft_plugin.testing import (
     check_group_filter,
     check_intrinsic_reward,
     check_selector,
+    curricula,
 )
-from sparft_plugin.testing.curricula import Subject, feedback, saving, strange_states
 
 
 def broken(base, **methods):
@@ -52,7 +52,7 @@ def draws_when_read(self):
 
 
 CURRICULA = {
-    "gave \\['prompt-0-0'\\] twice in a batch": broken(UniformCurriculum, choose=repeats),
+    "gave prompt-0-0 5 times in a batch of 5 of 11": broken(UniformCurriculum, choose=repeats),
     "gave picks \\[\\] where 1 were asked for": broken(UniformCurriculum, choose=too_few),
     "drew from numpy's global generator|did not repeat itself": broken(
         UniformCurriculum, choose=from_global_chance
@@ -106,17 +106,17 @@ def drops_packed_passes(self, state, remap):
     ("check", "methods", "sentence"),
     [
         (
-            feedback.answers_only_the_picks_of_a_loaded_state,
+            curricula.answers_only_the_picks_of_a_loaded_state,
             {"load_state_dict": keeps_its_picks},
             "Broken must refuse a pick that was made after the state it has loaded",
         ),
         (
-            saving.continues_exactly_from_packed_arrays,
+            curricula.continues_exactly_from_a_saved_state,
             {"load_rule_state": drops_packed_passes},
             "Broken does not restore its whole state",
         ),
         (
-            strange_states.goes_on_when_an_arm_empties,
+            curricula.goes_on_when_an_arm_empties,
             {"choose": repeats},
             r"Broken must pick all of 9 prompts .* after arm 1 lost its prompts",
         ),
@@ -124,7 +124,7 @@ def drops_packed_passes(self, state, remap):
 )
 def test_a_broken_curriculum_is_found_by_one_check(check, methods, sentence):
     with pytest.raises(AssertionError, match=sentence):
-        check(Subject(broken(UniformCurriculum, **methods)))
+        check(curricula.Subject(broken(UniformCurriculum, **methods)))
 
 
 @dataclass(eq=False)

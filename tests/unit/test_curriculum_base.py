@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt
+from sparft_plugin.curriculum import (
+    Curriculum,
+    Outcome,
+    Pick,
+    Prompt,
+    PromptPool,
+    per_arm,
+    per_prompt,
+    per_run,
+)
+from sparft_plugin.curriculum.adarft import AdarftCurriculum
+from sparft_plugin.curriculum.pcl import PclCurriculum
 from sparft_plugin.errors import SparftError
 
 
-@dataclass
+@dataclass(eq=False)
 class InOrder(Curriculum):
     """Hand out the pool in order and note down what was learned; the smallest curriculum."""
 
     learned: list[list[int]] = field(init=False, repr=False, default_factory=list)
+    groups: int = per_run(0)
+    when: np.ndarray = per_prompt(-1, np.int64)
+    rates: np.ndarray = per_arm(np.nan)
 
     def begin(self):
         self.learned = []
@@ -28,12 +39,10 @@ class InOrder(Curriculum):
 
     def learn(self, groups):
         self.learned.append([outcome.pick.pick_id for outcome in groups.outcomes])
-
-    def rule_state(self):
-        return {"learned": copy.deepcopy(self.learned)}
-
-    def load_rule_state(self, state, remap):
-        self.learned = copy.deepcopy(state["learned"])
+        self.groups += len(groups)
+        self.when[groups.prompts] = self.groups
+        arms, rates = groups.mean_by_arm(groups.pass_rates)
+        self.rates[arms] = rates
 
 
 def pool(n=5):
@@ -49,46 +58,15 @@ def outcome(pick, accuracies=(0.0, 1.0)):
     return Outcome(pick, accuracies, accuracies - accuracies.mean())
 
 
-def test_an_empty_pool_is_refused():
-    with pytest.raises(SparftError, match="no prompts; check data.train_files"):
-        InOrder().start([])
-
-
-def test_a_prompt_id_that_comes_twice_is_refused():
-    with pytest.raises(SparftError, match="same prompt id twice"):
-        InOrder().start([Prompt("a", 0), Prompt("b", 1), Prompt("a", 1)])
-
-
 def test_the_pool_is_sorted_by_id():
     curriculum = InOrder().start([Prompt("c"), Prompt("a"), Prompt("b")])
     assert curriculum.pool.ids.astype(str).tolist() == ["a", "b", "c"]
-
-
-def test_the_number_of_arms_reaches_to_the_highest_arm():
-    assert InOrder().start([Prompt("a", 0), Prompt("b", 3)]).n_arms == 4
 
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_fewer_than_one_pick_is_refused(n):
     with pytest.raises(SparftError, match=f"cannot select {n} prompts"):
         started().select(n)
-
-
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
-def test_pick_ids_count_up_from_zero_over_batches_of_any_size(sizes):
-    curriculum = started()
-    batches = [curriculum.select(n) for n in sizes]
-    assert [len(batch) for batch in batches] == sizes
-    ids = [pick.pick_id for batch in batches for pick in batch]
-    assert ids == list(range(sum(sizes)))
-
-
-def test_ids_of_expired_and_observed_picks_are_not_used_again():
-    curriculum = started()
-    first, second = curriculum.select(2)
-    curriculum.observe([outcome(first)])
-    curriculum.expire([second.pick_id])
-    assert [pick.pick_id for pick in curriculum.select(2)] == [2, 3]
 
 
 def test_what_was_selected_is_outstanding_until_it_is_observed_or_expires():
@@ -106,58 +84,6 @@ def test_an_observation_is_learned_from_in_the_order_of_its_picks():
     curriculum.observe([outcome(picks[i]) for i in (2, 0, 3)])
     curriculum.observe(iter([outcome(picks[1])]))
     assert curriculum.learned == [[0, 2, 3], [1]]
-
-
-def test_an_observation_of_nothing_teaches_nothing():
-    curriculum = started()
-    curriculum.observe([])
-    assert curriculum.learned == []
-
-
-def refused(curriculum, outcomes, pick_id):
-    """Observe and expect a refusal that names the pick and leaves no trace."""
-    before = curriculum.state_dict()
-    with pytest.raises(SparftError, match=f"pick {pick_id} is not outstanding; observe each"):
-        curriculum.observe(outcomes)
-    assert curriculum.state_dict() == before
-
-
-def test_a_pick_that_was_never_made_is_refused_and_nothing_is_learned():
-    curriculum = started()
-    known = curriculum.select(1)[0]
-    refused(curriculum, [outcome(known), outcome(Pick(7, known.prompt))], 7)
-
-
-def test_a_pick_observed_before_is_refused_and_nothing_is_learned():
-    curriculum = started()
-    first, second = curriculum.select(2)
-    curriculum.observe([outcome(first)])
-    refused(curriculum, [outcome(second), outcome(first)], 0)
-
-
-def test_a_pick_that_comes_twice_in_one_observation_is_refused_and_nothing_is_learned():
-    curriculum = started()
-    first, second = curriculum.select(2)
-    before = curriculum.state_dict()
-    with pytest.raises(SparftError, match="pick 1 is observed twice in one call; give it once"):
-        curriculum.observe([outcome(first), outcome(second), outcome(second)])
-    assert curriculum.state_dict() == before
-
-
-def test_an_expired_pick_is_refused_and_nothing_is_learned():
-    curriculum = started()
-    first, second = curriculum.select(2)
-    curriculum.expire([first.pick_id])
-    refused(curriculum, [outcome(second), outcome(first)], 0)
-
-
-def test_a_pick_of_another_prompt_under_a_known_id_is_refused_and_nothing_is_learned():
-    curriculum = started()
-    curriculum.select(1)
-    before = curriculum.state_dict()
-    with pytest.raises(SparftError, match="pick 0"):
-        curriculum.observe([outcome(Pick(0, Prompt("stranger", arm=9)))])
-    assert curriculum.state_dict() == before
 
 
 def test_expired_picks_are_counted_once_and_unknown_ones_are_ignored():
@@ -183,35 +109,6 @@ def test_metrics_count_picks_by_arm_and_unique_prompts():
     }
 
 
-def test_starting_again_does_not_change_earlier_picks():
-    curriculum = started()
-    picks = curriculum.select(2)
-    InOrder().start(pool(2)).select(2)
-    assert picks == [Pick(0, Prompt("p0", 0)), Pick(1, Prompt("p1", 1))]
-
-
-@pytest.mark.parametrize("bad", [-0.1, 1.1, np.nan, np.inf])
-def test_an_accuracy_outside_zero_to_one_is_refused_with_the_prompt_and_the_values(bad):
-    with pytest.raises(SparftError, match=r"prompt p0 has an accuracy outside \[0, 1\]: \[1.0, "):
-        Outcome(Pick(0, Prompt("p0")), np.array([1.0, bad]), np.zeros(2))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_an_advantage_that_is_not_finite_is_refused_with_the_prompt(bad):
-    with pytest.raises(SparftError, match="prompt p0 has a NaN or infinite advantage"):
-        Outcome(Pick(0, Prompt("p0")), np.zeros(2), np.array([0.0, bad]))
-
-
-def test_a_group_without_rollouts_is_refused_with_the_way_out():
-    with pytest.raises(SparftError, match="prompt p0 has no rollouts; expire the pick"):
-        Outcome(Pick(0, Prompt("p0")), np.array([]), np.array([]))
-
-
-def test_a_group_with_more_accuracies_than_advantages_is_refused():
-    with pytest.raises(SparftError, match="has 3 accuracies but 2 advantages"):
-        Outcome(Pick(0, Prompt("p0")), np.zeros(3), np.zeros(2))
-
-
 @pytest.mark.parametrize(
     ("accuracies", "pass_rate"), [([0, 0, 0], 0.0), ([1], 1.0), ([1, 0, 0, 0], 0.25)]
 )
@@ -220,18 +117,99 @@ def test_a_pass_rate_is_the_mean_accuracy(accuracies, pass_rate):
     assert group.pass_rate == pytest.approx(pass_rate)
 
 
-def test_a_state_is_a_snapshot_that_later_steps_leave_alone():
-    curriculum = started()
-    first, _ = curriculum.select(2)
-    state = curriculum.state_dict()
-    kept = copy.deepcopy(state)
-    curriculum.observe([outcome(first)])
-    curriculum.rng.random()
-    curriculum.select(3)
-    assert state == kept
-
-
 def test_a_state_of_another_version_is_refused_with_both_versions():
     curriculum = started()
     with pytest.raises(SparftError, match="has version 9, this package reads 2"):
         curriculum.load_state_dict(curriculum.state_dict() | {"version": 9})
+
+
+def group(pick, accuracies, advantages=None):
+    zeros = [0.0] * len(accuracies)
+    given = zeros if advantages is None else advantages
+    return Outcome(pick, np.array(accuracies), np.array(given))
+
+
+NAN, INF = float("nan"), float("inf")
+# What is told, given three picks: 0 is out, 1 was observed before, 2 has expired.
+REFUSED = {
+    "pick 99 is not outstanding; observe each selected pick once, before it expires.": (
+        lambda first, seen, gone: [outcome(first), outcome(Pick(99, first.prompt))]
+    ),
+    "pick -1 is not outstanding": lambda first, seen, gone: [outcome(Pick(-1, first.prompt))],
+    "pick 1 is not outstanding": lambda first, seen, gone: [outcome(first), outcome(seen)],
+    "pick 0 is observed twice in one call; give it once.": (
+        lambda first, seen, gone: [outcome(first), outcome(first)]
+    ),
+    "pick 2 is not outstanding": lambda first, seen, gone: [outcome(first), outcome(gone)],
+    "pick 0 was made of another prompt than x; observe the pick that select returned.": (
+        lambda first, seen, gone: [outcome(Pick(0, Prompt("x", 0)))]
+    ),
+    "prompt p0 has an accuracy outside [0, 1]: [0.0, 1.5]; return 'acc' between 0 and 1": (
+        lambda first, seen, gone: [group(first, [0.0, 1.5])]
+    ),
+    "has an accuracy outside [0, 1]: [-0.1];": lambda first, seen, gone: [group(first, [-0.1])],
+    "has an accuracy outside [0, 1]: [nan, 1.0];": (
+        lambda first, seen, gone: [group(first, [NAN, 1.0])]
+    ),
+    "prompt p0 has a NaN or infinite advantage; check its rewards.": (
+        lambda first, seen, gone: [group(first, [0.0, 1.0], [NAN, 0.5])]
+    ),
+    "has a NaN or infinite advantage": (
+        lambda first, seen, gone: [group(first, [0.0, 1.0], [-INF, 0.5])]
+    ),
+    "prompt p0 has no rollouts; expire the pick instead of observing it.": (
+        lambda first, seen, gone: [group(first, [])]
+    ),
+    "has 2 accuracies but 1 advantages; give one of each per rollout.": (
+        lambda first, seen, gone: [group(first, [0.0, 1.0], [0.5])]
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_a_bad_group_is_refused_in_a_sentence_and_nothing_is_learned(sentence):
+    curriculum = started()
+    first, seen, gone = curriculum.select(3)
+    curriculum.observe([outcome(seen)])
+    curriculum.expire([gone.pick_id])
+    before = curriculum.state_dict()
+    with pytest.raises(SparftError) as refused:
+        curriculum.observe(REFUSED[sentence](first, seen, gone))
+    assert sentence in str(refused.value)
+    curriculum.observe([])
+    assert curriculum.state_dict() == before
+    # The pick that came with it is still waited for.
+    curriculum.observe([outcome(first)])
+    assert (curriculum.observed, curriculum.expired, curriculum.outstanding) == (2, 1, {})
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "prompts", "sentence"),
+    [
+        (InOrder(), [], "no prompts; check data.train_files"),
+        (InOrder(), [Prompt("a", 0), Prompt("b", 1), Prompt("a", 1)], "same prompt id twice"),
+        (InOrder(), [Prompt("a", -1)], "negative arm; number arms from 0"),
+        (AdarftCurriculum(), [Prompt("a", 0, 0.5), Prompt("b", 0)], "Adarft.* needs a difficulty"),
+        (PclCurriculum(), [Prompt("a", 0, 0.5)], "PclCurriculum needs the embeddings"),
+    ],
+)
+def test_a_pool_that_a_curriculum_cannot_use_is_refused(curriculum, prompts, sentence):
+    with pytest.raises(SparftError, match=sentence):
+        curriculum.start(prompts)
+
+
+def test_declared_fields_start_anew_and_are_saved_by_arm_by_prompt_and_by_run():
+    curriculum = started()
+    curriculum.observe([outcome(pick) for pick in curriculum.select(2)])
+    state = curriculum.state_dict()
+    assert state["by_arm"] == {"rates": [0.5, 0.5]}
+    assert state["by_prompt"] == {"when": [2, 2, -1, -1, -1]}
+    assert state["rule"]["groups"] == 2
+    curriculum.start(PromptPool.of([*pool(2)[1:], Prompt("p9", 0)]))
+    assert (curriculum.groups, curriculum.when.tolist()) == (0, [-1, -1])
+    curriculum.load_state_dict(state)
+    assert (curriculum.groups, curriculum.when.tolist()) == (2, [2, -1])
+    moved = InOrder().start([Prompt("p0", 1), Prompt("p1", 0)])
+    moved.load_state_dict(state)
+    assert (moved.groups, moved.when.tolist()) == (0, [2, 2])
+    assert np.isnan(moved.rates).all()

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.cyclical import CyclicalCurriculum
-from sparft_plugin.errors import SparftError
 from tests.unit.prompt_data import even, ids, pool
 
 
@@ -22,11 +21,6 @@ def paper_sizes(start, end, alpha, count):
         rising = last == start or (len(sizes) > 1 and sizes[-2] < last and last != end)
         sizes.append(min(last / alpha, end) if rising else max(last * alpha, start))
     return sizes
-
-
-def test_the_shares_of_the_paper():
-    shares = CyclicalCurriculum().shares
-    assert (shares * 2)[:7] == [0.25, 0.5, 1.0, 0.5, 0.25, 0.5, 1.0]
 
 
 @given(
@@ -82,31 +76,3 @@ def test_a_prompt_of_two_phases_waits_for_the_next_batch():
     assert len(first) == 6
     assert curriculum.metrics()["left_in_phase"] == 6
     assert len(set(ids(curriculum.select(6)))) == 6
-
-
-@given(
-    n=st.integers(1, 12), size=st.integers(1, 12), seed=st.integers(0, 99), end=st.floats(0.3, 1.0)
-)
-def test_every_batch_is_filled_without_repeats(n, size, seed, end):
-    curriculum = CyclicalCurriculum(start_share=0.25, end_share=end).start(even(size), seed)
-    for _ in range(6):
-        picks = ids(curriculum.select(n))
-        assert len(picks) == n
-        assert max(Counter(picks).values()) <= -(-n // size)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"start_share": 0},
-        {"end_share": 0.1},
-        {"multiplier": 1},
-        {"multiplier": 0},
-        {"floor": 0},
-        {"floor": 2},
-    ],
-)
-def test_a_bad_option_is_named_as_the_user_writes_it(options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        CyclicalCurriculum(**options)

@@ -86,12 +86,6 @@ def test_a_batch_is_a_weighted_draw_without_replacement(angles):
     assert hits / draws == pytest.approx(expected, abs=4 * deviation)
 
 
-def test_a_narrow_gaussian_takes_the_ranks_at_its_mean(angles):
-    curriculum = started(angles(*range(20, 0, -1)), 20, sigma=0.01)
-    curriculum.mean = 10.0
-    assert set(ids(curriculum.select(3))) == {"p09", "p10", "p11"}
-
-
 def test_a_prompt_without_an_angle_is_refused_by_name(angles):
     with pytest.raises(SparftError, match=r"lacks 1 of 4 prompts, such as p03; .*sparft angles"):
         started(angles(1, 2, 3), 4)
@@ -105,10 +99,3 @@ def test_a_file_that_is_not_there_is_refused_with_the_command_that_writes_it():
 def test_a_second_pool_is_ranked_anew(angles):
     curriculum = started(angles(0.1, 0.2, 0.3), 3)
     assert curriculum.start(even(2)).rank.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize("options", [{"n": 0}, {"sigma": 0}, {"a": -1}, {"b": 2}, {"corpus": 0}])
-def test_a_bad_option_is_named_as_the_user_writes_it(angles, options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        GainRLCurriculum(angles=angles(1), **options)

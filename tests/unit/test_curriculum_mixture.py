@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum.mixture import MixtureCurriculum
-from sparft_plugin.curriculum.mixture_fit import fit_mixture, maximise
+from sparft_plugin.curriculum.mixture import MixtureCurriculum, fit_mixture, maximise
 from sparft_plugin.errors import SparftError
 
-from .arm_data import pool, shares, tell
+from .arm_data import pool, shares
 
 
 def started(*sizes, seed=0, **options):
@@ -25,13 +24,6 @@ def test_arms_are_drawn_by_their_weights(weights):
     curriculum = started(4, 4, 4, weights=weights)
     assert shares(curriculum) == pytest.approx([0.2, 0.5, 0.3], abs=0.015)
     assert curriculum.metrics()["arm_1/weight"] == 0.5
-
-
-def test_weights_do_not_move():
-    curriculum = started(4, 4, weights=[0.9, 0.1])
-    for _ in range(5):
-        tell(curriculum, (0, [0, 0]), (1, [1, 0], [1, -1]))
-    assert curriculum.share.tolist() == [0.9, 0.1]
 
 
 def test_without_weights_every_arm_with_prompts_has_the_same():
@@ -107,11 +99,6 @@ def test_arms_that_help_each_other_are_mixed_and_a_useless_one_is_left_out():
     assert fit_mixture(weights, scores) == pytest.approx([0.5, 0.5, 0], abs=1e-9)
 
 
-def test_a_best_vertex_is_found():
-    weights = lattice(3)
-    assert fit_mixture(weights, weights @ [0.1, 0.7, 0.2]) == pytest.approx([0, 1, 0], abs=1e-9)
-
-
 @given(
     entries=st.lists(st.integers(-6, 6), min_size=10, max_size=10),
     arms=st.integers(2, 4),
@@ -126,11 +113,6 @@ def test_nothing_on_a_fine_grid_is_better_than_the_maximum(entries, arms):
     assert best.sum() == pytest.approx(1)
     points = lattice(arms, 12)
     assert best @ form @ best >= np.einsum("ni,ij,nj->n", points, form, points).max() - 1e-9
-
-
-def test_the_fit_becomes_weights():
-    best = fit_mixture([[0, 1], [0.5, 0.5], [1, 0]], [0.0, 1.0, 0.4])
-    assert started(2, 2, weights=best.tolist()).share == pytest.approx(best)
 
 
 def test_too_few_pilot_runs_are_refused_unless_there_is_a_ridge():

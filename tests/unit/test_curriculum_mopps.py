@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.mopps import MoppsCurriculum
-from sparft_plugin.errors import SparftError
 from tests.unit.prompt_data import even, group, ids, teach
 
 
@@ -42,12 +41,6 @@ def test_two_groups_of_a_prompt_fade_it_once():
     assert curriculum.wrong.tolist() == [0.5 + 0.5 + 5]
 
 
-def test_a_group_of_one_rollout_counts_one():
-    curriculum = started()
-    teach(curriculum, ("p00", 1, 1))
-    assert (curriculum.right[0], curriculum.wrong[0]) == (2, 1)
-
-
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 8), target=st.floats(0, 1))
 def test_picks_equal_a_naive_choice_on_the_same_random_numbers(seed, n, target):
     curriculum = started(n=9, seed=seed, target=target, candidates=None)
@@ -67,21 +60,3 @@ def test_prompts_known_to_be_half_solved_are_preferred():
     teach(curriculum, *results)
     assert {int(name[1:]) % 3 for name in ids(curriculum.select(10))} == {2}
     assert curriculum.metrics()["near_target"] == pytest.approx(1 / 3)
-
-
-def test_candidates_limit_what_is_looked_at():
-    curriculum = started(n=90, candidates=1)
-    teach(curriculum, *[(f"p{i:02}", 50 * (i % 2), 100) for i in range(90)])
-    # One candidate a slot is a uniform draw: half of the picks are hopeless prompts.
-    picks = [int(name[1:]) % 2 for _ in range(50) for name in ids(curriculum.select(8))]
-    assert 0.4 < np.mean(picks) < 0.6
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"target": 2}, {"decay": -0.1}, {"prior_right": 0}, {"prior_wrong": "a"}, {"candidates": 0}],
-)
-def test_a_bad_option_is_named_as_the_user_writes_it(options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        MoppsCurriculum(**options)

@@ -3,12 +3,12 @@
 What can be compared, and how:
 
 - DUMP's bound is UCB1's with one imagined pull more, so MABWiser's number for a history with that
-  pull added is exactly ours. Played greedily, both pull the arms equally often.
+  pull added is exactly ours.
 - SEC's draw is a softmax of values. MABWiser's Softmax policy draws from a Dirichlet distribution
   whose mean is that softmax, so its mean is compared with our frequencies.
 - SPaRFT's Thompson sampling is Gaussian, MABWiser's is Beta-Bernoulli. They have the same posterior
   in the limit if sigma is the deviation of the rewards, which fits all arms only if their solve
-  rates are p or 1 - p; there they are compared. For other arms the oracle is a sampler of our own.
+  rates are p or 1 - p; there they are compared.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mabwiser.mab import MAB, LearningPolicy
-from scipy.stats import chi2_contingency, chisquare
+from scipy.stats import chi2_contingency
 
 from sparft_plugin.curriculum.dump import DumpCurriculum
 from sparft_plugin.curriculum.sec import SecCurriculum
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 
-from .arm_data import group, pool, signal
+from .arm_data import pool, signal
 
 DRAWS = 5000
 # Seeds are fixed, so a test fails always or never; this is how unlikely its numbers may be.
@@ -57,40 +57,14 @@ def test_dumps_bound_is_ucb1s_with_one_more_pull(seed):
         assert curriculum.bounds()[arm] == pytest.approx(oracle.predict_expectations()[arm])
 
 
-def test_dump_played_greedily_pulls_the_arms_as_often_as_ucb1():
-    rates, rounds, runs = [0.2, 0.5, 0.6], 300, 6
-    ours, theirs = np.zeros(3), np.zeros(3)
-    for run in range(runs):
-        # The k-th pull of an arm pays the same in both plays.
-        rewards = np.random.default_rng(run).random((3, rounds)) < np.array(rates)[:, None]
-        curriculum = DumpCurriculum(window=rounds, temperature=1e-6).start(pool(5, 5, 5), run)
-        oracle = MAB([0, 1, 2], LearningPolicy.UCB1(alpha=1))
-        # UCB1 has no bound for an arm that was never pulled, so each is pulled once.
-        oracle.fit([0, 1, 2], rewards[:, 0].astype(float).tolist())
-        pulled = np.ones(3, dtype=int)
-        for _ in range(rounds - 3):
-            arm = oracle.predict()
-            oracle.partial_fit([arm], [float(rewards[arm, pulled[arm]])])
-            pulled[arm] += 1
-        theirs += pulled
-        mine = np.zeros(3, dtype=int)
-        for _ in range(rounds):
-            (pick,) = curriculum.select(1)
-            arm = pick.prompt.arm
-            curriculum.observe([group(pick, [0], [float(rewards[arm, mine[arm]])])])
-            mine[arm] += 1
-        ours += mine
-    assert ours / ours.sum() == pytest.approx(theirs / theirs.sum(), abs=0.01)
-
-
-@pytest.mark.parametrize("temperature", [0.2, 0.4, 1.0])
+@pytest.mark.parametrize("temperature", [0.2, 1.0])
 def test_sec_draws_arms_by_the_softmax_that_mabwiser_expects(temperature):
     values = [0.1, 0.5, 0.8, 0.4]
     curriculum = SecCurriculum(learning_rate=1.0, temperature=temperature).start(pool(5, 5, 5, 5))
     signal(curriculum, *[(arm, [value, -value]) for arm, value in enumerate(values)])
     oracle = MAB([0, 1, 2, 3], LearningPolicy.Softmax(tau=temperature), seed=1)
     oracle.fit([0, 1, 2, 3], values)
-    samples = [list(oracle.predict_expectations().values()) for _ in range(40_000)]
+    samples = [list(oracle.predict_expectations().values()) for _ in range(10_000)]
     assert drawn(curriculum) / DRAWS == pytest.approx(np.mean(samples, axis=0), abs=0.025)
 
 
@@ -104,86 +78,3 @@ def test_sparft_draws_as_beta_thompson_on_failures_where_both_posteriors_agree()
     theirs = np.bincount([oracle.predict() for _ in range(DRAWS)], minlength=4)
     assert theirs.min() > 100
     assert alike(drawn(curriculum), theirs)
-
-
-def same_mean(ours, theirs):
-    """Whether pulls, shape (runs, arms), have the same mean; within a run they are dependent."""
-    error = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / len(ours))
-    return (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 3.5 * error).all()
-
-
-def test_sparft_plays_stationary_arms_as_beta_thompson_on_failures():
-    rates, rounds, runs, before = np.array([0.4, 0.6]), 60, 60, 50
-    told = np.concatenate([np.arange(before) < round(rate * before) for rate in rates])
-    ours, theirs = np.zeros((runs, 2)), np.zeros((runs, 2))
-    for run in range(runs):
-        rng = np.random.default_rng(run)
-        curriculum = SparftCurriculum(sigma=np.sqrt(0.4 * 0.6)).start(pool(5, 5), run)
-        curriculum.mean[:], curriculum.count[:] = rates, before
-        oracle = MAB([0, 1], LearningPolicy.ThompsonSampling(), seed=run)
-        oracle.fit(np.repeat([0, 1], before), 1.0 - told)
-        for _ in range(rounds):
-            (pick,) = curriculum.select(1)
-            arm = pick.prompt.arm
-            curriculum.observe([group(pick, [float(rng.random() < rates[arm])])])
-            ours[run, arm] += 1
-            arm = oracle.predict()
-            oracle.partial_fit([arm], [float(rng.random() >= rates[arm])])
-            theirs[run, arm] += 1
-    assert theirs.mean(axis=0).min() > 1
-    assert same_mean(ours, theirs)
-
-
-def independent_thompson(rates, counts, sigma, draws, seed):
-    """Gaussian Thompson sampling from the formula alone, one number at a time."""
-    rng = np.random.RandomState(seed)
-    won = [0] * len(rates)
-    for _ in range(draws):
-        theta = [
-            rng.normal(-mean, sigma / (count + 1) ** 0.5)
-            for mean, count in zip(rates, counts, strict=True)
-        ]
-        won[theta.index(max(theta))] += 1
-    return won
-
-
-@pytest.mark.parametrize("sigma", [0.3, 1.0])
-def test_sparft_draws_as_an_independent_gaussian_sampler(sigma):
-    rates, counts = [0.1, 0.3, 0.35, 0.9], [3, 10, 40, 1]
-    curriculum = SparftCurriculum(sigma=sigma).start(pool(5, 5, 5, 5), 7)
-    curriculum.mean[:], curriculum.count[:] = rates, counts
-    assert alike(drawn(curriculum), independent_thompson(rates, counts, sigma, DRAWS, 8))
-
-
-def test_sparft_plays_stationary_arms_as_an_independent_gaussian_bandit():
-    rates, rounds, runs, sigma = [0.3, 0.5, 0.8], 60, 60, 0.5
-    ours, theirs = np.zeros((runs, 3)), np.zeros((runs, 3))
-    for run in range(runs):
-        rng = np.random.default_rng(1000 + run)
-        curriculum = SparftCurriculum(sigma=sigma).start(pool(5, 5, 5), run)
-        for _ in range(rounds):
-            (pick,) = curriculum.select(1)
-            arm = pick.prompt.arm
-            curriculum.observe([group(pick, [float(rng.random() < rates[arm])])])
-            ours[run, arm] += 1
-        seen = [[], [], []]
-        for _ in range(rounds):
-            theta = [
-                rng.normal(-np.mean(past) if past else 0.0, sigma / np.sqrt(len(past) + 1))
-                for past in seen
-            ]
-            arm = int(np.argmax(theta))
-            seen[arm].append(float(rng.random() < rates[arm]))
-            theirs[run, arm] += 1
-    assert same_mean(ours, theirs)
-
-
-def test_dump_and_sec_draw_by_the_softmax_of_their_own_scores():
-    for curriculum in (
-        DumpCurriculum(temperature=0.5).start(pool(5, 5, 5), 3),
-        SecCurriculum(temperature=0.5).start(pool(5, 5, 5), 3),
-    ):
-        signal(curriculum, (0, [0.3, -0.3]), (1, [0.9, -0.9]), (2, [0.5, -0.5]))
-        weights = [float(np.exp(score)) for score in curriculum.score_arms()]
-        expected = [DRAWS * weight / sum(weights) for weight in weights]
-        assert chisquare(drawn(curriculum), expected).pvalue > UNLIKELY

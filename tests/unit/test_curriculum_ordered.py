@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.ordered import OrderedCurriculum
-from sparft_plugin.errors import SparftError
 from tests.unit.prompt_data import even, group, ids, pool
 
 
@@ -89,28 +88,6 @@ def test_a_batch_larger_than_its_stage_takes_the_next_harder_then_the_easier():
     assert set(ids(curriculum.select(5))) >= {"p03", "p04", "p05"}
     batch = set(ids(curriculum.select(8)))
     assert batch >= {"p03", "p04", "p05", "p06", "p07", "p08"}
-
-
-def test_inside_a_stage_every_prompt_comes_once_before_any_comes_again():
-    curriculum = started(n=12, stages=2)
-    for _ in range(4):
-        assert len({name for _ in range(3) for name in ids(curriculum.select(2))}) == 6
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"stages": 0},
-        {"advance": "never"},
-        {"stage_steps": 1.5},
-        {"threshold": 2},
-        {"window": 0},
-    ],
-)
-def test_a_bad_option_is_named_as_the_user_writes_it(options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        OrderedCurriculum(**options)
 
 
 def test_passes_of_other_stages_are_left_out_when_the_difficulties_have_changed():

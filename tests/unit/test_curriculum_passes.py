@@ -1,16 +1,19 @@
-"""Passes and arms of a whole batch at once, against a loop over its slots."""
+"""Passes and arms of a whole batch at once, against a loop over its slots; uniform is one pass."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum import Passes
-from sparft_plugin.curriculum.passes import rank_among_equals
+from sparft_plugin.curriculum import Passes, Prompt
+from sparft_plugin.curriculum.pool import rank_among_equals
 from sparft_plugin.curriculum.sec import SecCurriculum
 from sparft_plugin.curriculum.sparft import SparftCurriculum
+from sparft_plugin.curriculum.uniform import UniformCurriculum
 from tests.unit.arm_data import pool
 
 
@@ -88,3 +91,15 @@ def test_arms_of_a_batch_are_those_of_its_slots_one_by_one(method, draw, n):
         expected = naive.passes.batch(np.array(arms), naive.rng)
         assert curriculum.pool.arms[chosen].tolist() == arms
         assert chosen.tolist() == expected.tolist()
+
+
+def started(n, seed=0):
+    return UniformCurriculum().start([Prompt(f"p{i}", arm=i % 3) for i in range(n)], seed)
+
+
+def test_every_order_of_three_prompts_is_about_as_likely():
+    ids = [pick.prompt.id for pick in started(3).select(3 * 1200)]
+    orders = Counter(tuple(ids[start : start + 3]) for start in range(0, len(ids), 3))
+    assert len(orders) == 6
+    # 200 expected of each; four standard deviations are 52.
+    assert all(abs(count - 200) < 52 for count in orders.values())

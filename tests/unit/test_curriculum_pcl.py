@@ -9,8 +9,7 @@ import pytest
 
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.pcl import PclCurriculum
-from sparft_plugin.errors import SparftError
-from tests.unit.prompt_data import even, group, ids, teach
+from tests.unit.prompt_data import even, ids, teach
 
 
 def started(embeddings, seed=0, **options):
@@ -80,18 +79,6 @@ def test_the_prompts_predicted_nearest_to_tau_are_kept():
     assert set(ids(curriculum.select(3))) == {"p01", "p02", "p03"}
 
 
-def test_it_learns_which_prompts_are_half_solved_from_others_like_them():
-    rng = np.random.default_rng(1)
-    kinds = rng.integers(0, 3, size=90)
-    embeddings = np.eye(3)[kinds] + 0.1 * rng.standard_normal((90, 3))
-    curriculum = started(embeddings, candidates=None)
-    rates = {0: 0, 1: 4, 2: 8}
-    for picks in [curriculum.select(30)]:
-        curriculum.observe([group(p, rates[kinds[int(p.prompt.id[1:])]], 8) for p in picks])
-    chosen = [kinds[int(name[1:])] for name in ids(curriculum.select(20))]
-    assert np.mean(np.array(chosen) == 1) > 0.9
-
-
 def test_a_changed_pool_keeps_the_model_and_drops_what_is_gone():
     curriculum = started([[0], [1], [2]])
     teach(curriculum, ("p00", 4, 4), ("p02", 0, 4))
@@ -109,15 +96,3 @@ def test_embeddings_of_another_width_are_fitted_anew():
     wider = started([[0, 5], [1, 5], [2, 5]])
     wider.load_state_dict(json.loads(json.dumps(curriculum.state_dict())))
     assert wider.predict(np.arange(3)) == pytest.approx(curriculum.predict(np.arange(3)))
-
-
-def test_a_pool_without_embeddings_is_refused():
-    with pytest.raises(SparftError, match="PclCurriculum needs the embeddings"):
-        PclCurriculum().start(even(3))
-
-
-@pytest.mark.parametrize("options", [{"tau": 2}, {"buffer": 0}, {"ridge": 0}])
-def test_a_bad_option_is_named_as_the_user_writes_it(options):
-    (option,) = options
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
-        PclCurriculum(**options)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.curriculum.sec import SecCurriculum
-from sparft_plugin.errors import SparftError
 
-from .arm_data import pool, shares, signal, softmax, tell
+from .arm_data import pool, shares, signal, softmax
 
 
 def started(*sizes, seed=0, **options):
@@ -40,15 +38,6 @@ def test_three_steps_worked_by_hand():
     assert curriculum.metrics()["arm_1/value"] == pytest.approx(0.3)
 
 
-def test_decay_treats_an_unsampled_arm_as_if_its_reward_were_zero():
-    # The same first two steps; now the unsampled arms halve.
-    curriculum = started(4, 4, 4, unsampled="decay")
-    signal(curriculum, (0, [0.75, -0.75]), (1, [0.2, -0.2]))
-    assert curriculum.value == pytest.approx([0.375, 0.1, 0])
-    signal(curriculum, (0, [0, 0]), (2, [0.8, -0.8]))
-    assert curriculum.value == pytest.approx([0.1875, 0.05, 0.4])
-
-
 steps = st.lists(
     st.lists(
         st.tuples(st.integers(0, 2), st.lists(st.floats(-3, 3), min_size=1, max_size=4)),
@@ -73,41 +62,3 @@ def test_values_equal_a_naive_implementation(steps, rate, unsampled):
             elif unsampled == "decay":
                 naive[arm] *= 1 - rate
     assert curriculum.value == pytest.approx(naive, abs=1e-9)
-
-
-def test_accuracies_do_not_matter():
-    one, other = started(3), started(3)
-    tell(one, (0, [1, 0], [0.5, -0.5]))
-    tell(other, (0, [1, 1], [0.5, -0.5]))
-    assert one.state_dict() == other.state_dict()
-
-
-def test_arms_that_are_never_solved_or_always_end_below_the_others():
-    curriculum = started(5, 5, 5, temperature=0.2)
-    for _ in range(10):
-        signal(curriculum, (0, [0, 0]), (1, [1, -1]), (2, [0, 0]))
-    assert shares(curriculum)[1] > 0.95
-
-
-def test_a_high_temperature_draws_evenly():
-    curriculum = started(3, 3, temperature=1e6)
-    signal(curriculum, (0, [1, -1]))
-    assert shares(curriculum) == pytest.approx(np.array([0.5, 0.5]), abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("learning_rate", 0),
-        ("learning_rate", 1.1),
-        ("learning_rate", "fast"),
-        ("temperature", 0),
-        ("temperature", np.nan),
-        ("temperature", True),
-        ("unsampled", "forget"),
-        ("draw", "batch"),
-    ],
-)
-def test_a_refused_option_is_named_as_the_user_writes_it(option, value):
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}="):
-        SecCurriculum(**{option: value})

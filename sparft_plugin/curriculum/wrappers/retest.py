@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.groups import Groups
+from sparft_plugin.curriculum.contract import per_prompt, per_run
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.state import Remap
-from sparft_plugin.curriculum.wrappers.base import Members, Wrapper
+from sparft_plugin.curriculum.pool import Members
+from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.curriculum.wrappers.base import Wrapper
 
 MOST = 127
 """Longest streak that is counted; one byte a prompt."""
@@ -44,12 +44,14 @@ class Retest(Wrapper):
 
     after: int = 3
     share: float = 0.05
-    streak: NDArray[np.int8] = field(init=False, repr=False)
-    chosen_at: NDArray[np.int64] = field(init=False, repr=False)
-    credit: float = field(init=False, repr=False, default=0.0)
-    withheld: int = field(init=False, repr=False, default=0)
-    retests: int = field(init=False, repr=False, default=0)
-    returned: int = field(init=False, repr=False, default=0)
+    streak: NDArray[np.int8] = per_prompt(0, np.int8)
+    """Groups in a row that were all right (positive) or all wrong."""
+    chosen_at: NDArray[np.int64] = per_prompt(-1, np.int64)
+    """Last pick of each prompt."""
+    credit: float = per_run(0.0)
+    withheld: int = per_run(0)
+    retests: int = per_run(0)
+    returned: int = per_run(0)
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,11 +65,7 @@ class Retest(Wrapper):
         return np.abs(self.streak) >= self.after
 
     def begin(self) -> None:
-        """Nothing is retired."""
-        self.streak = np.zeros(len(self.pool), dtype=np.int8)
-        self.chosen_at = np.full(len(self.pool), -1, dtype=np.int64)
-        self.credit = 0.0
-        self.withheld = self.retests = self.returned = 0
+        """Sort the prompts by arm."""
         self.members = Members(self.pool)
 
     def choose(self, n: int) -> NDArray[np.int64]:
@@ -116,8 +114,7 @@ class Retest(Wrapper):
 
     def _any(self, n: int, free: NDArray[np.int64]) -> NDArray[np.int64]:
         """Up to n of the free prompts, whatever their arm."""
-        drawn: NDArray[np.int64] = self.rng.choice(free, min(n, len(free)), replace=False)
-        return drawn
+        return self.rng.choice(free, min(n, len(free)), replace=False)
 
     def learn(self, groups: Groups) -> None:
         """Count unanimous groups in a row, and pass all on."""
@@ -135,31 +132,8 @@ class Retest(Wrapper):
         self.returned += int((before & (np.abs(self.streak[met]) < self.after)).sum())
         super().learn(groups)
 
-    def prompt_arrays(self) -> Sequence[str]:
-        """Groups in a row that were all right (positive) or all wrong; the last pick."""
-        return ("streak", "chosen_at")
-
-    def rule_state(self) -> dict[str, Any]:
-        """The counters."""
-        return {
-            "credit": self.credit,
-            "withheld": self.withheld,
-            "retests": self.retests,
-            "returned": self.returned,
-        }
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the counters."""
-        self.credit = float(state["credit"])
-        self.withheld = int(state["withheld"])
-        self.retests = int(state["retests"])
-        self.returned = int(state["returned"])
-
     def metrics(self) -> dict[str, float]:
         """Add the prompts retired now, and picks withheld, re-tests and returns so far."""
-        return super().metrics() | {
-            "retest/retired": float(self.retired.sum()),
-            "retest/withheld": float(self.withheld),
-            "retest/retests": float(self.retests),
-            "retest/returned": float(self.returned),
-        }
+        counts = {name: getattr(self, name) for name in ("withheld", "retests", "returned")}
+        counts["retired"] = self.retired.sum()
+        return super().metrics() | {f"retest/{name}": float(n) for name, n in counts.items()}

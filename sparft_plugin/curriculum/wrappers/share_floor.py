@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.contract import Curriculum, per_arm, per_run
 from sparft_plugin.curriculum.options import check_number, check_whole
-from sparft_plugin.curriculum.passes import rank_among_equals
-from sparft_plugin.curriculum.pool import PromptPool
+from sparft_plugin.curriculum.pool import Members, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Prompt
-from sparft_plugin.curriculum.state import Remap
-from sparft_plugin.curriculum.wrappers.base import Members, Wrapper
+from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
 
 
@@ -43,8 +40,10 @@ class ShareFloor(Wrapper):
 
     floor: float
     window: int = 256
-    debt: NDArray[np.float64] = field(init=False, repr=False)
-    forced: int = field(init=False, repr=False, default=0)
+    debt: NDArray[np.float64] = per_arm()
+    """What each arm is owed, in picks."""
+    forced: int = per_run(0)
+    """Picks that were replaced."""
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,13 +51,7 @@ class ShareFloor(Wrapper):
         check_whole("share_floor.window", self.window, 0)
 
     def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
-        """Start the inner curriculum, unless the floors add up to more than everything.
-
-        Raises
-        ------
-        SparftError
-            If they do, or the inner curriculum refuses the pool.
-        """
+        """Start the inner curriculum, unless the floors add up to more than everything."""
         super().start(prompts, seed)
         arms = int((self.members.sizes > 0).sum())
         if self.floor * arms > 1 + 1e-9:
@@ -69,9 +62,7 @@ class ShareFloor(Wrapper):
         return self
 
     def begin(self) -> None:
-        """Nothing is owed."""
-        self.debt = np.zeros(self.n_arms)
-        self.forced = 0
+        """Sort the prompts by arm."""
         self.members = Members(self.pool)
 
     def choose(self, n: int) -> NDArray[np.int64]:
@@ -116,18 +107,6 @@ class ShareFloor(Wrapper):
         by_arm = shuffled[np.argsort(arms[shuffled], kind="stable")]
         spare = rank_among_equals(arms[by_arm]) >= owed[arms[by_arm]]
         return self.rng.permutation(by_arm[spare])
-
-    def arm_arrays(self) -> Sequence[str]:
-        """What each arm is owed."""
-        return ("debt",)
-
-    def rule_state(self) -> dict[str, Any]:
-        """The count of replaced picks."""
-        return {"forced": self.forced}
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the count."""
-        self.forced = int(state["forced"])
 
     def metrics(self) -> dict[str, float]:
         """Add the picks that were forced so far, and the largest debt to an arm."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from sparft_plugin.curriculum.base import Curriculum
+from sparft_plugin.curriculum.contract import Curriculum
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.curriculum.wrappers.retest import Retest
 from sparft_plugin.curriculum.wrappers.share_floor import ShareFloor
@@ -23,20 +23,10 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def wrap(curriculum: Curriculum, wanted: Mapping[str, Any]) -> Curriculum:
-    """Stand wrappers around a curriculum.
+    """Stand wrappers around a curriculum that is not yet started.
 
-    Parameters
-    ----------
-    curriculum : Curriculum
-        Not yet started.
-    wanted : mapping
-        Options by name of the wrapper: a section, or the value of its first option alone, as in
-        ``share_floor: 0.02``.
-
-    Raises
-    ------
-    SparftError
-        If an option is unknown or out of its range.
+    ``wanted`` holds their options by name: a section, or the value of the first option alone, as in
+    ``share_floor: 0.02``. Unknown options, and those out of their range, are refused.
     """
     for name, cls in WRAPPERS.items():
         if name in wanted:

@@ -1,12 +1,24 @@
-"""Groups inside a band of pass rates."""
+"""Which finished groups go on to the trainer, judged by their raw accuracy."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from sparft_plugin.curriculum.filters.base import GroupFilter
 from sparft_plugin.curriculum.records import Outcome
 from sparft_plugin.errors import SparftError
+
+
+class GroupFilter(ABC):
+    """Decides whether a finished group is trained on; a registered filter is a dataclass.
+
+    A group that is not kept is an observation like any other: curriculum and memory are told of
+    it. The host then clears it and asks the curriculum for another.
+    """
+
+    @abstractmethod
+    def keep(self, outcome: Outcome) -> bool:
+        """Whether to train on a group, by its outcome alone: a group may be judged twice."""
 
 
 @dataclass
@@ -42,3 +54,16 @@ class Band(GroupFilter):
         """Whether the pass rate lies in the band."""
         # Sums of thirds and tenths miss the ends of a band by a rounding error.
         return self.lo - 1e-9 <= outcome.pass_rate <= self.hi + 1e-9
+
+
+@dataclass
+class MixedOnly(GroupFilter):
+    """Drop groups that are all right or all wrong, where GRPO has no gradient.
+
+    keep iff 0 < number of correct rollouts < G. DAPO, https://arxiv.org/abs/2503.14476, section
+    3.2, dynamic sampling. With partial accuracies: keep iff not all are equal, as verl does.
+    """
+
+    def keep(self, outcome: Outcome) -> bool:
+        """Whether the rollouts differ in accuracy."""
+        return bool(outcome.accuracies.min() < outcome.accuracies.max())
