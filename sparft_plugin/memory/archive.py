@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
+from sparft_plugin.memory.table import block_rows
 
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
@@ -21,6 +26,8 @@ HEADER = "header"
 ARRAYS = "arrays"
 FINGERPRINT = "fingerprint"
 MEND = "restore it from an intact checkpoint"
+_UNREADABLE = (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+_BROKEN_NPZ = (struct.error, zipfile.BadZipFile, zlib.error)
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
@@ -56,15 +63,42 @@ def unpack(state: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
         header = json.loads(state[HEADER])
         types, told = header.pop(ARRAYS), header.pop(FINGERPRINT)
         check_keys("the memory state", plain, types)
-        if told != _fingerprint(types, plain):
-            raise SparftError(
-                f"the content of the memory state is not that of its fingerprint; {MEND}."
-            )
+        _check_fingerprint(told, _fingerprint(types, plain))
         return header, {k: plain[k].view(np.dtype(t)).reshape(s) for k, (t, s) in types.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SparftError(
-            f"the memory state cannot be read ({type(error).__name__}: {error}); {MEND}."
-        ) from error
+    except _UNREADABLE as error:
+        raise _unreadable(error) from error
+
+
+def unpack_version2(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    """As `unpack`, of the npz bytes of release 0.1.0, which had responses by age of their query."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays: Arrays = dict(archive)
+        header = json.loads(arrays.pop(HEADER).tobytes())
+        told = header.pop(FINGERPRINT)
+    except (*_UNREADABLE, *_BROKEN_NPZ) as error:
+        raise _unreadable(error) from error
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    _check_fingerprint(told, digest.hexdigest())
+    if header.get("version") == 2:
+        header["version"] = 3
+    for term in [name.removesuffix("queries") for name in arrays if name.endswith("queries")]:
+        responses = arrays.pop(f"{term}responses")
+        arrays[f"{term}ages"] = np.arange(len(arrays[f"{term}counts"]))
+        arrays[f"{term}rows"] = np.arange(len(responses))
+        arrays[f"{term}free"] = np.empty(0, np.int64)
+        rows = block_rows(responses.shape[1], responses.dtype)
+        for i, start in enumerate(range(0, max(1, len(responses)), rows)):
+            arrays[f"{term}responses#{i}"] = responses[start : start + rows]
+    return header, arrays
+
+
+def _unreadable(error: Exception) -> SparftError:
+    what = f"{type(error).__name__}: {error}"
+    return SparftError(f"the memory state cannot be read ({what}); {MEND}.")
 
 
 def _fingerprint(types: Mapping[str, Any], plain: Mapping[str, NDArray[np.uint8]]) -> str:
@@ -76,19 +110,28 @@ def _fingerprint(types: Mapping[str, Any], plain: Mapping[str, NDArray[np.uint8]
     return whole.hexdigest()
 
 
+def _check_fingerprint(told: Any, found: str) -> None:
+    fault = "the content of the memory state is not that of its fingerprint"
+    require(told == found, f"{fault}; {MEND}.")
+
+
 def check_keys(what: str, given: Iterable[str], expected: Iterable[str]) -> None:
-    """Refuse missing and unknown keys of a saved state.
+    """Refuse missing and unknown keys of a saved state, by name.
 
-    The parts of an array that is cut into ``NAME#0``, ``NAME#1`` and on count as ``NAME``: how many
-    they are is a matter of its size.
-
-    Raises
-    ------
-    SparftError
-        Naming every key that is missing or unknown.
+    The parts of an array that is cut into ``NAME#0``, ``NAME#1`` and on count as ``NAME``.
     """
     given, expected = ({key.partition("#")[0] for key in keys} for keys in (given, expected))
     for fault, keys in (("lacks", expected - given), ("has unknown", given - expected)):
         if keys:
             listed = ", ".join(f"'{key}'" for key in sorted(keys))
             raise SparftError(f"{what} {fault} {listed}; was it written by another release?")
+
+
+def check_ids(what: str, ids: NDArray[Any], **numbers: NDArray[Any]) -> None:
+    """Refuse saved ids that are no unique strings, and numbers that are not a whole one per id."""
+    unique = ids.ndim == 1 and ids.dtype.kind == "U" and len(set(ids.tolist())) == len(ids)
+    require(unique, f"prompt_ids of {what} must be unique strings.")
+    for name, values in numbers.items():
+        whole = values.shape == ids.shape and values.dtype == np.int64
+        fits = whole and bool((values >= (name == "counts")).all())
+        require(fits, f"{name} of {what} must be one whole number per query.")

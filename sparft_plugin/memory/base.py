@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparft_plugin.errors import SparftError
-from sparft_plugin.memory import version2
-from sparft_plugin.memory.archive import Arrays, State, check_keys, pack, unpack
-from sparft_plugin.memory.options import check_whole
+from sparft_plugin.errors import SparftError, require
+from sparft_plugin.memory.archive import Arrays, State, check_keys, pack, unpack, unpack_version2
 
 STATE_VERSION = 3
+
+
+def check_whole(option: str, value: Any, least: int) -> None:
+    """Refuse a value of ``sparft.memory.<option>`` that is not a whole number >= `least`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    wanted = f"a whole number of at least {least}"
+    require(whole and value >= least, f"sparft.memory.{option} must be {wanted}, not {value!r}.")
+
+
+def check_number(option: str, value: Any, below: float = math.inf) -> None:
+    """Refuse a value of ``sparft.memory.<option>`` that is not a number in [0, `below`)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    limit = "" if below == math.inf else f" and below {below:g}"
+    require(
+        number and 0 <= value < below,
+        f"sparft.memory.{option} must be a finite number of at least 0{limit}, not {value!r}.",
+    )
+
+
+def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
+    """Refuse a value of ``sparft.memory.<option>`` that is none of the choices."""
+    wanted = " or ".join(map(repr, choices))
+    require(value in choices, f"sparft.memory.{option} must be {wanted}, not {value!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +77,8 @@ class MemoryGroup:
                 "encode both with one encoder."
             )
         if accuracies.shape != (len(responses),):
-            raise self._error(
-                f"accuracies must have shape ({len(responses)},), one per response, "
-                f"not {accuracies.shape}."
-            )
+            wanted = f"({len(responses)},), one per response, not {accuracies.shape}"
+            raise self._error(f"accuracies must have shape {wanted}.")
         if not ((accuracies >= 0) & (accuracies <= 1)).all():
             raise self._error("accuracies must lie in [0, 1].")
         object.__setattr__(self, "query", query)
@@ -70,9 +90,8 @@ class MemoryGroup:
             embedding = np.asarray(values, dtype=np.float32)
         if embedding.ndim != axes or not embedding.size:
             shape = "(d,)" if axes == 1 else "(g, d)"
-            raise self._error(
-                f"{name} must have shape {shape} and not be empty, not {embedding.shape}."
-            )
+            fault = f"must have shape {shape} and not be empty, not {embedding.shape}"
+            raise self._error(f"{name} {fault}.")
         if not np.isfinite(embedding).all():
             raise self._error(f"{name} must be finite in float32; check the encoder.")
         return embedding
@@ -83,21 +102,14 @@ class MemoryGroup:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """The intrinsic reward of one group's g rollouts; a method says so if it leaves the ranges.
-
-    Parameters
-    ----------
-    exploit : float64 (g,) in [0, 1]
-        Normalised closeness to past successes, before its weight.
-    explore : float64 (g,) in [0, 1]
-        Normalised novelty against past failures, before its weight.
-    total : float64 (g,)
-        The weighted sum, which is added to the outcome reward.
-    """
+    """The intrinsic reward of one group's g rollouts; a method says so if it leaves the ranges."""
 
     exploit: NDArray[np.float64]
+    """Closeness to past successes, (g,) in [0, 1], before its weight."""
     explore: NDArray[np.float64]
+    """Novelty against past failures, (g,) in [0, 1], before its weight."""
     total: NDArray[np.float64]
+    """The weighted sum (g,), which is added to the outcome reward."""
 
 
 @dataclass(eq=False)
@@ -108,46 +120,28 @@ class IntrinsicReward(ABC):
     gives `name`, `terms`, `remember`, `metrics`, `arrays` and `restore`, and this class owns
     checks, order and the saved state.
 
-    Parameters
-    ----------
-    encoder : str
-        Identity of the encoder that made the embeddings; it is saved, and a state made with
-        another encoder is refused.
-
-    Attributes
-    ----------
-    step : int
-        Number of steps written so far.
-    dimension : int or None
-        Length d of the embeddings; None before anything was written.
-    zero_embeddings : int
-        Responses written so far whose embedding is zero in every coordinate.
     """
 
     name: ClassVar[str]
 
     encoder: str
+    """Identity of the encoder of the embeddings; a state made with another one is refused."""
     step: int = field(default=0, init=False)
+    """Number of steps written so far."""
     dimension: int | None = field(default=None, init=False)
+    """Length d of the embeddings; None before anything was written."""
     zero_embeddings: int = field(default=0, init=False)
+    """Responses written so far whose embedding is zero in every coordinate."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.encoder, str) or not self.encoder:
-            raise SparftError(f"sparft.memory.encoder must name the encoder, not {self.encoder!r}.")
+        named = isinstance(self.encoder, str) and bool(self.encoder)
+        require(named, f"sparft.memory.encoder must name the encoder, not {self.encoder!r}.")
 
     def score(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
-        """Score groups against the memory as it stands; nothing is written.
+        """Score groups, in the order given, against the memory as it stands; nothing is written.
 
-        Returns
-        -------
-        list of Terms
-            One per group, in the order given; no group's terms depend on the other groups, unless
-            the method says so.
-
-        Raises
-        ------
-        SparftError
-            If `check` refuses the groups.
+        No group's terms depend on the other groups, unless the method says so. Groups that `check`
+        refuses are a SparftError, here and in `write`.
         """
         self.check(groups)
         return self.terms(groups) if groups else []
@@ -156,12 +150,8 @@ class IntrinsicReward(ABC):
         """Remember all groups of a step, once, and count the step.
 
         Groups are written by `prompt_id`, their rollouts in order, so the memory does not depend
-        on which worker finished first; groups of the same prompt keep the order given.
-
-        Raises
-        ------
-        SparftError
-            If `check` refuses the groups; the memory is then as before.
+        on which worker finished first; groups of the same prompt keep the order given. If groups
+        are refused, the memory is as before.
         """
         self.check(groups)
         if groups:
@@ -171,22 +161,15 @@ class IntrinsicReward(ABC):
         self.step += 1
 
     def check(self, groups: Sequence[MemoryGroup]) -> None:
-        """Refuse groups that this memory cannot take; changes nothing.
-
-        Raises
-        ------
-        SparftError
-            If embeddings differ in dimension from each other or from the memory's.
-        """
+        """Refuse groups whose embeddings differ in dimension, from each other or the memory's."""
         dimension = self.dimension
         for group in groups:
             dimension = dimension or len(group.query)
-            if len(group.query) != dimension:
-                raise SparftError(
-                    f"the embedding of prompt '{group.prompt_id}' has {len(group.query)} "
-                    f"dimensions, the memory has {dimension}; was the encoder "
-                    f"'{self.encoder}' changed?"
-                )
+            require(
+                len(group.query) == dimension,
+                f"the embedding of prompt '{group.prompt_id}' has {len(group.query)} dimensions, "
+                f"the memory has {dimension}; was the encoder '{self.encoder}' changed?",
+            )
 
     @abstractmethod
     def terms(self, groups: Sequence[MemoryGroup]) -> list[Terms]:
@@ -218,20 +201,14 @@ class IntrinsicReward(ABC):
         return {name: getattr(self, name) for name in names if name != "encoder"}
 
     def state_dict(self) -> State:
-        """Return the whole state as data; see `archive.pack`.
+        """Return the whole state as data: ``header``, which is equal of equal states, and arrays.
 
-        Its arrays share memory with this one's, so it must be saved before the next `write`. Of
-        equal states the ``header`` is equal, and the other way round.
+        The arrays share memory with this one's, so it must be saved before the next `write`.
         """
         return pack(self._header(), self.arrays())
 
     def load_state_dict(self, state: Mapping[str, Any] | bytes) -> None:
-        """Put back a state, after which all terms are those of the saved memory.
-
-        Parameters
-        ----------
-        state : mapping or bytes
-            What `state_dict` returned, or the bytes that version 2 of it was.
+        """Put back what `state_dict` returned, or the bytes that it was in release 0.1.0.
 
         Raises
         ------
@@ -239,7 +216,7 @@ class IntrinsicReward(ABC):
             If the state is damaged, or keys, version, method, encoder, options, dimension or
             arrays are not what this memory expects; the memory is then as before.
         """
-        header, arrays = version2.read(state) if isinstance(state, bytes) else unpack(state)
+        header, arrays = unpack_version2(state) if isinstance(state, bytes) else unpack(state)
         self._check_header(header)
         check_keys("the memory state", arrays, self.arrays())
         self.restore(arrays, header["dimension"])
@@ -262,8 +239,8 @@ class IntrinsicReward(ABC):
         check_keys("the header of the memory state", header, own)
         for key in ("version", "name", "encoder"):
             _check_same(key, header[key], own[key])
-        if not isinstance(header["options"], dict):
-            raise SparftError("options in the header of the memory state are not a JSON object.")
+        plain = isinstance(header["options"], dict)
+        require(plain, "options in the header of the memory state are not a JSON object.")
         check_keys("options of the memory state", header["options"], own["options"])
         for key, value in own["options"].items():
             _check_same(f"sparft.memory.{key}", header["options"][key], value)
@@ -276,8 +253,8 @@ class IntrinsicReward(ABC):
 
 
 def _check_same(key: str, saved: Any, own: Any) -> None:
-    if saved != own:
-        raise SparftError(
-            f"the memory state was saved with {key}={saved!r}, this run has {own!r}; "
-            "set it back, or start with an empty memory."
-        )
+    require(
+        bool(saved == own),
+        f"the memory state was saved with {key}={saved!r}, this run has {own!r}; set it back, or "
+        "start with an empty memory.",
+    )

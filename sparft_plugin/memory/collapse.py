@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import check_keys
-from sparft_plugin.memory.options import check_whole
+from sparft_plugin.memory.base import check_whole
 
 STATE_VERSION = 1
 LIMITS = {"reward_mode": (0.5, 0.25), "short": (0.8, 0.6), "limit": (0.5, 0.25)}
@@ -24,36 +24,28 @@ CLEAR_LOSS = 4.0
 class StepStats:
     """What the watch is told of one step, over all its responses.
 
-    Parameters
-    ----------
-    accuracy : float in [0, 1]
-        Mean raw accuracy.
-    mean_tokens : float >= 0
-        Mean length of a response.
-    clipped_share : float in [0, 1]
-        Share of the responses that ran to the length limit.
-    format_reward : float or None, default None
-        Mean format reward, on any scale; None where the reward function reports none.
-
-    Raises
-    ------
-    SparftError
-        If a value is not finite or out of its range.
+    A value that is not finite or out of its range is a SparftError.
     """
 
     accuracy: float
+    """Mean raw accuracy, in [0, 1]."""
     mean_tokens: float
+    """Mean length of a response, at least 0."""
     clipped_share: float
+    """Share of the responses that ran to the length limit, in [0, 1]."""
     format_reward: float | None = None
+    """Mean format reward, on any scale; None where the reward function reports none."""
 
     def __post_init__(self) -> None:
         most = {"accuracy": 1.0, "mean_tokens": math.inf, "clipped_share": 1.0}
         for name, value in asdict(self).items():
             if value is None and name == "format_reward":
                 continue
-            low = 0.0 if name in most else -math.inf
-            if not math.isfinite(value) or not low <= value <= most.get(name, math.inf):
-                raise SparftError(f"{name}={value!r} of a step is not finite or out of its range.")
+            fits = name not in most or 0 <= value <= most[name]
+            require(
+                math.isfinite(value) and fits,
+                f"{name}={value!r} of a step is not finite or out of its range.",
+            )
 
 
 @dataclass(frozen=True)
@@ -115,19 +107,13 @@ class CollapseWatch:
 
     def __post_init__(self) -> None:
         check_whole("collapse_window", self.window, 2)
-        if not isinstance(self.fade, bool):
-            raise SparftError(f"sparft.memory.fade must be true or false, not {self.fade!r}.")
+        told = isinstance(self.fade, bool)
+        require(told, f"sparft.memory.fade must be true or false, not {self.fade!r}.")
         self._degrees = dict.fromkeys(LIMITS, 0.0)
         self._active = dict.fromkeys(LIMITS, False)
 
     def observe(self, stats: StepStats) -> list[str]:
-        """Take in a step.
-
-        Returns
-        -------
-        list of str
-            A sentence for each episode that begins with this step.
-        """
+        """Take in a step; return a sentence for each episode that begins with it."""
         self._steps = [*self._steps, stats][-self.window :]
         begun = []
         if len(self._steps) == self.window:
@@ -142,11 +128,8 @@ class CollapseWatch:
 
     def metrics(self) -> dict[str, float]:
         """Degree of each failure, ``episodes`` that are under way, and ``factor``."""
-        return {
-            **self._degrees,
-            "episodes": float(sum(self._active.values())),
-            "factor": self.factor,
-        }
+        episodes = float(sum(self._active.values()))
+        return {**self._degrees, "episodes": episodes, "factor": self.factor}
 
     def _span(self) -> Span:
         accuracies = [step.accuracy for step in self._steps]
@@ -233,21 +216,18 @@ class CollapseWatch:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of `state_dict`; `fade` is not part of it.
+        """Go on from a state of `state_dict`, of which `fade` is no part.
 
-        Raises
-        ------
-        SparftError
-            If keys are missing or unknown, or the version or window is another; nothing has
-            changed then.
+        If keys are missing or unknown, or the version or window is another, it is a SparftError and
+        nothing has changed.
         """
         check_keys("the state of the collapse watch", state, self.state_dict())
         for key, own in (("version", STATE_VERSION), ("window", self.window)):
-            if state[key] != own:
-                raise SparftError(
-                    f"the state of the collapse watch has {key}={state[key]!r}, this run has "
-                    f"{own!r}; set it back, or start without the state."
-                )
+            require(
+                state[key] == own,
+                f"the state of the collapse watch has {key}={state[key]!r}, this run has {own!r}; "
+                "set it back, or start without the state.",
+            )
         steps = [StepStats(**step) for step in state["steps"]]
         spans = [state[key] and Span(**state[key]) for key in ("best", "longest")]
         for key in ("degrees", "active"):

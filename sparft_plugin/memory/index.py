@@ -1,30 +1,47 @@
-"""Exact nearest queries by cosine."""
+"""Cosines of embeddings, and the nearest queries by them."""
 
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
-from sparft_plugin.memory.vectors import (
-    COSINE_DECIMALS,
-    cosines,
-    rough_cosines,
-    rough_error,
-    unit_rows,
-)
-
+# Cosines are compared after rounding. Float32 embeddings cannot tell directions apart below 1e-7,
+# but parallel ones come out unequal at 1e-16: in between, "ties go to the older" is exact.
+DECIMALS = 9
 GROWTH = 1.25
 
 
-class QueryIndex:
-    """A table of query embeddings that is searched by brute force.
+def unit_rows(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scale every row (n, d) to length 1; a zero row stays zero, its cosine with anything is 0."""
+    rows = vectors.astype(np.float64)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
+    return rows
 
-    A single-precision product finds every row that could be among the nearest, and only these are
-    compared in double precision: the answer is that of a comparison in double precision
-    throughout, whatever the number of threads.
+
+def cosines(units: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine (n, m) of every row (n, d) with every row (m, d) of others, both from `unit_rows`.
+
+    One BLAS thread: the last bits do not depend on how many there are, and a second one gains
+    little on idle cores and is waited for much longer where rollouts keep the cores busy.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        table: NDArray[np.float64] = units @ others.T
+    return table
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+class QueryIndex:
+    """A table of query embeddings that is searched by brute force, in double precision.
 
     Attributes
     ----------
@@ -39,26 +56,17 @@ class QueryIndex:
 
     def _allocate(self, dimension: int) -> None:
         self.vectors = np.zeros((0, dimension), np.float32)
-        self._units = np.zeros((0, dimension), np.float32)
+        self._units = np.zeros((0, dimension), np.float64)
         self.ages = np.zeros(0, np.int64)
 
     @property
     def row_bytes(self) -> int:
         """Bytes that one query takes."""
-        return sum(
-            block.itemsize * block[0:1].size for block in (self.vectors, self._units, self.ages)
-        )
+        tables = (self.vectors, self._units, self.ages)
+        return sum(table.itemsize * table[:1].size for table in tables)
 
     def put(self, row: int, vector: NDArray[np.float32], age: int) -> None:
-        """Set the row of a query; rows are taken into use one after the other.
-
-        Parameters
-        ----------
-        row : int >= 0
-        vector : float32 (d,)
-        age : int
-            Of two equally near queries the one with the lower number comes first.
-        """
+        """Set the row of a query (d,); rows are taken into use one after the other."""
         if not len(self.vectors):
             self._allocate(len(vector))
         if row == len(self.vectors):
@@ -73,29 +81,18 @@ class QueryIndex:
     def nearest_each(
         self, queries: NDArray[np.float32], k: int, rows: int
     ) -> list[NDArray[np.int64]]:
-        """Return the rows of the `k` nearest of the first `rows`, nearest first, then oldest first.
+        """Return, for each of n queries (n, d), the `k` nearest of the first `rows` rows.
 
-        Parameters
-        ----------
-        queries : float32 (n, d)
-        k : int in [1, rows]
-        rows : int >= 1
+        The nearest comes first, of equally near ones the oldest.
         """
-        units = unit_rows(queries)
-        rough = rough_cosines(units.astype(np.float32), self._units[:rows])
-        kth = np.partition(rough, rows - k, axis=1)[:, rows - k] if k > 1 else rough.max(axis=1)
-        least = kth - np.float32(2 * rough_error(queries.shape[1]))
-        found = []
-        for unit, row_cosines, limit in zip(units, rough, least, strict=True):
-            near = np.flatnonzero(row_cosines >= limit)
-            found.append(near if len(near) == 1 else self._best(unit, near, k))
-        return found
+        found = cosines(unit_rows(queries), self._units[:rows])
+        kth = np.partition(found, rows - k, axis=1)[:, rows - k] if k > 1 else found.max(axis=1)
+        return [self._best(row, least, k) for row, least in zip(found, kth, strict=True)]
 
-    def _best(
-        self, unit: NDArray[np.float64], near: NDArray[np.int64], k: int
-    ) -> NDArray[np.int64]:
-        exact = cosines(unit[None], unit_rows(self.vectors[near]))[0].round(COSINE_DECIMALS)
-        best: NDArray[np.int64] = near[np.lexsort((self.ages[near], -exact))[:k]]
+    def _best(self, found: NDArray[np.float64], least: np.float64, k: int) -> NDArray[np.int64]:
+        near = np.flatnonzero(found >= least - 2 * 10.0**-DECIMALS)
+        order = np.lexsort((self.ages[near], -found[near].round(DECIMALS)))
+        best: NDArray[np.int64] = near[order[:k]]
         return best
 
     def fork(self) -> QueryIndex:
@@ -103,7 +100,7 @@ class QueryIndex:
         return copy.deepcopy(self)
 
 
-def _lengthen(block: NDArray[Any], rows: int) -> NDArray[Any]:
-    longer = np.zeros((rows, *block.shape[1:]), block.dtype)
-    longer[: len(block)] = block
+def _lengthen(table: NDArray[Any], rows: int) -> NDArray[Any]:
+    longer = np.zeros((rows, *table.shape[1:]), table.dtype)
+    longer[: len(table)] = table
     return longer

@@ -9,17 +9,40 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays
-from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
+from sparft_plugin.memory.base import (
+    IntrinsicReward,
+    MemoryGroup,
+    Terms,
+    check_choice,
+    check_number,
+    check_whole,
+)
 from sparft_plugin.memory.normalize import WindowNormalizer
-from sparft_plugin.memory.options import check_choice, check_number, check_whole
-from sparft_plugin.memory.released import ReleasedTerm
 from sparft_plugin.memory.store import STORAGES, EpisodicStore, check_fits
-from sparft_plugin.memory.stored import TEXTS
-from sparft_plugin.memory.term import CLOSENESS, Formula, Kept, Term, members
+from sparft_plugin.memory.term import CLOSENESS, Formula, Kept, ReleasedTerm, Term, members
 
 RULES = {"paper": Term, "released": ReleasedTerm}
+TEXTS = ("response", "reasoning", "tail", "windows")
+
+
+def stored_text(response: str, stored: str) -> str:
+    """Return the text of a whole response that stands for it in a memory of ``stored`` texts.
+
+    https://arxiv.org/abs/2504.02273 stores the response, its released code only the text between
+    the reasoning tags. ``reasoning`` is that: what stands, stripped, in the ``<reasoning>`` block
+    or, without one, in ``<think>``, of several in the one that is opened last. A block that is
+    never closed, for example at the length limit, goes to the end; one that the prompt opened goes
+    from the beginning; without any tag it is the whole response. The other three return the
+    response as it is: they say what of it the encoder reads.
+    """
+    if stored != "reasoning":
+        return response
+    for opening, closing in (("<reasoning>", "</reasoning>"), ("<think>", "</think>")):
+        if opening in response or closing in response:
+            return response.rpartition(opening)[2].partition(closing)[0].strip()
+    return response.strip()
 
 
 @dataclass(eq=False)
@@ -95,11 +118,11 @@ class MemoryR(IntrinsicReward):
         check_choice("stored", self.stored, TEXTS)
         check_choice("storage", self.storage, STORAGES)
         self.exploit = self._empty_exploit()
-        if self.compat == "released" and self.normalize != "global":
-            raise SparftError(
-                "sparft.memory.normalize must be 'global' with sparft.memory.compat=released: "
-                "the released code has one window."
-            )
+        require(
+            self.compat != "released" or self.normalize == "global",
+            "sparft.memory.normalize must be 'global' with sparft.memory.compat=released: the "
+            "released code has one window.",
+        )
 
     def empty_term(self, formula: Formula, kept: Kept) -> Term:
         """Return a term of these options that remembers nothing yet."""

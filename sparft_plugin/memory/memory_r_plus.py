@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays
-from sparft_plugin.memory.base import MemoryGroup, Terms
+from sparft_plugin.memory.base import MemoryGroup, Terms, check_number, check_whole
 from sparft_plugin.memory.memory_r import MemoryR
-from sparft_plugin.memory.options import check_number, check_whole
 from sparft_plugin.memory.term import NOVELTY, Term, members
 
 
@@ -108,8 +107,8 @@ exploit_weight, compat, stored, storage
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
         written = arrays["failures_written"]
-        if written.shape != () or written.dtype != np.int64 or written < 0:
-            raise SparftError("failures_written of the saved memory must be one whole number.")
+        whole = written.shape == () and written.dtype == np.int64 and bool(written >= 0)
+        require(whole, "failures_written of the saved memory must be one whole number.")
         explore = self._empty_explore()
         explore.restore(members(arrays, "explore."), dimension)
         super().restore(arrays, dimension)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
-from sparft_plugin.memory.archive import Arrays, check_keys
-from sparft_plugin.memory.options import check_choice, check_whole
+from sparft_plugin.errors import require
+from sparft_plugin.memory.archive import Arrays, check_ids, check_keys
+from sparft_plugin.memory.base import check_choice, check_whole
 
 SCOPES = ("global", "per_query")
 EPS = 1e-8
@@ -39,38 +39,24 @@ class WindowNormalizer:
     capacity : int >= 1 or None, default None
         Largest number of windows; the one that was opened first gives way.
 
-    Attributes
-    ----------
-    windows : dict of float64 (m,), 1 <= m <= window
-        The raw values by prompt id, oldest first; in the global scope the only id is "".
     """
 
     window: int = 100
     scope: str = "global"
     capacity: int | None = None
-    windows: dict[str, NDArray[np.float64]] = field(init=False, repr=False)
+    windows: dict[str, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+    """The raw values by prompt id, oldest first; in the global scope the only id is ""."""
 
     def __post_init__(self) -> None:
         check_whole("window", self.window, 1)
         check_choice("normalize", self.scope, SCOPES)
-        self.windows = {}
 
     def normalize(self, prompt_id: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale raw values of a prompt's responses; nothing is recorded.
+        """Scale raw values (n,) of a prompt's responses to [0, 1]; nothing is recorded.
 
-        Parameters
-        ----------
-        prompt_id : str
-        raw : float64 (n,)
-            NaN stands for "there was nothing to compare with" and gives 0.
-
-        Returns
-        -------
-        float64 (n,) in [0, 1]
+        NaN stands for "there was nothing to compare with" and gives 0.
         """
-        values = self.windows.get(self._key(prompt_id))
-        if values is None:
-            return np.zeros(len(raw))
+        values = self.windows.get(self._key(prompt_id), np.zeros(1))
         low, high = values.min(), values.max()
         if high - low <= FLAT:
             return np.zeros(len(raw))
@@ -78,18 +64,7 @@ class WindowNormalizer:
         return np.where(np.isnan(raw), 0.0, scaled)
 
     def record(self, prompt_id: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Append a prompt's raw values in order, and return the window.
-
-        Parameters
-        ----------
-        prompt_id : str
-        raw : float64 (n,)
-            NaN is left out.
-
-        Returns
-        -------
-        float64 (m,), m <= window
-        """
+        """Append a prompt's raw values (n,) in order, NaN left out, and return the window."""
         key, fresh = self._key(prompt_id), raw[~np.isnan(raw)]
         before = self.windows.get(key, np.empty(0))
         if not len(fresh):
@@ -109,13 +84,7 @@ class WindowNormalizer:
         return forked
 
     def arrays(self) -> Arrays:
-        """Return the windows, first opened first.
-
-        Returns
-        -------
-        dict
-            ``prompt_ids`` str (n,), ``counts`` int64 (n,), ``values`` float64 (sum of counts,).
-        """
+        """Return ``prompt_ids`` str (n,), ``counts`` int64 (n,) and ``values`` float64 (sum,)."""
         return {
             "prompt_ids": np.array(list(self.windows), dtype=np.str_),
             "counts": np.array([len(v) for v in self.windows.values()], np.int64),
@@ -123,37 +92,23 @@ class WindowNormalizer:
         }
 
     def restore(self, arrays: Arrays) -> None:
-        """Put back saved windows.
-
-        Raises
-        ------
-        SparftError
-            If they are not what `arrays` returns for these options.
-        """
-        check_keys("a saved window of the memory", arrays, self.arrays())
+        """Put back what `arrays` returned; what does not fit these options is refused."""
+        what = "the memory's saved windows"
+        check_keys(what, arrays, self.arrays())
         ids, counts, values = (arrays[key] for key in ("prompt_ids", "counts", "values"))
-        if values.dtype != np.float64 or values.ndim != 1 or not np.isfinite(values).all():
-            raise SparftError("a saved window of the memory must be finite float64 of shape (m,).")
-        if ids.ndim != 1 or ids.dtype.kind != "U" or len(set(ids.tolist())) != len(ids):
-            raise SparftError("prompt_ids of the memory's saved windows must be unique strings.")
-        if counts.shape != ids.shape or counts.dtype != np.int64 or (counts < 1).any():
-            raise SparftError("a saved window of the memory has no values.")
-        if counts.sum() != len(values):
-            raise SparftError(
-                f"the saved windows of the memory count {counts.sum()} values and hold "
-                f"{len(values)}."
-            )
-        if counts.max(initial=0) > self.window:
-            raise SparftError(
-                f"a saved window of the memory holds {counts.max()} values, more than "
-                f"sparft.memory.window={self.window}."
-            )
-        names = ids.tolist()
-        if any(self._key(name) != name for name in names) or (
-            self.capacity is not None and len(names) > self.capacity
-        ):
-            raise SparftError(
-                f"the saved windows of the memory do not fit sparft.memory.normalize={self.scope}."
-            )
+        check_ids(what, ids, counts=counts)
+        finite = values.dtype == np.float64 and values.ndim == 1 and np.isfinite(values).all()
+        require(bool(finite), f"values of {what} must be finite float64 of shape (m,).")
+        held, most, names = counts.sum(), counts.max(initial=0), ids.tolist()
+        require(held == len(values), f"{what} count {held} values and hold {len(values)}.")
+        require(
+            most <= self.window,
+            f"one of {what} holds {most} values, more than sparft.memory.window={self.window}.",
+        )
+        require(
+            all(self._key(name) == name for name in names)
+            and (self.capacity is None or len(names) <= self.capacity),
+            f"{what} do not fit sparft.memory.normalize={self.scope}.",
+        )
         parts = np.split(values, np.cumsum(counts)[:-1]) if names else []
         self.windows = {name: part.copy() for name, part in zip(names, parts, strict=True)}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
-from sparft_plugin.memory.archive import Arrays, check_keys
+from sparft_plugin.errors import require
+from sparft_plugin.memory.archive import Arrays, check_ids, check_keys
 from sparft_plugin.memory.index import QueryIndex
 from sparft_plugin.memory.table import RowTable
 
@@ -25,15 +25,9 @@ class EpisodicStore:
     the embedding it first came with is kept. When N is reached the query that was inserted first
     leaves, however lately it was written to; a query that returns after that counts as new.
 
-    Parameters
-    ----------
-    query_capacity : int >= 1 or None
-        Largest number N of queries; None = no limit.
-    response_capacity : int >= 1
-        Largest number L of responses per query.
-    storage : {"float32", "float16"}
-        Precision of the stored responses. Half precision halves the memory and rounds a
-        coordinate by at most 1 part in 2048; queries stay in single precision.
+    N is `query_capacity` (None: no limit) and L `response_capacity`, both at least 1. Responses are
+    kept in the precision `storage`: float16 halves the memory and rounds a coordinate by at most 1
+    part in 2048. Queries stay in single precision.
     """
 
     def __init__(
@@ -71,14 +65,9 @@ class EpisodicStore:
     def write(
         self, prompt_id: str, query: NDArray[np.float32], responses: NDArray[np.float32]
     ) -> None:
-        """Store responses of a query, the oldest first; no responses, no change.
+        """Store responses (m, d) of a query (d,), the oldest first; no responses, no change.
 
-        Parameters
-        ----------
-        prompt_id : str
-        query : float32 (d,)
-        responses : float32 (m, d)
-            They must fit into the precision of the store, see `check_fits`.
+        They must fit into the precision of the store, see `check_fits`.
         """
         if not len(responses):
             return
@@ -110,18 +99,10 @@ class EpisodicStore:
         return next(self.nearest_each(query[None], k))
 
     def nearest_each(self, queries: NDArray[np.float32], k: int = 1) -> Iterator[NDArray[Any]]:
-        """Responses stored under the `k` queries nearest by cosine, exact; ties: the older first.
+        """Yield, for each query (d,), the responses (m, d) stored under the `k` nearest, or all.
 
-        Parameters
-        ----------
-        queries : float32 (n, d)
-        k : int >= 1, default 1
-            With fewer than `k` stored queries all are used.
-
-        Yields
-        ------
-        (m, d) in the precision of the store
-            Nearest query first, the oldest response of each first; m = 0 if nothing is stored.
+        The nearest query comes first, of equally near ones the older, and of each the oldest
+        response; m = 0 if nothing is stored.
         """
         if not len(self):
             yield from (np.zeros((0, queries.shape[1]), self.dtype) for _ in queries)
@@ -137,9 +118,9 @@ class EpisodicStore:
         return self._table.read(np.concatenate([self._held[row] for row in rows]))
 
     def fork(self) -> EpisodicStore:
-        """Return a store of the same content, whose writes this one does not see.
+        """Return a store of the same content, to be used until this one is written to.
 
-        It is good for as long as nothing is written here.
+        What is written to it is not seen here.
         """
         forked = copy.copy(self)
         forked._row_of = dict(self._row_of)
@@ -150,13 +131,10 @@ class EpisodicStore:
     def arrays(self) -> Arrays:
         """Return the content as arrays; queries and responses share memory with this store.
 
-        Returns
-        -------
-        dict
-            ``prompt_ids`` str (n,), ``queries`` float32 (n, d), ``ages`` int64 (n,), the lowest
-            inserted first, ``counts`` int64 (n,) responses per query, ``rows`` int64 (sum of
-            counts,) their numbers in the table, ``free`` int64 (f,) numbers that nobody holds, and
-            the blocks of the table ``responses#0``, ``responses#1`` and on.
+        ``prompt_ids`` str (n,), ``queries`` float32 (n, d), ``ages`` int64 (n,), the lowest of the
+        oldest, ``counts`` int64 (n,) responses per query, ``rows`` int64 (sum of counts,) their
+        numbers in the table, ``free`` int64 (f,) numbers that nobody holds, and the blocks of the
+        table ``responses#0``, ``responses#1`` and on.
         """
         n = len(self)
         by_row = np.argsort(np.array(list(self._row_of.values()), np.int64))
@@ -171,35 +149,29 @@ class EpisodicStore:
         }
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
-        """Fill an empty store with a copy of `arrays`.
-
-        Parameters
-        ----------
-        arrays : dict
-            What `arrays` returned.
-        dimension : int or None
-            The length d that embeddings must have; None if nothing was ever stored.
+        """Fill an empty store with a copy of what `arrays` returned.
 
         Raises
         ------
         SparftError
-            If a key is missing or unknown, or the arrays do not fit each other, the dimension or
-            the capacities.
+            If a key is missing or unknown, or the arrays do not fit each other, the length d of
+            embeddings (None if nothing was ever stored) or the capacities.
         """
         check_keys("a saved episodic store", arrays, self.arrays())
         parts = [arrays[f"responses#{i}"] for i in range(sum("#" in name for name in arrays))]
         _check_arrays(arrays, dimension or 0, sum(map(len, parts)))
         ids, counts = arrays["prompt_ids"].tolist(), arrays["counts"]
-        if self.query_capacity is not None and len(ids) > self.query_capacity:
-            raise SparftError(
-                f"the saved memory holds {len(ids)} queries, more than "
-                f"sparft.memory.query_capacity={self.query_capacity}."
-            )
-        if counts.max(initial=0) > self.response_capacity:
-            raise SparftError(
-                f"the saved memory holds {counts.max()} responses of one query, more than "
-                f"sparft.memory.response_capacity={self.response_capacity}."
-            )
+        most = counts.max(initial=0)
+        require(
+            self.query_capacity is None or len(ids) <= self.query_capacity,
+            f"the saved memory holds {len(ids)} queries, more than "
+            f"sparft.memory.query_capacity={self.query_capacity}.",
+        )
+        require(
+            most <= self.response_capacity,
+            f"the saved memory holds {most} responses of one query, more than "
+            f"sparft.memory.response_capacity={self.response_capacity}.",
+        )
         if not ids:
             return
         self._table = RowTable(dimension or 0, self.dtype)
@@ -213,44 +185,32 @@ class EpisodicStore:
 
 
 def check_fits(prompt_id: str, responses: NDArray[np.float32], storage: str) -> None:
-    """Refuse responses that the precision of a store cannot hold.
-
-    Raises
-    ------
-    SparftError
-        If a coordinate is beyond the largest number of half precision, 65504.
-    """
+    """Refuse responses that the precision of a store cannot hold: half has no more than 65504."""
     with np.errstate(over="ignore"):
-        if storage == "float16" and not np.isfinite(responses.astype(storage)).all():
-            raise SparftError(
-                f"the embedding of a response to prompt '{prompt_id}' is too large for half "
-                "precision; set sparft.memory.storage=float32."
-            )
+        fits = storage == "float32" or np.isfinite(responses.astype(storage)).all()
+    require(
+        bool(fits),
+        f"the embedding of a response to prompt '{prompt_id}' is too large for half precision; "
+        "set sparft.memory.storage=float32.",
+    )
 
 
 def _check_arrays(arrays: Arrays, dimension: int, responses: int) -> None:
+    what = "a saved episodic store"
     ids, queries, rows = arrays["prompt_ids"], arrays["queries"], arrays["rows"]
-    if ids.ndim != 1 or ids.dtype.kind != "U" or len(set(ids.tolist())) != len(ids):
-        raise SparftError("prompt_ids of a saved episodic store must be unique strings.")
-    for name, least in (("counts", 1), ("ages", 0)):
-        block = arrays[name]
-        if block.shape != ids.shape or block.dtype != np.int64 or (block < least).any():
-            raise SparftError(
-                f"{name} of a saved episodic store must be one whole number per query."
-            )
-    if len(set(arrays["ages"].tolist())) != len(ids):
-        raise SparftError("ages of a saved episodic store must differ.")
-    if queries.dtype != np.float32 or not np.isfinite(queries).all():
-        raise SparftError("queries of a saved episodic store must be finite float32.")
-    if queries.shape != (len(ids), dimension) and len(ids):
-        raise SparftError(
-            f"queries of a saved episodic store must have shape {(len(ids), dimension)}, "
-            f"not {queries.shape}."
-        )
-    free = arrays["free"]
+    counts, ages, free = arrays["counts"], arrays["ages"], arrays["free"]
+    check_ids(what, ids, counts=counts, ages=ages)
+    require(len(set(ages.tolist())) == len(ids), f"ages of {what} must differ.")
+    finite = queries.dtype == np.float32 and bool(np.isfinite(queries).all())
+    require(finite, f"queries of {what} must be finite float32.")
+    shape = (len(ids), dimension)
+    require(
+        queries.shape == shape or not len(ids),
+        f"queries of {what} must have shape {shape}, not {queries.shape}.",
+    )
     taken = np.concatenate([rows.reshape(-1), free.reshape(-1)])
     named_once = taken.dtype == np.int64 and np.array_equal(np.sort(taken), np.arange(responses))
-    if not named_once or rows.shape != (arrays["counts"].sum(),) or free.ndim != 1:
-        raise SparftError(
-            "rows and counts of a saved episodic store must name each of its responses once."
-        )
+    require(
+        named_once and rows.shape == (counts.sum(),) and free.ndim == 1,
+        f"rows and counts of {what} must name each of its responses once.",
+    )

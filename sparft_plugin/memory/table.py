@@ -21,17 +21,10 @@ def block_rows(width: int, dtype: np.dtype[Any]) -> int:
 
 
 class RowTable:
-    """Embeddings by number; numbers are taken, and given back for the next to take.
+    """Embeddings (d,) by number; numbers are taken, and given back for the next to take.
 
     Nothing is copied as it grows, and it is saved by its blocks as they lie: a save costs no
     second copy. Which numbers are taken next depends on the history of calls alone.
-
-    Parameters
-    ----------
-    width : int >= 0
-        Length d of an embedding.
-    dtype : dtype
-        Precision it is kept in.
 
     Attributes
     ----------
@@ -89,13 +82,7 @@ class RowTable:
         return [block[: self._used - i * self._rows] for i, block in enumerate(blocks)]
 
     def restore(self, parts: Sequence[NDArray[Any]], free: NDArray[np.int64]) -> None:
-        """Fill an empty table with a copy of what `parts` and `free` were.
-
-        Raises
-        ------
-        SparftError
-            If a part has another shape or type than a block, or a number that is not finite.
-        """
+        """Fill an empty table with a copy of what `parts` and `free` were."""
         for i, part in enumerate(parts):
             rows = self._rows if i + 1 < len(parts) else min(self._rows, len(part))
             if part.dtype != self.dtype or part.shape != (rows, self.width):
@@ -111,10 +98,7 @@ class RowTable:
         self.free = free.tolist()
 
     def fork(self) -> RowTable:
-        """Return a table of the same content, whose writes this one does not see.
-
-        It is good for as long as nothing is written here.
-        """
+        """As `EpisodicStore.fork`."""
         forked = RowTable(self.width, self.dtype)
         forked._blocks = list(self._blocks)
         forked._used = forked._own = self._rows * len(self._blocks)

@@ -11,16 +11,28 @@ from numpy.typing import NDArray
 
 from sparft_plugin.memory.archive import Arrays
 from sparft_plugin.memory.base import MemoryGroup
-from sparft_plugin.memory.normalize import WindowNormalizer
+from sparft_plugin.memory.index import cosines, unit_rows
+from sparft_plugin.memory.normalize import FLAT, WindowNormalizer
 from sparft_plugin.memory.store import EpisodicStore
-from sparft_plugin.memory.vectors import best_cosines
 
 Kept = Callable[[MemoryGroup], NDArray[np.bool_]]
 """Which responses of a group a term remembers, (g,)."""
 
 
+@dataclass(frozen=True)
+class Formula:
+    """How a term is computed, and what the released code pays where the formula says nothing."""
+
+    raw: Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
+    """Raw values (g,) of responses (g, d) read against remembered ones (m, d), m >= 1."""
+    when_flat: Callable[[float], float]
+    """What the release pays for a raw value while all values of the window are equal."""
+    when_empty: float
+    """What the release pays while nothing is remembered."""
+
+
 def closeness(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
-    """R_s = -|| a - mean(B) ||_2 of responses a (g, d) to remembered ones B (m, d), m >= 1."""
+    """R_s = -|| a - mean(B) ||_2 of responses a and remembered ones B."""
     distances: NDArray[np.float64] = np.linalg.norm(
         responses - near.mean(axis=0, dtype=np.float64), axis=1
     )
@@ -28,27 +40,8 @@ def closeness(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.
 
 
 def novelty(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
-    """R_e = 1 - max over b in B of cos(a, b), of responses a (g, d) and B (m, d), m >= 1."""
-    return 1.0 - best_cosines(responses, near)
-
-
-@dataclass(frozen=True)
-class Formula:
-    """How a term is computed, and what the released code pays where the formula says nothing.
-
-    Parameters
-    ----------
-    raw : callable
-        Raw values (g,) of responses (g, d) read against remembered ones (m, d).
-    when_flat : callable
-        What the released code pays for a raw value while all values of the window are equal.
-    when_empty : float
-        What the released code pays while nothing is remembered.
-    """
-
-    raw: Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
-    when_flat: Callable[[float], float]
-    when_empty: float
+    """R_e = 1 - max over b in B of cos(a, b) of responses a and remembered ones B."""
+    return np.asarray(1.0 - cosines(unit_rows(responses), unit_rows(near)).max(axis=1))
 
 
 # The released code pays 1 - s for closeness, s the scaled distance, and leaves s as the distance
@@ -60,17 +53,8 @@ NOVELTY = Formula(novelty, when_flat=lambda raw: 0.0, when_empty=1.0)
 class Term:
     """A term as in the paper: all of a step is read before any of it is written.
 
-    Parameters
-    ----------
-    formula : Formula
-    kept : callable
-        Which responses of a group are remembered.
-    neighbors : int >= 1
-        Number K of nearest stored queries that are read.
-    store : EpisodicStore
-        Empty.
-    windows : WindowNormalizer
-        Empty.
+    It reads what is stored under the K = `neighbors` nearest queries; `store` and `windows` come
+    empty, and `kept` says which responses of a group are stored.
     """
 
     def __init__(
@@ -129,6 +113,55 @@ class Term:
         windows = members(arrays, "window.")
         self.store.restore({k: v for k, v in arrays.items() if "." not in k}, dimension)
         self.windows.restore(windows)
+
+
+class ReleasedTerm(Term):
+    """One response after the other is stored, then read, then scaled.
+
+    Where https://github.com/thaihungle/Memory-R departs from the paper, this follows it: a response
+    is remembered before it is scored; its raw value enters the window before it is scaled by it,
+    without an epsilon; while all values of the window are equal (max - min <= ``FLAT``) closeness
+    pays 1 - distance, which can be negative, and novelty 0; while nothing is remembered closeness
+    pays 0 and novelty 1, and no value is recorded. All else is as in `Term`: a response belongs to
+    its own prompt, and a zero embedding has cosine 0, where the release has NaN.
+
+    The order in a step matters here; it is that of `IntrinsicReward.write`.
+    """
+
+    def score(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
+        """Values (g,) of one or more groups, as if they were written; nothing is changed."""
+        order = sorted(range(len(groups)), key=lambda place: groups[place].prompt_id)
+        store, windows = self.store.fork(), self.windows.fork()
+        values = {place: self._pass(groups[place], store, windows) for place in order}
+        return [values[place] for place in range(len(groups))]
+
+    def write(self, groups: Sequence[MemoryGroup]) -> None:
+        """Store and record one or more groups, a response after the other."""
+        for group in groups:
+            self._pass(group, self.store, self.windows)
+
+    def _pass(
+        self, group: MemoryGroup, store: EpisodicStore, windows: WindowNormalizer
+    ) -> NDArray[np.float64]:
+        values = np.empty(len(group.responses))
+        rows, known = np.empty(0, np.int64), -1
+        for place, kept in enumerate(self.kept(group)):
+            response = group.responses[place : place + 1]
+            if kept:
+                store.write(group.prompt_id, group.query, response)
+            if not len(store):
+                values[place] = self.formula.when_empty
+                continue
+            if store.inserted != known:
+                rows = store.nearest_rows(group.query[None], self.neighbors)[0]
+                known = store.inserted
+            raw = self.formula.raw(response, store.read(rows))
+            values[place] = self._scaled(raw.item(), windows.record(group.prompt_id, raw))
+        return values
+
+    def _scaled(self, raw: float, window: NDArray[np.float64]) -> float:
+        low, high = float(window.min()), float(window.max())
+        return self.formula.when_flat(raw) if high - low <= FLAT else (raw - low) / (high - low)
 
 
 def members(arrays: Arrays, prefix: str) -> Arrays:

@@ -1,10 +1,21 @@
-"""What all reward functions share: checked ``reward_kwargs``, and the verifiers by name."""
+"""What all reward functions share: checked ``reward_kwargs``, verifiers by name, and tokens.
+
+A reward function is ``compute_score(data_source, solution_str, ground_truth, extra_info, ...)``, as
+verl calls it: where the row comes from, for errors; the response without special tokens; the answer
+that is wanted, a text or a number; and what may tell the question, see ``extract.read_question``.
+The result has the same keys for every response: ``score``; ``acc``, 0.0 or 1.0; ``answered``, 1.0
+if there is one answer; and the function's own parts, not weighted. An unknown option, one out of
+its range and a ground truth that is no answer are a `SparftError`.
+"""
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from importlib import import_module
+from numbers import Integral
 from typing import Any
 
 from sparft_plugin.errors import SparftError, unknown_name
@@ -15,15 +26,12 @@ FROM_VERL = ("reward_router_address", "reward_model_tokenizer")
 VERIFIERS = ("exact", "math_answer", "gsm8k", "competition", "cosine_length", "length_budget")
 """Modules of this room whose ``compute_score`` returns a score with its parts."""
 
+# Two threads that load or use one tokenizer at the same time disturb each other.
+TURN = threading.Lock()
+
 
 def refuse_unknown(function: str, kwargs: Mapping[str, Any], options: Collection[str] = ()) -> None:
-    """Refuse options that a reward function does not have.
-
-    Raises
-    ------
-    SparftError
-        Naming the first, and those that exist.
-    """
+    """Refuse options that a reward function does not have."""
     for key in kwargs:
         if key not in FROM_VERL:
             raise unknown_name(f"reward_kwargs option of {function}", key, options)
@@ -32,13 +40,7 @@ def refuse_unknown(function: str, kwargs: Mapping[str, Any], options: Collection
 def check_number(
     option: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> float:
-    """Return a finite number in [`low`, `high`], without `low` itself where `above`.
-
-    Raises
-    ------
-    SparftError
-        Naming the option and the value.
-    """
+    """Return a finite number in [`low`, `high`], without `low` itself where `above`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and math.isfinite(value) and low <= value <= high and not (above and value == low):
         return float(value)
@@ -57,25 +59,52 @@ def verify(
     ground_truth: Any,
     extra_info: Any,
 ) -> dict[str, float]:
-    """Score a response by a named verifier.
-
-    Parameters
-    ----------
-    name : str
-        One of ``VERIFIERS``.
-    options : mapping, optional
-        Its own ``reward_kwargs``.
-    data_source, solution_str, ground_truth, extra_info
-        As verl gives them.
-
-    Raises
-    ------
-    SparftError
-        If there is no such verifier.
-    """
+    """Score a response by the verifier of a name, with its own ``reward_kwargs``."""
     if name not in VERIFIERS:
         raise unknown_name("reward_kwargs.verifier", name, VERIFIERS)
-    score: Callable[..., dict[str, float]] = import_module(
-        f"sparft_plugin.rewards.{name}"
-    ).compute_score
+    module = import_module(f"sparft_plugin.rewards.{name}")
+    score: Callable[..., dict[str, float]] = module.compute_score
     return score(data_source, solution_str, ground_truth, extra_info, **dict(options or {}))
+
+
+def response_tokens(
+    response: str, extra_info: Mapping[str, Any] | None, tokenizer: str | None
+) -> int:
+    """Return the number of tokens of a response.
+
+    verl gives a reward function text, not tokens. A host that knows the number says it in
+    ``extra_info["response_tokens"]``; otherwise the text is encoded again, by a tokenizer that is
+    loaded once per process. Encoding again leaves out special tokens such as the end of sequence,
+    and may join what the policy wrote in two: within a few tokens of what was generated, and a
+    response that was cut off at the limit may come out just below it.
+    """
+    count = (extra_info or {}).get("response_tokens")
+    if count is not None:
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
+            raise SparftError(
+                f"extra_info.response_tokens must be a whole number of at least 0, not {count!r}."
+            )
+        return int(count)
+    if tokenizer is None:
+        raise SparftError(
+            "a reward by length needs tokens; give reward_kwargs.tokenizer, such as "
+            "'${actor_rollout_ref.model.path}'."
+        )
+    with TURN:
+        # Lone surrogates cannot be encoded as UTF-8, which is what tokenizers work on.
+        text = response.encode("utf-8", "replace").decode("utf-8")
+        return len(load_tokenizer(tokenizer).encode(text, add_special_tokens=False))
+
+
+@lru_cache(maxsize=1)
+def load_tokenizer(path: str) -> Any:
+    """Load a tokenizer from a folder, or from the hub by its name."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise SparftError(
+            f"reward_kwargs.tokenizer={path!r} cannot be loaded ({error}); name the folder of the "
+            "policy's tokenizer."
+        ) from error

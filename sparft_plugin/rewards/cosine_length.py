@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
-from sparft_plugin.rewards.tokens import response_tokens
+from sparft_plugin.rewards.api import check_number, refuse_unknown, response_tokens, verify
 
 RIGHT = (1.0, 0.5)
 WRONG = (-1.0, -0.5)
@@ -21,28 +20,16 @@ def cosine_length(
     wrong: tuple[float, float] = WRONG,
     exceeded: float = WRONG[0],
 ) -> float:
-    """Return the reward for the length of a response.
+    """Return the reward for the length n of a response, in tokens, generation ending at L.
 
         r(n) = r_L + (r_0 - r_L) (1 + cos(pi n / L)) / 2   for n < L,   exceeded for n >= L
 
     so r goes from r_0 for an empty response to r_L at the limit. Demystifying Long
     Chain-of-Thought, https://arxiv.org/abs/2502.03373, Eq. 1. In tokens, and flat at the limit: the
     "Cosine" baseline in Memory-R's release divides characters by a token limit, so that its cosine
-    comes round again and pays long wrong answers like short ones.
-
-    Parameters
-    ----------
-    tokens : int >= 0
-        Length n of the response.
-    limit : int >= 1
-        Length L at which generation is cut off.
-    accuracy : float in [0, 1]
-        1 takes the pair of a right response, 0 that of a wrong one, between them is linear.
-    right, wrong : (float, float)
-        (r_0, r_L) of a right and of a wrong response; the defaults are Memory-R's.
-    exceeded : float
-        Reward at or above the limit, right or wrong; the paper's choice is that of the shortest
-        wrong response.
+    comes round again and pays long wrong answers like short ones. (r_0, r_L) is `right` at
+    `accuracy` 1 and `wrong` at 0, Memory-R's by default, and linear in between; `exceeded` is the
+    reward of the shortest wrong response in the paper.
     """
     if tokens >= limit:
         return exceeded
@@ -67,33 +54,22 @@ def compute_score(
 ) -> dict[str, float]:
     """Score a response by a verifier's score + weight * ``cosine_length``.
 
+    See ``api``; the parts are the verifier's, ``length``, what the length earns, and ``tokens``.
+
     Parameters
     ----------
-    data_source, solution_str, ground_truth, extra_info
-        As verl gives them.
     limit : int >= 1
         Tokens at which generation is cut off: '${data.max_response_length}'.
     tokenizer : str, optional
-        See ``response_tokens``.
+        Folder or hub name, usually '${actor_rollout_ref.model.path}'; see ``api.response_tokens``.
     weight : float >= 0, default 1.0
         What the length is worth beside the verifier's score.
     exceeded : float, default -1.0
-        See ``cosine_length``.
+        Reward at the limit, right or wrong.
     verifier : str, default "gsm8k"
-        What says whether the response is right; see ``verifiers``.
+        What says whether the response is right; one of ``api.VERIFIERS``.
     verifier_kwargs : mapping, optional
         Its own options.
-
-    Returns
-    -------
-    dict
-        The verifier's parts, with ``length``, the reward for the length, not weighted; ``tokens``;
-        and ``score``, the sum.
-
-    Raises
-    ------
-    SparftError
-        On an unknown or bad option, or where the number of tokens cannot be told.
     """
     options = ["limit", "tokenizer", "weight", "exceeded", "verifier", "verifier_kwargs"]
     refuse_unknown("cosine_length", kwargs, options)

@@ -28,7 +28,7 @@ WRAPPERS = (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]
 
 
 class Block(NamedTuple):
-    """A tagged block: ``text[begin:end]`` with its tags, ``content`` without."""
+    """A tagged block: ``text[begin:end]`` with its tags."""
 
     begin: int
     end: int
@@ -49,12 +49,7 @@ def extract_answer(response: str) -> str | None:
     A tag or a ``####`` that is repeated, two boxes that differ, a box that is never closed or that
     holds another, an empty answer and one of more than ``LONGEST`` characters are no answer: a
     response that offers several must not be paid for the one that happens to be right. A response
-    without any mark has no answer, however short it is.
-
-    Parameters
-    ----------
-    response : str
-        Any text, of any length; the time is linear in it.
+    without any mark has no answer, however short it is. The time is linear in the text.
     """
     if has_tag(response, "answer"):
         block = only_block(response, "answer")
@@ -72,18 +67,7 @@ def extract_answer(response: str) -> str | None:
 def read_truth(ground_truth: Any, data_source: Any) -> str:
     r"""Return the answer that a row wants, without ``\boxed{}``, ``$`` or what precedes ``####``.
 
-    Parameters
-    ----------
-    ground_truth : str or number
-        ``reward_model.ground_truth`` of the row.
-    data_source : object
-        Its ``data_source``, for the message.
-
-    Raises
-    ------
-    SparftError
-        If it is something else, empty, or longer than an answer may be: no response could ever
-        be right.
+    One that no response could ever give is refused: empty, too long, no text and no number.
     """
     if isinstance(ground_truth, (str, Number)) and not isinstance(ground_truth, bool):
         text = unwrap(str(ground_truth).rpartition(HASHES)[2])
@@ -149,15 +133,8 @@ def has_box(text: str) -> bool:
 def boxes(text: str, longest: int) -> Iterator[str | None]:
     r"""Yield the contents of all boxes, in order; None, and no more, at one that does not close.
 
-    The time is linear in the text. A box inside a box belongs to the outer one's content; braces
-    outside boxes are ignored, balanced or not; ``\\boxed`` is a line break and a word.
-
-    Parameters
-    ----------
-    text : str
-        A response.
-    longest : int
-        Characters of the longest content that is looked through.
+    A box inside a box belongs to the outer one's content, of which `longest` characters are looked
+    through; braces outside boxes are ignored; ``\\boxed`` is a line break and a word.
     """
     at = 0
     while found := BOX.search(text, at):
@@ -209,17 +186,8 @@ def has_tag(text: str, tag: str) -> bool:
 def only_block(text: str, tag: str, opened: bool = False) -> Block | None:
     """Return the block of a tag, or None unless it opens once and closes once, in that order.
 
-    Plain searches, no regular expression: the time is linear in the text whatever it holds, and
-    line breaks are characters like any other.
-
-    Parameters
-    ----------
-    text : str
-        A response.
-    tag : str
-        Name of the tag, in the case it must have: "answer".
-    opened : bool, default False
-        Whether the prompt may have opened the block, which then begins where the text does.
+    Where the prompt may have `opened` the block, it may begin where the text does. Plain searches,
+    no regular expression: the time is linear in the text whatever it holds.
     """
     opening, closing = f"<{tag}>", f"</{tag}>"
     begin, end = text.find(opening), text.find(closing)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sparft_plugin.rewards.api import check_number, refuse_unknown
 from sparft_plugin.rewards.exact import same_answer
-from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
-from sparft_plugin.rewards.layout import format_rate, is_integer
+from sparft_plugin.rewards.extract import (
+    REASONING,
+    Block,
+    extract_answer,
+    has_tag,
+    only_block,
+    read_question,
+    read_truth,
+)
+
+# [0-9], not \d: \d and str.isdigit take digits of every script, and superscripts.
+INTEGER = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)")
 
 
 def compute_score(
@@ -24,32 +35,15 @@ def compute_score(
 
     Memory-R, https://arxiv.org/abs/2504.02273, with the weights of its release: 1 for the right
     answer, 0.5 for each of the two formats, 0.5 for an integer. The release's reward per tag,
-    worth 0.5 in all, is left out: the soft format wants the same tags.
+    worth 0.5 in all, is left out: the soft format wants the same tags. See ``api``; the parts are
+    ``format``, 0, 0.5 or 1, and ``integer``, 0.0 or 1.0.
 
     Parameters
     ----------
-    data_source, extra_info
-        Given by verl; the first is named in errors, the second may tell the question, see
-        ``extract.read_question``.
-    solution_str : str
-        The response, without special tokens.
-    ground_truth : str or number
-        The answer that is wanted.
     format_weight : float >= 0, default 1.0
         What the whole format is worth.
     integer_weight : float >= 0, default 0.5
         What an answer that is an integer is worth, right or not.
-
-    Returns
-    -------
-    dict
-        ``score``; ``acc``, 0.0 or 1.0; ``answered``, 1.0 if there is one answer; ``format``, 0,
-        0.5 or 1; ``integer``, 0.0 or 1.0. The parts are not weighted.
-
-    Raises
-    ------
-    SparftError
-        On an unknown option, a bad weight, or a ground truth that is no answer.
     """
     refuse_unknown("gsm8k", kwargs, ["format_weight", "integer_weight"])
     check_number("format_weight", format_weight, 0)
@@ -66,3 +60,59 @@ def compute_score(
         "format": layout,
         "integer": integer,
     }
+
+
+def format_rate(response: str) -> float:
+    """Half for the soft format, the other half for the strict one: 0, 0.5 or 1."""
+    return (soft_format(response) + strict_format(response)) / 2
+
+
+def soft_format(response: str) -> bool:
+    """Whether a response has one reasoning block and, after it, one answer block.
+
+    Both hold something, each tag stands exactly once, ``<think>`` may stand for ``<reasoning>``
+    but not beside it, and may have been opened by the prompt, as chat templates do. Line breaks are
+    allowed everywhere, as in the format that the prompt of Memory-R asks for; its released patterns
+    stop at the first one. Text around the blocks is allowed.
+    """
+    return blocks(response) is not None
+
+
+def strict_format(response: str) -> bool:
+    r"""Whether a response is the format and nothing else, every tag on a line of its own.
+
+    ``<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>``; blank lines, trailing blanks and
+    the kind of line break do not matter.
+    """
+    found = blocks(response)
+    if found is None:
+        return False
+    reasoning, answer = found
+    between = response[reasoning.end : answer.begin]
+    around = response[: reasoning.begin] + between + response[answer.end :]
+    opened = reasoning.begin == 0 and not response.startswith("<")
+    edges = [reasoning.content.rpartition("\n"), answer.content.rpartition("\n")]
+    return (
+        not around.strip()
+        and "\n" in between
+        and all(line_break and not last.strip() for _, line_break, last in edges)
+        and all(
+            not block.content.partition("\n")[0].strip()
+            for block in ((answer,) if opened else found)
+        )
+    )
+
+
+def blocks(response: str) -> tuple[Block, Block] | None:
+    """Return the reasoning and the answer block, or None if the response is not in the format."""
+    tags = [tag for tag in REASONING if has_tag(response, tag)]
+    reasoning = only_block(response, tags[0], tags[0] == "think") if len(tags) == 1 else None
+    answer = only_block(response, "answer")
+    if reasoning is None or answer is None or answer.begin < reasoning.end:
+        return None
+    return (reasoning, answer) if reasoning.content.strip() and answer.content.strip() else None
+
+
+def is_integer(answer: str | None) -> bool:
+    """Whether an answer is a whole number in ASCII digits, with or without thousands commas."""
+    return answer is not None and INTEGER.fullmatch(answer) is not None

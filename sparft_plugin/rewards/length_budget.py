@@ -7,29 +7,15 @@ from numbers import Integral
 from typing import Any
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
-from sparft_plugin.rewards.tokens import response_tokens
+from sparft_plugin.rewards.api import check_number, refuse_unknown, response_tokens, verify
 
 
 def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:
-    """Return the budget of a training step, in tokens.
+    """Return the budget of a training step t >= 0, in tokens.
 
         B(t) = max(least, start * decay ^ floor(t / every))
 
     Train Long, Think Short, https://arxiv.org/abs/2508.08940, whose `least` is 1.
-
-    Parameters
-    ----------
-    step : int >= 0
-        Training step t, 0 before the first update.
-    start : float >= 1
-        Budget of the first step.
-    decay : float in (0, 1]
-        Factor by which it shrinks.
-    every : int >= 1
-        Steps between two shrinkings.
-    least : float >= 1, default 1.0
-        The budget that is never gone below.
     """
     return float(max(least, start * decay ** (step // every)))
 
@@ -61,29 +47,23 @@ def compute_score(
 ) -> dict[str, float]:
     """Score a response by a verifier's score + weight * how well its length fits the budget.
 
+    See ``api``; ``extra_info["max_global_steps"]`` is the training step. The parts are the
+    verifier's, ``length`` in [0, 1], ``tokens``, and ``budget`` in tokens.
+
     Parameters
     ----------
-    data_source, solution_str, ground_truth, extra_info
-        As verl gives them; ``extra_info["max_global_steps"]`` is the training step.
-    start, decay, every, least
-        See ``budget_at``; `every` has no default, because it depends on the length of the run.
-    tokenizer : str, optional
-        See ``response_tokens``.
+    start : float >= 1, default 256
+        Budget of the first step, in tokens.
+    decay : float in (0, 1], default 0.8
+        Factor by which it shrinks.
+    every : int >= 1
+        Steps between two shrinkings; no default, because it depends on the length of the run.
+    least : float >= 1, default 1.0
+        The budget that is never gone below.
     weight : float >= 0, default 0.5
         What the length is worth; below 1, so that it never pays more than being right.
-    verifier, verifier_kwargs
+    tokenizer, verifier, verifier_kwargs
         See ``cosine_length.compute_score``.
-
-    Returns
-    -------
-    dict
-        The verifier's parts, with ``length`` in [0, 1], not weighted; ``tokens``; ``budget`` in
-        tokens; and ``score``, the sum.
-
-    Raises
-    ------
-    SparftError
-        On an unknown or bad option, or where the step or the number of tokens cannot be told.
     """
     options = ["start", "decay", "every", "least", "tokenizer", "weight"]
     refuse_unknown("length_budget", kwargs, [*options, "verifier", "verifier_kwargs"])
@@ -105,11 +85,6 @@ def training_step(extra_info: Mapping[str, Any] | None) -> int:
 
     verl's v1 trainer knows it of every rollout, and its reward managers put it into ``extra_info``
     as ``max_global_steps``: 0 before the first update, also in validation.
-
-    Raises
-    ------
-    SparftError
-        If it is missing, or no whole number >= 0.
     """
     step = (extra_info or {}).get("max_global_steps")
     if isinstance(step, bool) or not isinstance(step, Integral) or step < 0:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 from sparft_plugin.rewards.api import check_number, refuse_unknown
-from sparft_plugin.rewards.equality import equal
+from sparft_plugin.rewards.exact import equal
 from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
 from sparft_plugin.rewards.math_process import JUDGE, Verdict
-from sparft_plugin.rewards.math_rules import comparable
 
 SECONDS = 0.6
 MOST_QUESTIONS = 32
 """Comparisons by algebra that one answer may cost, as a list in another order does."""
 
+COMMAND = re.compile(r"\\[A-Za-z]+")
+# What an answer may use that the truth does not; anything else is work undone, or hides a part.
+FREE = set(COMMAND.findall(r"\frac\sqrt\pi\cdot\div\pm\infty\cup\cap\theta\ldots"))
+FUNCTIONS = set(COMMAND.findall(r"\sin\cos\tan\cot\sec\csc"))
+WORD = re.compile(r"[A-Za-z]{2,}")
+LETTER = re.compile(r"[A-Za-z]")
+SUBSCRIPT = re.compile(r"_\{[^{}]*\}")
+RELATION = re.compile(r"\\(?:ne|le|ge|approx|equiv|sim|in|to|pm|mp)(?![A-Za-z])|[=<>:]")
+PROSE = re.compile(r"[A-Za-z]{2} [A-Za-z]|[A-Za-z] [A-Za-z]{2}")
+ADJACENT = re.compile(r"[0-9.] +[0-9.]")
+
 
 class Algebra:
-    """Asks math-verify about the values of one answer, within a time limit for each.
-
-    Parameters
-    ----------
-    seconds : float > 0
-        Time limit of one comparison; after one that exceeds it no other is asked.
-    """
+    """Asks math-verify about the values of one answer, and no more after one that overruns."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -30,7 +36,7 @@ class Algebra:
         self.asked = 0
 
     def __call__(self, answer: str, truth: str) -> bool:
-        """Whether a value passes ``math_rules`` and math-verify finds it equal to the truth."""
+        """Whether a value is ``comparable`` and math-verify finds it equal to the truth."""
         if not self.finished or self.asked == MOST_QUESTIONS or not comparable(answer, truth):
             return False
         self.asked += 1
@@ -44,20 +50,10 @@ def judge(
 ) -> Verdict:
     """Decide whether an answer equals the truth.
 
-    What is written alike is decided by ``equality``, and so are numbers in digits: an expression
+    What is written alike is decided by ``exact.equal``, and so are numbers in digits: an expression
     that evaluates to one leaves the work undone. What is left is compared by math-verify, in exact
-    arithmetic: a decimal is no substitute for an exact truth.
-
-    Parameters
-    ----------
-    answer : str or None
-        As ``extract_answer`` returns it; None is wrong.
-    truth : str
-        As ``read_truth`` returns it.
-    seconds : float > 0, default 0.6
-        Time limit of math-verify's part; what exceeds it is wrong and not ``finished``.
-    question : str, optional
-        What the row asks.
+    arithmetic: a decimal is no substitute for an exact truth. A comparison that takes longer than
+    `seconds` is wrong and not ``finished``.
     """
     algebra = Algebra(seconds)
     right = answer is not None and equal(answer, truth, question, algebra)
@@ -75,28 +71,13 @@ def compute_score(
 ) -> dict[str, float]:
     """Score a response 1 if its one answer equals the ground truth as mathematics, else 0.
 
+    See ``api``; the part is ``overtime``, 1.0 if the time limit ended the comparison. Without
+    math-verify it is a SparftError.
+
     Parameters
     ----------
-    data_source, extra_info
-        Given by verl; the first is named in errors, the second may tell the question, see
-        ``extract.read_question``.
-    solution_str : str
-        The response, without special tokens.
-    ground_truth : str or number
-        The answer that is wanted, in LaTeX or digits.
     seconds : float > 0, default 0.6
         Time limit of one comparison.
-
-    Returns
-    -------
-    dict
-        ``score`` and ``acc``, 0.0 or 1.0; ``answered``, 1.0 if there is one answer; ``overtime``,
-        1.0 if the limit ended the comparison.
-
-    Raises
-    ------
-    SparftError
-        On an unknown option, a ground truth that is no answer, or without math-verify.
     """
     refuse_unknown("math_answer", kwargs, ["seconds"])
     answer = extract_answer(solution_str)
@@ -112,3 +93,34 @@ def compute_score(
         "answered": float(answer is not None),
         "overtime": float(not verdict.finished),
     }
+
+
+def comparable(answer: str, truth: str) -> bool:
+    """Whether algebra may be asked if a value is the truth's, both as `canonical` spells them.
+
+    Algebra systems read generously: "4 = 5" is 5, "3 2" is 5, "listen" and "silent" are the same
+    product of letters, 12_3 is 12, and an integral that nobody solved equals its value. Each rule
+    refuses one such reading; it may refuse an odd spelling of a right answer, never pass a wrong
+    one.
+    """
+    used, known = (set(COMMAND.findall(text)) for text in (answer, truth))
+    free = FREE | known | (FUNCTIONS if FUNCTIONS & known else set())
+    return (
+        # A $ would begin another formula, and a prime is read as nothing.
+        not any(sign in answer for sign in "$'!" if sign not in truth)
+        and answer.isascii()
+        and used <= free
+        and not PROSE.search(COMMAND.sub("#", truth))
+        and Counter(RELATION.findall(answer)) == Counter(RELATION.findall(truth))
+        and Counter(WORD.findall(bare(answer))) == Counter(WORD.findall(bare(truth)))
+        and set(LETTER.findall(bare(answer))) <= set(LETTER.findall(bare(truth)))
+        and Counter(SUBSCRIPT.findall(answer)) == Counter(SUBSCRIPT.findall(truth))
+        and not ADJACENT.search(answer)
+        and ("." not in answer or "." in truth)
+        and answer.count(",") == truth.count(",")
+    )
+
+
+def bare(text: str) -> str:
+    """Return a text without its commands, so that only its letters are words."""
+    return COMMAND.sub(" ", text)

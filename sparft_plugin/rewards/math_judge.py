@@ -65,10 +65,7 @@ def equal(truth: str, answer: str) -> bool:
 def answer_requests(requests: int, replies: int) -> None:
     """Answer requests until there are no more, or until the kernel ends this process.
 
-    Parameters
-    ----------
-    requests, replies : int
-        File descriptors. Never more than one request is under way, so nothing is read too far.
+    Never more than one request is under way, so nothing is read too far.
     """
     with open(requests, "rb", buffering=0, closefd=False) as lines:
         while line := lines.readline():

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 
 START_SECONDS = 120.0
 GRACE_SECONDS = 5.0
@@ -32,11 +32,10 @@ class Verdict(NamedTuple):
 
 
 class MathProcess:
-    """One judge process, started on first use and replaced when it dies.
+    """One judge process, started on first use and replaced when it dies; callers take turns.
 
     It is a program of its own, not a ``multiprocessing`` child: it works from any thread, inside
-    an event loop's executor, and in daemonic processes, which may have no such children. Callers
-    of one process take turns.
+    an event loop's executor, and in daemonic processes, which may have no such children.
     """
 
     def __init__(self) -> None:
@@ -51,11 +50,6 @@ class MathProcess:
         collapses to slow LaTeX would hold up every step, so ``SLOW_SECONDS`` of comparisons that
         overrun use up the patience with the rest: then a tenth of the limit counts, until others
         that finish have earned it back, a limit each.
-
-        Raises
-        ------
-        SparftError
-            If math-verify is not installed, or the judge does not start.
         """
         with self.turn:
             limit = seconds if self.patience > 0 else seconds / 10
@@ -93,17 +87,11 @@ class MathProcess:
 
 
 def start() -> subprocess.Popen[bytes]:
-    """Start a judge and wait until it has imported everything.
-
-    Raises
-    ------
-    SparftError
-        If math-verify is not installed, or the judge does not start.
-    """
-    if importlib.util.find_spec("math_verify") is None:
-        raise SparftError(
-            "comparing answers by algebra needs math-verify; pip install 'sparft-plugin[rewards]'."
-        )
+    """Start a judge and wait until it has imported everything."""
+    require(
+        importlib.util.find_spec("math_verify") is not None,
+        "comparing answers by algebra needs math-verify; pip install 'sparft-plugin[rewards]'.",
+    )
     # A math_verify.py in the folder that a run was started in is not ours to import.
     folders = sorted(filter(None, sys.path), key=lambda folder: folder == os.getcwd())
     process = subprocess.Popen(
@@ -120,11 +108,11 @@ def start() -> subprocess.Popen[bytes]:
     finally:
         if ready is None:
             end(process)
-    if ready is None:
-        raise SparftError(
-            "the process that asks math-verify did not start; run "
-            "'python -P -m sparft_plugin.rewards.math_judge' to see why."
-        )
+    require(
+        ready is not None,
+        "the process that asks math-verify did not start; run "
+        "'python -P -m sparft_plugin.rewards.math_judge' to see why.",
+    )
     return process
 
 

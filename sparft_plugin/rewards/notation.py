@@ -1,4 +1,4 @@
-r"""One spelling for what is written in several: signs, blanks, wrappers and braces of LaTeX.
+r"""One spelling for what is written in several: signs, blanks, wrappers, braces, numbers.
 
 Only notation is changed, never a value. What is unknown here, such as ``\phantom``, stays as it is
 and equals nothing else.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 SIGNS = str.maketrans(
     dict.fromkeys("−–—‐‑‒﹣－", "-")
@@ -82,6 +84,22 @@ BLANK = re.compile(
     r"(?<![A-Za-z0-9.]) | (?![A-Za-z0-9.])|(?<=[A-Za-z]) (?=[0-9.])|(?<=[0-9.]) (?=[A-Za-z])"
 )
 OPENING, CLOSING = "([{" + OPEN_SET, ")]}" + CLOSE_SET
+
+DECIMAL = re.compile(
+    r"([+-]?)((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]*)(?:\.[0-9]+)?)"
+)
+FRACTION = re.compile(r"([+-]?)([0-9]*)\\frac\{([+-]?[0-9]+)\}\{([+-]?[0-9]+)\}")
+SCIENTIFIC = re.compile(r"([+-]?[1-9](?:\.[0-9]+)?)\\cdot10\^\{([+-]?[0-9]{1,3})\}")
+REPEATING = re.compile(
+    r"([+-]?)([0-9]*)\.([0-9]*)(?:\\(?:overline|bar|dot)\{([0-9]+)\}|\(([0-9]+)\))"
+)
+DOTS = re.compile(r"([+-]?[0-9]*\.[0-9]*?)([0-9])\2{2,}(?:\.{2,3}|\\ldots)")
+MULTIPLE = re.compile(r"(.*[0-9}]) ?(dozen|hundred|thousand|million|billion|trillion)")
+TIMES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3} | {
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
 
 
 @lru_cache(maxsize=256)
@@ -162,3 +180,49 @@ def depths(text: str) -> Iterator[tuple[int, int]]:
     for at, character in enumerate(text):
         depth += (character in OPENING) - (character in CLOSING)
         yield at, depth
+
+
+class PlainNumber(NamedTuple):
+    """A number as written; its form is decimal, fraction or other."""
+
+    value: Fraction
+    form: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is an integer."""
+        return self.value.denominator == 1
+
+
+@lru_cache(maxsize=256)
+def parse_number(text: str) -> PlainNumber | None:
+    """Read a number in ASCII digits, without a unit, or return None if it is anything else."""
+    if match := MULTIPLE.fullmatch(clean(text)):
+        times = parse_number(match[1])
+        return times and PlainNumber(times.value * TIMES[match[2]], "other")
+    text = canonical(text)
+    if (match := DECIMAL.fullmatch(text)) and match[2]:
+        return PlainNumber(Fraction(re.sub("[, ]", "", text)), "decimal")
+    if match := FRACTION.fullmatch(text):
+        sign, whole, over, under = match.groups()
+        if not int(under) or (whole and not over.isdigit() & under.isdigit()):
+            return None
+        value = int(whole or 0) + Fraction(int(over), int(under))
+        return PlainNumber(-value if sign == "-" else value, "fraction")
+    if match := SCIENTIFIC.fullmatch(text):
+        return PlainNumber(Fraction(match[1]) * Fraction(10) ** int(match[2]), "other")
+    return repeating(text)
+
+
+def repeating(text: str) -> PlainNumber | None:
+    r"""Read 0.1\overline{6}, 0.1(6) or 0.1666...; a whole number is not written so."""
+    if match := DOTS.fullmatch(text):
+        text = f"{match[1]}({match[2]})"
+    if not (match := REPEATING.fullmatch(text)):
+        return None
+    sign, whole, first, over, within = match.groups()
+    period = over or within
+    value = Fraction(f"{whole or 0}.{first}0")
+    value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(first))
+    number = PlainNumber(-value if sign == "-" else value, "other")
+    return None if number.whole else number

@@ -14,14 +14,8 @@ def par(reward: float, references: Sequence[float]) -> float:
     """Return the mean of sigmoid(reward - reference) over the references, in (0, 1).
 
     Reward Shaping to Mitigate Reward Hacking in RLHF, https://arxiv.org/abs/2502.18770: bounded,
-    steepest where a response is about as good as its references. One reference is enough there.
-
-    Parameters
-    ----------
-    reward : float
-        Score of the response.
-    references : sequence of float, not empty
-        Scores of other responses to the same prompt, by a reference policy.
+    steepest where a response is about as good as its references, which are the scores of responses
+    to the same prompt by a reference policy. One is enough there.
     """
     return sum(sigmoid(reward - reference) for reference in references) / len(references)
 
@@ -43,26 +37,17 @@ def compute_score(
     verifier_kwargs: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> dict[str, float]:
-    """Score a response by ``par`` of a verifier's score.
+    """Score a response by ``par`` of a verifier's score, in (0, 1).
+
+    See ``api``; ``extra_info["reference_rewards"]`` are the prompt's own references. The parts are
+    the verifier's, and ``unshaped``, its score.
 
     Parameters
     ----------
-    data_source, solution_str, ground_truth, extra_info
-        As verl gives them; ``extra_info["reference_rewards"]`` are the prompt's own references.
     reference : float, optional
         The reference of a prompt that has none of its own.
     verifier, verifier_kwargs
         See ``cosine_length.compute_score``.
-
-    Returns
-    -------
-    dict
-        The verifier's parts, with ``unshaped``, its score, and ``score`` in (0, 1).
-
-    Raises
-    ------
-    SparftError
-        On an unknown or bad option, or where a prompt has no reference.
     """
     refuse_unknown("par", kwargs, ["reference", "verifier", "verifier_kwargs"])
     references = reference_rewards(extra_info, reference)
@@ -73,13 +58,7 @@ def compute_score(
 def reference_rewards(
     extra_info: Mapping[str, Any] | None, reference: float | None
 ) -> Sequence[float]:
-    """Return the references of a prompt: its own, or the one for all.
-
-    Raises
-    ------
-    SparftError
-        If there is none, or one is no finite number.
-    """
+    """Return the references of a prompt: its own, or the one for all."""
     own = (extra_info or {}).get("reference_rewards")
     if own is not None and len(own):
         return [check_number("reference_rewards", value) for value in own]

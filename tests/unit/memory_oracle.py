@@ -40,7 +40,9 @@ class Paper:
         normalize="global",
         warmup_steps=50,
         warmup_failures=None,
+        weights=(1.0, 1.0),
     ):
+        self.weights = weights
         self.plus, self.k, self.n, self.l = plus, neighbors, query_capacity, response_capacity
         self.w, self.per_query = window, normalize == "per_query"
         self.warmup_steps, self.warmup_failures = warmup_steps, warmup_failures
@@ -105,6 +107,10 @@ class Paper:
         if raw is None or not values or max(values) - min(values) <= FLAT:
             return 0.0
         return min(1.0, max(0.0, (raw - min(values)) / (max(values) - min(values) + 1e-8)))
+
+    def total(self, exploit, explore):
+        scale, other = self.weights
+        return [scale * a + other * b for a, b in zip(exploit, explore, strict=True)]
 
     def score(self, groups: list[Group]):
         answers = []

@@ -53,9 +53,9 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-@pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_said_of(name, seed):
-    assert told(curve(**HEALTHY[name], seed=seed)) == []
+def test_nothing_is_said_of(name):
+    for seed in range(3 if "noise" in HEALTHY[name] else 1):
+        assert told(curve(**HEALTHY[name], seed=seed)) == []
 
 
 COLLAPSING = {
@@ -70,24 +70,19 @@ COLLAPSING = {
 
 
 @pytest.mark.parametrize("text", COLLAPSING)
-@pytest.mark.parametrize("seed", range(3))
-def test_each_collapse_is_told_once(text, seed):
-    warnings = told(curve(**COLLAPSING[text], seed=seed))
-    assert len(warnings) == 1
-    step, sentence = warnings[0]
-    assert text in sentence
-    assert 60 < step < STEPS
+def test_each_collapse_is_told_once(text):
+    for seed in range(3):
+        ((step, sentence),) = told(curve(**COLLAPSING[text], seed=seed))
+        assert text in sentence
+        assert 60 < step < STEPS
 
 
-def test_the_scale_of_the_format_reward_does_not_matter():
+def test_neither_scale_nor_sign_of_the_format_reward_matters():
     curves = [
         curve(accuracy=line(0.4, 0.05), format_reward=scale * line(0.2, 1))
         for scale in (0.01, 1.0, 50.0)
     ]
     assert len({told(steps)[0][0] for steps in curves}) == 1
-
-
-def test_a_format_reward_that_rises_from_below_zero_counts():
     steps = curve(accuracy=line(0.4, 0.05), format_reward=line(-1, -0.1))
     assert "rose to" in told(steps)[0][1]
 
@@ -106,16 +101,12 @@ def test_an_episode_that_wavers_is_told_once_and_a_second_one_again():
     assert len(told(curve(clipped_share=shares), window=5)) == 2
 
 
-def test_nothing_is_said_before_the_window_is_full():
-    watch = CollapseWatch(window=30)
-    for step in curve(mean_tokens=line(1000, 1))[:29]:
-        assert watch.observe(step) == []
-    assert watch.metrics()["short"] == 0
-
-
-def test_metrics_are_degrees():
+def test_metrics_are_degrees_once_the_window_is_full():
     watch = CollapseWatch(window=10)
-    for step in curve(mean_tokens=np.repeat([200, 50], STEPS // 2)):
+    steps = curve(mean_tokens=np.repeat([200, 50], STEPS // 2))
+    assert [watch.observe(step) for step in steps[91:100]] == [[]] * 9
+    assert watch.metrics()["short"] == 0
+    for step in steps:
         watch.observe(step)
     assert watch.metrics() == {
         "reward_mode": 0,
@@ -135,11 +126,8 @@ def factors(fade):
     return seen
 
 
-def test_the_fade_is_off_unless_asked_for():
+def test_the_fade_goes_down_evenly_in_an_episode_and_up_after_it_where_asked():
     assert set(factors(fade=False)) == {1.0}
-
-
-def test_the_fade_goes_down_evenly_in_an_episode_and_up_after_it():
     seen = factors(fade=True)
     begin = seen.index(next(f for f in seen if f < 1))
     assert 50 < begin < 60
@@ -170,19 +158,14 @@ def test_a_resumed_watch_is_the_one_that_never_stopped(cut):
         ({"window": 7}, "window=7, this run has 20"),
         ({"surprise": 1}, "unknown 'surprise'"),
         ({"active": {"short": True}}, "lacks 'limit', 'reward_mode'"),
+        ({"best": ...}, "lacks 'best'"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_by_name(change, word):
     watch = CollapseWatch()
+    state = {**watch.state_dict(), **change}
     with pytest.raises(SparftError, match=word):
-        watch.load_state_dict({**watch.state_dict(), **change})
-
-
-def test_a_missing_key_of_the_state_is_refused_by_name():
-    state = CollapseWatch().state_dict()
-    del state["best"]
-    with pytest.raises(SparftError, match="lacks 'best'"):
-        CollapseWatch().load_state_dict(state)
+        watch.load_state_dict({key: value for key, value in state.items() if value is not ...})
 
 
 @pytest.mark.parametrize(

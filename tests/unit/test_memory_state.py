@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.memory import version2
-from sparft_plugin.memory.archive import pack, unpack
+from sparft_plugin.memory.archive import pack, unpack, unpack_version2
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
+from sparft_plugin.memory.normalize import WindowNormalizer
 from sparft_plugin.testing.intrinsic_rewards import saved, totals
 
 VERSION2 = Path(__file__).with_name("memory_version2.npz")
@@ -72,18 +72,6 @@ def test_the_header_is_plain_json_text():
     }
 
 
-def test_an_unused_memory_round_trips():
-    memory = MemoryRPlus("mini")
-    memory.load_state_dict(MemoryRPlus("mini").state_dict())
-    assert (memory.step, memory.dimension) == (0, None)
-
-
-def test_loading_replaces_what_was_there():
-    memory, other = filled(), filled(seed=1)
-    memory.load_state_dict(other.state_dict())
-    assert saved(memory) == saved(other)
-
-
 @pytest.mark.parametrize(
     ("keys", "word"),
     [
@@ -109,20 +97,17 @@ def test_a_header_that_does_not_fit_is_refused_by_name(keys, word):
     assert saved(memory) == before
 
 
-def test_a_missing_header_key_is_refused_by_name():
+def test_missing_and_unknown_keys_are_refused_by_name():
     header, arrays = unpack(filled().state_dict())
-    del header["step"]
-    with pytest.raises(SparftError, match="lacks 'step'"):
-        MemoryRPlus("mini").load_state_dict(pack(header, arrays))
-
-
-def test_missing_and_unknown_arrays_are_refused_by_name():
-    header, arrays = unpack(filled().state_dict())
-    with pytest.raises(SparftError, match="unknown 'surprise'"):
-        MemoryRPlus("mini").load_state_dict(pack(header, {**arrays, "surprise": np.zeros(1)}))
-    del arrays["explore.queries"]
-    with pytest.raises(SparftError, match=r"lacks 'explore\.queries'"):
-        MemoryRPlus("mini").load_state_dict(pack(header, arrays))
+    without = {key: array for key, array in arrays.items() if key != "explore.queries"}
+    stepless = {key: value for key, value in header.items() if key != "step"}
+    for state, word in (
+        (pack(stepless, arrays), "lacks 'step'"),
+        (pack(header, {**arrays, "surprise": np.zeros(1)}), "unknown 'surprise'"),
+        (pack(header, without), r"lacks 'explore\.queries'"),
+    ):
+        with pytest.raises(SparftError, match=word):
+            MemoryRPlus("mini").load_state_dict(state)
 
 
 def test_a_fault_in_the_last_part_leaves_the_memory_as_it_was():
@@ -162,26 +147,26 @@ def test_a_changed_option_is_refused_by_name(option, saved, own):
     "options",
     [
         {"storage": "float16"},
-        {"normalize": "per_query"},
         {"normalize": "per_query", "query_capacity": 2},
         {"compat": "released"},
         {"warmup_failures": 5},
     ],
 )
-def test_every_kind_of_memory_round_trips(options):
-    memory, copy = filled(**options), MemoryRPlus("mini", **options)
-    copy.load_state_dict(memory.state_dict())
-    assert saved(copy) == saved(memory)
-    assert copy.metrics() == memory.metrics()
-    assert copy.warming_up == memory.warming_up
-
-
-def test_a_loaded_memory_shares_nothing_with_the_one_that_was_saved():
-    memory, copy = filled(), MemoryRPlus("mini")
+def test_every_kind_of_memory_replaces_what_was_there_and_shares_nothing(options):
+    memory, copy = filled(**options), filled(seed=1, **options)
     copy.load_state_dict(memory.state_dict())
     before = saved(memory)
+    assert saved(copy) == before
+    assert copy.metrics() == memory.metrics()
+    assert copy.warming_up == memory.warming_up
     copy.write([MemoryGroup("a", np.ones(4), np.ones((9, 4)), np.ones(9))])
     assert saved(memory) == before
+
+
+def test_an_unused_memory_round_trips():
+    memory = MemoryRPlus("mini")
+    memory.load_state_dict(MemoryRPlus("mini").state_dict())
+    assert (memory.step, memory.dimension) == (0, None)
 
 
 def test_arrays_that_are_not_those_of_the_fingerprint_are_refused():
@@ -194,7 +179,7 @@ def test_arrays_that_are_not_those_of_the_fingerprint_are_refused():
 
 def test_the_bytes_of_version_2_still_load_and_go_on_as_they_would_have():
     memory, straight = MemoryRPlus("mini", warmup_steps=3), filled(warmup_steps=3)
-    header, arrays = version2.read(VERSION2.read_bytes())
+    header, arrays = unpack_version2(VERSION2.read_bytes())
     header["options"]["warmup_steps"] = 3
     memory.load_state_dict(pack(header, arrays))
     assert memory.metrics() == straight.metrics()
@@ -217,12 +202,9 @@ def test_damaged_bytes_of_version_2_are_refused():
             MemoryRPlus("mini").load_state_dict(damaged)
 
 
-def test_another_method_is_refused():
+def test_another_method_or_dimension_is_refused():
     with pytest.raises(SparftError, match="name='memory_r'"):
         MemoryRPlus("mini").load_state_dict(filled(MemoryR).state_dict())
-
-
-def test_another_dimension_is_refused():
     with pytest.raises(SparftError, match="dimension=4, this run has 3"):
         filled(dimension=3).load_state_dict(filled().state_dict())
 
@@ -246,3 +228,45 @@ def test_a_damaged_state_is_refused(state):
 def test_python_objects_are_never_saved():
     with pytest.raises(ValueError, match="Object arrays"):
         pack({}, {"objects": np.array([{}], dtype=object)})
+
+
+def values(*numbers):
+    return np.array(numbers, dtype=np.float64)
+
+
+def saved_windows(**changes):
+    window = WindowNormalizer(3, "per_query")
+    window.record("a", values(1, 2))
+    window.record("b", values(3))
+    return {**window.arrays(), **changes}
+
+
+def test_a_spread_up_to_rounding_gives_zero():
+    window = WindowNormalizer()
+    assert window.normalize("q", values(-3.0, 7.0)).tolist() == [0, 0]
+    window.record("q", values(2.0, 2.0 + 1e-7, np.nan))
+    assert window.normalize("q", values(2.0, 5.0)).tolist() == [0, 0]
+    window.record("q", values(4.0))
+    np.testing.assert_allclose(window.normalize("q", values(1, 3, 9, np.nan)), [0, 0.5, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "word"),
+    [
+        ((3, "per_query"), {"values": values(1, 2, np.nan)}, "finite"),
+        ((3, "per_query"), {"values": np.zeros((1, 1))}, "shape"),
+        ((3, "per_query"), {"values": np.zeros(3, np.float32)}, "float64"),
+        ((3, "per_query"), {"values": values(1, 2)}, "count 3 values and hold 2"),
+        ((3, "per_query"), {"counts": np.array([0, 3])}, "counts"),
+        ((3, "per_query"), {"counts": np.array([3])}, "counts"),
+        ((3, "per_query"), {"prompt_ids": np.array(["a", "a"])}, "unique"),
+        ((3, "per_query"), {"prompt_ids": np.array([1, 2])}, "strings"),
+        ((3, "per_query"), {"surprise": values()}, "'surprise'"),
+        ((1, "per_query"), {}, "window=1"),
+        ((3, "global"), {}, "global"),
+        ((3, "per_query", 1), {}, "per_query"),
+    ],
+)
+def test_saved_windows_that_do_not_fit_are_refused(options, changes, word):
+    with pytest.raises(SparftError, match=word):
+        WindowNormalizer(*options).restore(saved_windows(**changes))

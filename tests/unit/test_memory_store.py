@@ -1,12 +1,181 @@
-"""The episodic store: rings, evictions, nearest queries."""
+"""The episodic store: nearest queries, embeddings in blocks, and what it was saved as."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.memory import table
+from sparft_plugin.memory.index import QueryIndex
 from sparft_plugin.memory.store import EpisodicStore
+from sparft_plugin.memory.table import RowTable
+from sparft_plugin.memory.term import novelty
+
+FLOAT = np.dtype(np.float32)
+
+
+def index_of(vectors, ages=None):
+    index = QueryIndex()
+    for row, vector in enumerate(vectors):
+        index.put(row, vector, row if ages is None else ages[row])
+    return index
+
+
+def cosine(left, right):
+    """Of one pair, in double precision."""
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    scale = np.sqrt((left**2).sum() * (right**2).sum())
+    return float((left * right).sum() / scale) if scale else 0.0
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    stored=st.integers(1, 60),
+    distinct=st.integers(1, 6),
+    closeness=st.sampled_from([0.0, 1e-8, 1e-6, 1e-4, 1.0]),
+    k=st.integers(1, 60),
+)
+def test_the_nearest_are_those_of_all_pairs_and_ties_go_to_the_oldest(
+    seed, stored, distinct, closeness, k
+):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(distinct, 24))[rng.integers(distinct, size=stored)]
+    vectors = (vectors + closeness * rng.normal(size=vectors.shape)).astype(np.float32)
+    ages = rng.permutation(stored)
+    queries = np.concatenate([vectors[:3], rng.normal(size=(2, 24)).astype(np.float32)])
+    index, k = index_of(vectors, ages), min(k, stored)
+    for query, found in zip(queries, index.nearest_each(queries, k, stored), strict=True):
+        keys = [(-round(cosine(v, query), 9), ages[row], row) for row, v in enumerate(vectors)]
+        assert found.tolist() == [row for _, _, row in sorted(keys)[:k]]
+
+
+def test_equal_directions_tie_to_the_oldest_among_thousands():
+    vector = np.random.default_rng(0).normal(size=384).astype(np.float32)
+    vectors = np.tile(vector, (3000, 1)) * np.arange(1, 3001, dtype=np.float32)[:, None]
+    (found,) = index_of(vectors).nearest_each(vector[None], 5, 3000)
+    assert found.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_neither_the_other_queries_nor_the_threads_decide():
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(500, 64)).astype(np.float32)
+    vectors[250:] = vectors[:250] * np.float32(3)
+    queries = (vectors[rng.integers(500, size=40)] + 1e-5).astype(np.float32)
+    index = index_of(vectors)
+    together = [rows.tolist() for rows in index.nearest_each(queries, 4, 500)]
+    novel = novelty(queries, vectors).tolist()
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            alone = [index.nearest_each(query[None], 4, 500)[0].tolist() for query in queries]
+            assert novelty(queries, vectors).tolist() == novel
+        assert alone == together
+
+
+def test_the_length_of_a_query_does_not_matter_up_to_the_limits_of_single_precision():
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(20, 16)).astype(np.float32)
+    plain = index_of(vectors).nearest_each(vectors, 3, 20)
+    scales = np.float32(10.0) ** rng.integers(-30, 30, size=20).astype(np.float32)
+    scaled = vectors * scales[:, None]
+    for one, two in zip(plain, index_of(scaled).nearest_each(scaled, 3, 20), strict=True):
+        assert one.tolist() == two.tolist()
+    (of_zero,) = index_of(vectors).nearest_each(np.zeros((1, 16), np.float32), 2, 20)
+    assert of_zero.tolist() == [0, 1]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 40),
+    zeros=st.integers(0, 3),
+    exponents=st.sampled_from([(0, 0), (-3, 3), (-30, 30), (25, 25), (-25, -25)]),
+    dtype=st.sampled_from([np.float32, np.float16]),
+)
+@example(seed=3, count=3, zeros=0, exponents=(-30, 30), dtype=np.float32)
+def test_novelty_is_one_less_the_largest_cosine(seed, count, zeros, exponents, dtype):
+    rng = np.random.default_rng(seed)
+    others = rng.normal(size=(count, 24))
+    others[rng.integers(count, size=count // 2)] = others[0]
+    if dtype is np.float32:
+        others *= 10.0 ** rng.integers(exponents[0], exponents[1] + 1, size=(count, 1))
+    others[rng.integers(count, size=zeros)] = 0
+    others = others.astype(dtype)
+    vectors = np.concatenate([others[:2], rng.normal(size=(3, 24)), np.zeros((1, 24))])
+    vectors = vectors.astype(np.float32)
+    expected = [1 - max(cosine(vector, other) for other in others) for vector in vectors]
+    np.testing.assert_allclose(novelty(vectors, others), expected, atol=1e-12)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(table, "BLOCK_BYTES", 4 * 2 * 4)  # four rows of two numbers
+
+
+def numbered(start, count):
+    return np.repeat(np.arange(start, start + count, dtype=np.float32)[:, None], 2, axis=1)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@given(moves=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20))
+def test_a_table_holds_what_was_written_whatever_was_given_back(moves):
+    rows, held, written = RowTable(2, FLOAT), {}, 0
+    for taken, given_back in moves:
+        numbers = rows.write(numbered(written, taken))
+        held |= dict(zip(numbers.tolist(), range(written, written + taken), strict=True))
+        written += taken
+        leaving = list(held)[:given_back]
+        rows.give_back(np.array(leaving, np.int64))
+        for number in leaving:
+            del held[number]
+    if held:
+        assert rows.read(np.array(list(held)))[:, 0].tolist() == list(held.values())
+    assert {*held, *rows.free} == set(range(sum(map(len, rows.parts()))))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_fork_takes_nothing_that_its_origin_holds_and_what_was_read_stays():
+    rows = RowTable(2, FLOAT)
+    numbers = rows.write(numbered(0, 6))
+    read, fork = rows.read(numbers), rows.fork()
+    fork.give_back(numbers)
+    fresh = fork.write(numbered(10, 6))
+    assert rows.read(numbers)[:, 0].tolist() == fork.read(numbers)[:, 0].tolist() == [*range(6)]
+    assert fork.read(fresh)[:, 0].tolist() == [*range(10, 16)]
+    rows.give_back(numbers[[3, 1]])
+    assert rows.write(numbered(20, 3)).tolist() == [3, 1, 6]
+    assert read[:, 0].tolist() == [*range(6)]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_table_is_saved_by_its_blocks_and_a_copy_of_them_restores_it():
+    rows = RowTable(2, FLOAT)
+    rows.write(numbered(0, 6))
+    parts = rows.parts()
+    assert [len(part) for part in parts] == [4, 2]
+    assert all(np.shares_memory(*pair) for pair in zip(parts, rows._blocks, strict=True))
+    copy = RowTable(2, FLOAT)
+    copy.restore(parts, np.array([4]))
+    assert not np.shares_memory(copy.parts()[0], parts[0])
+    assert copy.write(numbered(9, 2)).tolist() == [4, 6]
+    assert copy.read(np.array([0, 4]))[:, 0].tolist() == [0, 9]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    ("shapes", "dtype", "word"),
+    [
+        ([(3, 2), (1, 2)], np.float32, "shape"),
+        ([(5, 2)], np.float32, "shape"),
+        ([(4, 3)], np.float32, "shape"),
+        ([(4, 2)], np.float64, "float32"),
+    ],
+)
+def test_parts_that_are_no_blocks_are_refused(shapes, dtype, word):
+    with pytest.raises(SparftError, match=word):
+        RowTable(2, FLOAT).restore([np.zeros(shape, dtype) for shape in shapes], np.empty(0, int))
 
 
 def rows(*values):
@@ -17,89 +186,33 @@ def query(*values):
     return np.array(values, np.float32)
 
 
-def firsts(responses):
-    return responses[:, 0].tolist()
-
-
-def test_an_empty_store_has_nothing_near():
-    assert EpisodicStore(None, 3).nearest(query(1, 0)).shape == (0, 2)
-
-
 def test_a_query_without_responses_is_not_stored():
     store = EpisodicStore(None, 3)
     store.write("a", query(1, 0), rows())
     assert len(store) == 0
-
-
-def test_the_oldest_response_of_a_query_leaves_first():
-    store = EpisodicStore(None, 3)
-    for value in range(5):
-        store.write("a", query(1, 0), rows(value))
-    assert firsts(store.nearest(query(1, 0))) == [2, 3, 4]
-    store.write("a", query(1, 0), rows(5, 6, 7, 8, 9))
-    assert firsts(store.nearest(query(1, 0))) == [7, 8, 9]
-    assert store.size == 3
+    assert store.nearest(query(1, 0)).shape == (0, 2)
 
 
 def test_the_query_inserted_first_leaves_though_it_was_written_last():
     store = EpisodicStore(2, 3)
-    store.write("a", query(1, 0), rows(1))
-    store.write("b", query(0, 1), rows(2))
-    store.write("a", query(1, 0), rows(3))
-    store.write("c", query(1, 1), rows(4, 5))
+    for name, vector, values in (("a", (1, 0), (1,)), ("b", (0, 1), (2,)), ("a", (1, 0), (3,))):
+        store.write(name, query(*vector), rows(*values))
+    store.write("c", query(1, 1), rows(4, 5, 6, 7))
     assert store.prompt_ids == ["b", "c"]
-    assert firsts(store.nearest(query(1, 0), k=2)) == [4, 5, 2]
+    assert store.nearest(query(1, 0), k=2)[:, 0].tolist() == [5, 6, 7, 2]
 
 
-def test_a_returning_query_starts_with_an_empty_ring():
-    store = EpisodicStore(1, 3)
-    store.write("a", query(1, 0), rows(1, 2))
-    store.write("b", query(0, 1), rows(3))
-    store.write("a", query(1, 0), rows(4))
-    assert firsts(store.nearest(query(1, 0))) == [4]
-
-
-def test_ties_go_to_the_older_query_also_after_an_eviction():
-    store = EpisodicStore(3, 1)
-    for name, vector in (("a", (0, 1)), ("b", (2, 0)), ("c", (3, 0)), ("d", (1, 0))):
-        store.write(name, query(*vector), rows(ord(name)))
-    assert firsts(store.nearest(query(5, 0), k=1)) == [ord("b")]
-    assert firsts(store.nearest(query(5, 0), k=9)) == [ord("b"), ord("c"), ord("d")]
-
-
-def test_parallel_queries_tie_whatever_their_length_and_their_place_in_the_product():
-    rng = np.random.default_rng(0)
-    vector = rng.integers(-50, 50, size=383).astype(np.float32)
-    store = EpisodicStore(None, 1)
-    for place in range(37):
-        store.write(str(place), vector * (1 + place % 7), np.full((1, 383), place, np.float32))
-    for near in store.nearest_each(rng.normal(size=(5, 383)).astype(np.float32), k=37):
-        assert firsts(near) == list(range(37))
-
-
-def test_later_writes_do_not_change_what_was_read():
-    store = EpisodicStore(None, 1)
-    store.write("a", query(1, 0), rows(1))
-    read = store.nearest(query(1, 0))
-    store.write("a", query(1, 0), rows(2))
-    assert firsts(read) == [1]
-
-
-def test_bytes_are_those_of_the_content():
-    store = EpisodicStore(None, 100)
+def test_bytes_are_those_of_the_content_and_no_more_after_evictions():
+    store, full = EpisodicStore(None, 100), EpisodicStore(2, 3)
     store.write("a", query(1, 0), rows(*range(70)))
     copy = EpisodicStore(None, 100)
     copy.restore(store.arrays(), 2)
     assert store.nbytes == copy.nbytes
     assert 0 < store.nbytes - 70 * 2 * 4 < 100
-
-
-def test_a_full_store_keeps_its_bytes_whatever_is_evicted():
-    store = EpisodicStore(2, 3)
     sizes = set()
     for value in range(20):
-        store.write(str(value), query(value, 1), rows(value, value, value))
-        sizes.add(store.nbytes)
+        full.write(str(value), query(value, 1), rows(value, value, value))
+        sizes.add(full.nbytes)
     assert len(sizes) == 2
 
 
@@ -109,30 +222,27 @@ def test_half_precision_rounds_responses_and_halves_their_bytes():
         store.write("a", query(1, 0), rows(1 / 3, 2))
     near = half.nearest(query(1, 0))
     assert near.dtype == np.float16
-    np.testing.assert_allclose(firsts(near), [1 / 3, 2], rtol=2**-11)
+    np.testing.assert_allclose(near[:, 0], [1 / 3, 2], rtol=2**-11)
     assert full.nbytes - half.nbytes == 2 * 2 * 2
     assert half.arrays()["queries"].dtype == np.float32
 
 
-def test_an_origin_does_not_see_what_its_fork_writes():
-    store = EpisodicStore(2, 2)
-    store.write("a", query(1, 0), rows(1, 2))
-    store.write("b", query(0, 1), rows(3))
-    before = store.arrays()
-    fork = store.fork()
-    fork.write("a", query(1, 0), rows(4))
-    fork.write("c", query(1, 1), rows(5))
-    assert (store.prompt_ids, fork.prompt_ids) == (["a", "b"], ["b", "c"])
-    for key, value in store.arrays().items():
-        np.testing.assert_array_equal(value, before[key])
-    assert firsts(fork.nearest(query(1, 1))) == [5]
-
-
-def saved():
-    store = EpisodicStore(None, 3)
-    store.write("a", query(1, 0), rows(1, 2))
-    store.write("b", query(0, 1), rows(3))
-    return store.arrays()
+def test_a_saved_store_goes_on_exactly_where_it_stood():
+    """Also where queries were evicted, so that rows are free and ages have gaps."""
+    store, copy = EpisodicStore(2, 3), EpisodicStore(2, 3)
+    for value in range(7):
+        store.write(str(value % 4), query(value, 1), rows(*range(value)))
+    store.write("new", query(9, 9), rows(1))
+    arrays = store.arrays()
+    assert len(arrays["free"]) > 0
+    for name in ("queries", "responses#0"):
+        assert np.shares_memory(arrays[name], store.arrays()[name])
+    copy.restore(arrays, 2)
+    for each in (store, copy):
+        each.write("more", query(3, 3), rows(5, 6, 7, 8))
+    assert store.prompt_ids == copy.prompt_ids
+    for name, array in store.arrays().items():
+        np.testing.assert_array_equal(copy.arrays()[name], array)
 
 
 @pytest.mark.parametrize(
@@ -155,45 +265,28 @@ def saved():
         ("responses#0", np.full((3, 2), np.nan, np.float32), "finite"),
         ("responses#0", np.zeros((4, 2), np.float32), "rows and counts"),
         ("responses#0", np.zeros((3, 3), np.float32), "responses"),
+        ("counts", None, "lacks 'counts'"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_by_name(key, value, word):
+    arrays = saved_store()
+    del arrays[key]
     with pytest.raises(SparftError, match=word):
-        EpisodicStore(None, 3).restore({**saved(), key: np.asarray(value)}, 2)
+        EpisodicStore(None, 3).restore(
+            arrays if value is None else {**arrays, key: np.asarray(value)}, 2
+        )
 
 
-def test_more_than_the_capacity_is_refused():
-    with pytest.raises(SparftError, match="query_capacity"):
-        EpisodicStore(1, 3).restore(saved(), 2)
-    with pytest.raises(SparftError, match="response_capacity"):
-        EpisodicStore(None, 1).restore(saved(), 2)
+@pytest.mark.parametrize(
+    ("capacities", "word"), [((1, 3), "query_capacity"), ((None, 1), "response_capacity")]
+)
+def test_more_than_the_capacity_is_refused(capacities, word):
+    with pytest.raises(SparftError, match=word):
+        EpisodicStore(*capacities).restore(saved_store(), 2)
 
 
-def test_a_missing_array_is_refused_by_name():
-    arrays = saved()
-    del arrays["counts"]
-    with pytest.raises(SparftError, match="lacks 'counts'"):
-        EpisodicStore(None, 3).restore(arrays, 2)
-
-
-def test_a_saved_store_goes_on_exactly_where_it_stood():
-    """Also where queries were evicted, so that rows are free and ages have gaps."""
-    store, copy = EpisodicStore(2, 3), EpisodicStore(2, 3)
-    for value in range(7):
-        store.write(str(value % 4), query(value, 1), rows(*range(value)))
-    store.write("new", query(9, 9), rows(1))
-    assert len(store.arrays()["free"]) > 0
-    copy.restore(store.arrays(), 2)
-    for each in (store, copy):
-        each.write("more", query(3, 3), rows(5, 6, 7, 8))
-    assert store.prompt_ids == copy.prompt_ids
-    for name, array in store.arrays().items():
-        np.testing.assert_array_equal(copy.arrays()[name], array)
-
-
-def test_saving_copies_neither_queries_nor_responses():
+def saved_store():
     store = EpisodicStore(None, 3)
     store.write("a", query(1, 0), rows(1, 2))
-    arrays = store.arrays()
-    for name in ("queries", "responses#0"):
-        assert np.shares_memory(arrays[name], store.arrays()[name])
+    store.write("b", query(0, 1), rows(3))
+    return store.arrays()

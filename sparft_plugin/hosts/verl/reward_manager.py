@@ -19,7 +19,7 @@ from verl.utils.import_utils import load_extern_object
 from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.cores import cores_of_a_worker
-from sparft_plugin.memory.stored import stored_text
+from sparft_plugin.memory.memory_r import stored_text
 from sparft_plugin.training.encoding import MicroBatcher, encode_stored, memory_encoder
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.rewards import cosine_length, length_budget, par
+from sparft_plugin.rewards.api import response_tokens
 from sparft_plugin.rewards.cosine_length import cosine_length as cosine
 from sparft_plugin.rewards.length_budget import budget_at, budget_rate
-from sparft_plugin.rewards.tokens import response_tokens
 
 RIGHT = "<answer>5</answer>"
 WRONG = "<answer>6</answer>"
@@ -32,14 +32,11 @@ def test_the_cosine_is_the_papers_below_the_limit_and_flat_from_it(n: int, limit
 
 
 def test_shorter_is_better_when_right_and_longer_when_wrong() -> None:
-    lengths = range(0, 200, 10)
-    right = [cosine(n, 200, 1.0) for n in lengths]
-    wrong = [cosine(n, 200, 0.0) for n in lengths]
+    right, wrong = ([cosine(n, 200, accuracy) for n in range(0, 200, 10)] for accuracy in (1, 0))
 
     assert right == sorted(right, reverse=True)
     assert wrong == sorted(wrong)
     assert min(right) > max(wrong)
-    assert cosine(400, 200, 0.0) == cosine(200, 200, 1.0) == -1.0
 
 
 @given(st.integers(0, 500), st.floats(0.1, 1), st.integers(1, 50))

@@ -40,14 +40,6 @@ def test_threads_take_turns() -> None:
     assert verdicts == [Verdict(True, True)] * 24
 
 
-def test_it_works_in_the_executor_of_an_event_loop() -> None:
-    async def many() -> list[Verdict]:
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(*(loop.run_in_executor(None, ask) for _ in range(4)))
-
-    assert asyncio.run(many()) == [Verdict(True, True)] * 4
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_daemonic_process_starts_its_own(method: str) -> None:
@@ -84,92 +76,80 @@ def test_a_ray_actor_starts_its_own() -> None:
         ray.shutdown()
 
 
-def test_what_overruns_is_ended_and_the_next_comparison_is_answered() -> None:
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
+@pytest.fixture
+def judge() -> MathProcess:
+    """Return the judge of this process, which answers."""
+    ask()
+    return JUDGE
+
+
+def process_of(judge: MathProcess) -> subprocess.Popen[bytes]:
+    assert judge.process is not None
+    return judge.process
+
+
+def test_what_overruns_is_ended_and_the_next_comparison_is_answered(judge: MathProcess) -> None:
     process = judge.process
 
     assert judge.compare(*TOWER, 0.2) == Verdict(False, False)
-    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    assert ask() == Verdict(True, True)
     assert judge.process is process
-    judge.close()
 
 
-def test_a_judge_that_was_killed_is_replaced() -> None:
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
-    assert judge.process is not None
-    first = judge.process.pid
-    os.kill(first, signal.SIGKILL)
-    judge.process.wait(10)
-
-    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
-    assert judge.process.pid != first
-    judge.close()
-
-
-def test_a_worker_that_is_killed_between_two_requests_shifts_no_verdict() -> None:
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
-    assert judge.process is not None
-    parent = judge.process.pid
-    (worker,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    os.kill(int(worker), signal.SIGKILL)
-    judge.process.wait(10)
+@pytest.mark.parametrize("whom", ["judge", "its worker"])
+def test_who_is_killed_between_two_requests_is_replaced_and_shifts_no_verdict(
+    judge: MathProcess, whom: str
+) -> None:
+    process = process_of(judge)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(process.pid if whom == "judge" else int(children[0]), signal.SIGKILL)
+    process.wait(10)
 
     asked = [judge.compare(*pair, PATIENT) for pair in (PAIR, ("x", "y"), PAIR, ("x", "2x"))]
     assert asked == [Verdict(same, True) for same in (True, False, True, False)]
-    judge.close()
+    assert process_of(judge).pid != process.pid
 
 
 def test_an_interrupted_wait_leaves_no_reply_for_the_next_request(
-    monkeypatch: pytest.MonkeyPatch,
+    judge: MathProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
     with monkeypatch.context() as patch:
         patch.setattr("sparft_plugin.rewards.math_process.read_line", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            judge.compare(*PAIR, PATIENT)
+            ask()
 
     assert judge.compare("x", "y", PATIENT) == Verdict(False, True)
-    judge.close()
 
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_judge_that_dies_over_a_request_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
-    assert judge.process is not None
-    killer = threading.Timer(0.3, judge.process.kill)
-    killer.start()
+def test_a_judge_that_dies_over_a_request_is_no_verdict(
+    judge: MathProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threading.Timer(0.1, process_of(judge).kill).start()
 
-    monkeypatch.setattr("sparft_plugin.rewards.math_process.GRACE_SECONDS", 1.0)
-    assert judge.compare(*TOWER, 1.0) == Verdict(False, False)
-    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
-    judge.close()
+    monkeypatch.setattr("sparft_plugin.rewards.math_process.GRACE_SECONDS", 0.5)
+    assert judge.compare(*TOWER, 0.3) == Verdict(False, False)
+    assert ask() == Verdict(True, True)
 
 
 def test_a_policy_that_collapses_to_slow_algebra_costs_a_tenth(
-    monkeypatch: pytest.MonkeyPatch,
+    judge: MathProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparft_plugin.rewards.math_process.SLOW_SECONDS", 0.3)
-    judge = MathProcess()
-    judge.compare(*PAIR, PATIENT)
+    monkeypatch.setattr(judge, "patience", 0.3)
 
     seconds = []
-    for _ in range(4):
+    for _ in range(3):
         began = time.monotonic()
         assert judge.compare(*TOWER, 0.6) == Verdict(False, False)
         seconds.append(time.monotonic() - began)
     assert seconds[0] > 0.6 > 2 * max(seconds[1:])
 
-    assert judge.compare(*PAIR, PATIENT) == Verdict(True, True)
+    assert ask() == Verdict(True, True)
     assert judge.patience == 0.3
-    judge.close()
 
 
 def test_a_module_in_the_working_folder_is_not_taken_for_math_verify(
