@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
 
 
@@ -23,6 +24,23 @@ def require(holds: bool, sentence: str) -> None:
     """
     if not holds:
         raise SparftError(sentence)
+
+
+def import_extra(extra: str, what: str, *packages: str) -> None:
+    """Import packages that are not always installed, or name the extra that brings them.
+
+    Raises
+    ------
+    SparftError
+        If one is missing; ``what`` tells what needs it.
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise SparftError(
+                f"{what} needs {package}; pip install 'sparft-plugin[{extra}]'."
+            ) from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SparftError:
