@@ -14,7 +14,7 @@ from sparft_plugin.curriculum.uniform import UniformCurriculum
 from sparft_plugin.errors import SparftError
 from sparft_plugin.simulate import SCENARIOS, Learner, Method, Scenario, compare, simulate
 from sparft_plugin.simulate.compare import Comparison, Figure, Runs, Setting, band
-from sparft_plugin.simulate.text import table
+from sparft_plugin.simulate.show import table
 
 SMALL = Scenario("small", arms=3, prompts_per_arm=4, steps=6, batch_size=4, group_size=4)
 
