@@ -44,19 +44,26 @@ def import_extra(extra: str, what: str, *packages: str) -> None:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SparftError:
-    """Build the error for a name that does not exist.
+    """Build the error for a name that does not exist; the nearest is offered, all are listed.
 
-    Parameters
-    ----------
-    kind : str
-        What was named, in words: "curriculum", "option of sparft.memory".
-    name : str
-        The name that was given.
-    known : iterable of str
-        The names that exist; the nearest is offered, all are listed.
+    ``kind`` is what was named, in words: "curriculum", "option of sparft.memory".
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     listed = ", ".join(names) if names else "none"
     return SparftError(f"unknown {kind} '{name}'{hint} Known: {listed}.")
+
+
+def refuse_unknown(kind: str, given: Iterable[object], known: Iterable[str]) -> None:
+    """Refuse the first name that is not known.
+
+    Raises
+    ------
+    SparftError
+        As ``unknown_name`` puts it.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise unknown_name(kind, str(name), known)
