@@ -52,16 +52,18 @@ def cluster_map(pool: Pool, colours: Sequence[str]) -> str:
     others = np.flatnonzero(~kept)[: POINTS - int(kept.sum())]
     flat = np.zeros((len(pool.ids), 2))
     flat[:, : pool.features.shape[1]] = pool.features[:, :2]
+    x, y = flat.T
     shades = np.array(colours)
     # Many kept prompts cover about the area of two hundred; each stays larger than the pool's.
     size = max(14, 44 * min(1, 200 / kept.sum()))
 
     def draw(axes: Axes) -> None:
-        axes.scatter(*flat[others].T, s=10, c=shades[pool.arms[others]], alpha=0.4, lw=0)
-        axes.scatter(*flat[kept].T, s=size, c=shades[pool.arms[kept]], edgecolors=INK, lw=0.8)
+        axes.scatter(x[others], y[others], s=10, c=shades[pool.arms[others]], alpha=0.4, lw=0)
+        axes.scatter(x[kept], y[kept], s=size, c=shades[pool.arms[kept]], edgecolors=INK, lw=0.8)
         for arm in range(len(colours)) if len(colours) <= NUMBERED else ():
             axes.text(
-                *np.median(flat[pool.arms == arm], axis=0),
+                float(np.median(x[pool.arms == arm])),
+                float(np.median(y[pool.arms == arm])),
                 str(arm),
                 bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": colours[arm]},
                 ha="center",
@@ -109,6 +111,8 @@ def strip(ours: float, drawn: Sequence[float]) -> str:
 
 def curve(scores: Sequence[Mapping[str, Any]], chosen: int) -> str:
     """Silhouette by number of clusters, the chosen one ringed."""
+    from matplotlib.ticker import MaxNLocator
+
     points = sorted((int(score["clusters"]), float(score["score"])) for score in scores)
 
     def draw(axes: Axes) -> None:
@@ -116,7 +120,7 @@ def curve(scores: Sequence[Mapping[str, Any]], chosen: int) -> str:
         used = [point for point in points if point[0] == chosen]
         axes.plot(*np.array(used).reshape(-1, 2).T, "o", ms=10, mfc="white", mec=ACCENT, mew=3)
         axes.set(xlabel="clusters", ylabel="mean silhouette")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
 
     return _svg(5, 2.7, draw)
