@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from sparft_plugin import hookspecs
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, refuse_unknown, unknown_name
 
 logger = logging.getLogger(__name__)
 
@@ -90,25 +90,25 @@ def lookup(kind: str, name: str) -> type[Any]:
     Raises
     ------
     SparftError
-        If the name is unknown; the nearest one is offered.
+        If the name is unknown; the nearest one is offered. If the package is not installed.
     """
     known = registered(kind)
-    if name not in known:
-        raise unknown_name(kind, name, known)
+    if not known:
+        raise SparftError(
+            f"no {kind} is registered, not even ours: sparft-plugin is on the path but not "
+            "installed; pip install it (-e for a checkout)."
+        )
+    refuse_unknown(kind, [name], known)
     return known[name]
 
 
-def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
-    """Construct the class registered under a name from its own options.
+def option_names(cls: type[Any]) -> list[str]:
+    """Names of the fields that a dataclass is constructed from."""
+    return [field.name for field in dataclasses.fields(cls) if field.init]
 
-    Parameters
-    ----------
-    kind : str
-        One of ``KINDS``.
-    name : str
-        A registered name.
-    options : mapping, optional
-        Values for the dataclass fields of the class.
+
+def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """Construct the class registered under a name; options are its dataclass fields.
 
     Raises
     ------
@@ -117,10 +117,7 @@ def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any
     """
     cls = lookup(kind, name)
     options = dict(options or {})
-    known = [field.name for field in dataclasses.fields(cls) if field.init]
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the {kind} '{name}'", option, known)
+    refuse_unknown(f"option of the {kind} '{name}'", options, option_names(cls))
     for field in dataclasses.fields(cls):
         optional = field.default is not MISSING or field.default_factory is not MISSING
         if field.init and not optional and field.name not in options:
@@ -131,12 +128,7 @@ def build(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any
 def read_options(where: str, given: Sequence[str]) -> dict[str, Any]:
     """Read ``NAME=VALUE``, values as JSON where they are, else as text: ``device=cuda:1``.
 
-    Parameters
-    ----------
-    where : str
-        What the options were given to, for messages.
-    given : sequence of str
-        The options, one each.
+    ``where`` says for messages what the options were given to.
 
     Raises
     ------

@@ -25,7 +25,7 @@ from sparft_plugin.difficulty.sources import (
     label_keys,
     parse_source,
 )
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.atomic import whole_file
 from sparft_plugin.reduction.config import ReductionConfig
@@ -174,6 +174,7 @@ def _page(arguments: argparse.Namespace) -> Path | None:
     page = Path(arguments.report or Path(arguments.output).with_suffix(".html"))
     if page.suffix not in PAGES:
         raise SparftError(f"--report {page} must end in {' or '.join(PAGES)}; rename it.")
+    import_extra("report", "the page", "matplotlib", "jinja2")
     return page
 
 
@@ -191,6 +192,5 @@ def _called(path: Path, temporary: Path) -> Iterator[Path]:
 
 def _write_page(page: Path, reduction: Reduction, prompts: PromptTable) -> None:
     from sparft_plugin.report.reduction_page import reduction_page
-    from sparft_plugin.report.reduction_view import reduction_view
 
-    page.write_text(reduction_page(*reduction_view(reduction, prompts)), encoding="utf-8")
+    page.write_text(reduction_page(reduction, prompts), encoding="utf-8")

@@ -14,16 +14,12 @@ import numpy as np
 
 from sparft_plugin.corpus import Columns, Corpus
 from sparft_plugin.difficulty.rollouts import read_join_keys, read_rollouts
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, import_extra, unknown_name
 from sparft_plugin.plugins import registered
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.simulate.compare import Setting, compare
-from sparft_plugin.simulate.learner import Learner
-from sparft_plugin.simulate.method import Method
-from sparft_plugin.simulate.picture import check_matplotlib, draw
-from sparft_plugin.simulate.replay import Replay
-from sparft_plugin.simulate.scenarios import SCENARIOS, Scenario
-from sparft_plugin.simulate.text import table
+from sparft_plugin.simulate import SCENARIOS, Learner, Method, Replay, Scenario, compare
+from sparft_plugin.simulate.compare import Setting
+from sparft_plugin.simulate.show import draw, table
 
 ALL = "all"
 ARM_KEY = "extra_info.sparft.arm"
@@ -99,23 +95,18 @@ def run(arguments: argparse.Namespace) -> int:
     methods, settings = _methods(arguments.methods), _settings(arguments)
     folder: Path | None = arguments.out
     if folder is not None:
-        check_matplotlib()
+        import_extra("report", "the picture", "matplotlib")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SparftError(f"the folder {folder} cannot be made: {error}") from error
     found = []
     for setting in settings:
-        found.append(
-            compare(
-                methods,
-                setting,
-                arguments.seeds,
-                lenient=ALL in arguments.methods,
-                progress=_progress(setting.name),
-            )
-        )
-        sys.stdout.write(table(found[-1]) + "\n")
+        progress = _progress(setting.name)
+        lenient = ALL in arguments.methods
+        made = compare(methods, setting, arguments.seeds, lenient=lenient, progress=progress)
+        found.append(made)
+        sys.stdout.write(table(made) + "\n")
     if folder is not None:
         result = {"seeds": arguments.seeds, "scenarios": {c.scenario: c.as_json() for c in found}}
         (folder / "simulation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")

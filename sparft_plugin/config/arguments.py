@@ -5,12 +5,11 @@ Hydra refuses a key that is not in the config, but it cannot say which one was m
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 
 from sparft_plugin import plugins
-from sparft_plugin.errors import unknown_name
+from sparft_plugin.errors import refuse_unknown
 
 OVERRIDE = re.compile(r"^(?:\+{0,2}|~)sparft\.([A-Za-z0-9_.]+)(?:=|$)")
 
@@ -33,10 +32,8 @@ def check_overrides(arguments: Sequence[str]) -> None:
     keys = [match.group(1) for argument in arguments if (match := OVERRIDE.match(argument))]
     if not keys:
         return
-    known = known_options()
-    for key in keys:
-        if key not in known:
-            raise unknown_name("option", f"sparft.{key}", [f"sparft.{name}" for name in known])
+    known = [f"sparft.{name}" for name in known_options()]
+    refuse_unknown("option", [f"sparft.{key}" for key in keys], known)
 
 
 def known_options() -> set[str]:
@@ -45,25 +42,21 @@ def known_options() -> set[str]:
     from sparft_plugin.curriculum.wrappers.wrap import WRAPPERS
     from sparft_plugin.reduction import ReductionConfig
 
-    known = set(_options(schema.SparftConfig))
-    known |= {f"reduction.{name}" for name in _options(ReductionConfig)}
+    sections: dict[str, list[type]] = {
+        "": [schema.SparftConfig],
+        "reduction.": [ReductionConfig],
+        "memory_encoder.": [plugins.lookup("embedder", "sentence_transformers")],
+        "wraps.dataset.": [schema.WrappedDataset],
+        "wraps.reward_manager.": [schema.WrappedRewardManager],
+    }
     for kind in ("selector", "embedder"):
-        for cls in plugins.registered(kind).values():
-            known |= {f"reduction.{kind}_options.{name}" for name in _options(cls)}
-    known.add("memory.fade")
-    encoder = plugins.lookup("embedder", "sentence_transformers")
-    known |= {f"memory_encoder.{name}" for name in _options(encoder)}
-    known |= {f"wraps.dataset.{name}" for name in _options(schema.WrappedDataset)}
-    known |= {f"wraps.reward_manager.{name}" for name in _options(schema.WrappedRewardManager)}
-    for wrapper, cls in WRAPPERS.items():
-        known |= {f"curriculum.{wrapper}"}
-        known |= {f"curriculum.{wrapper}.{name}" for name in _options(cls) if name != "inner"}
+        sections[f"reduction.{kind}_options."] = list(plugins.registered(kind).values())
     for section, kind in SECTIONS.items():
-        known.add(f"{section}.name")
-        for cls in plugins.registered(kind).values():
-            known |= {f"{section}.{name}" for name in _options(cls)}
-    return known
-
-
-def _options(cls: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(cls) if field.init]
+        sections[f"{section}."] = list(plugins.registered(kind).values())
+    for wrapper, cls in WRAPPERS.items():
+        sections[f"curriculum.{wrapper}."] = [cls]
+    known = {f"{section}.name" for section in SECTIONS} | {"memory.fade"}
+    known |= {f"curriculum.{wrapper}" for wrapper in WRAPPERS}
+    for prefix, classes in sections.items():
+        known |= {f"{prefix}{name}" for cls in classes for name in plugins.option_names(cls)}
+    return known - {f"curriculum.{wrapper}.inner" for wrapper in WRAPPERS}

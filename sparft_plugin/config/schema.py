@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparft_plugin import plugins
 from sparft_plugin.config.accuracy import AccuracyRule
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, refuse_unknown
 
 if TYPE_CHECKING:
     from sparft_plugin.curriculum import Curriculum
     from sparft_plugin.curriculum.filters import GroupFilter
     from sparft_plugin.memory.base import IntrinsicReward
     from sparft_plugin.reduction import ReductionConfig
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,9 @@ class SparftConfig:
             memory=_method("sparft.memory", given.get("memory")),
             memory_encoder=_section("sparft.memory_encoder", given.get("memory_encoder")),
             wraps=Wraps(
-                WrappedDataset(
-                    **_only_known("sparft.wraps.dataset", wraps.get("dataset"), WrappedDataset)
-                ),
-                WrappedRewardManager(
-                    **_only_known(
-                        "sparft.wraps.reward_manager",
-                        wraps.get("reward_manager"),
-                        WrappedRewardManager,
-                    )
+                _fields_of(WrappedDataset, "sparft.wraps.dataset", wraps.get("dataset")),
+                _fields_of(
+                    WrappedRewardManager, "sparft.wraps.reward_manager", wraps.get("reward_manager")
                 ),
             ),
         )
@@ -132,15 +127,13 @@ class SparftConfig:
         if self.curriculum is None:
             return None
         options, wrappers = split(self.curriculum)
-        built: Curriculum = plugins.build("curriculum", options.pop("name"), options)
-        return wrap(built, wrappers)
+        return wrap(_build("curriculum", options), wrappers)
 
     def build_group_filter(self) -> GroupFilter | None:
         """Construct the filter of finished groups; None if there is none."""
         if self.group_filter is None:
             return None
-        options = dict(self.group_filter)
-        built: GroupFilter = plugins.build("group filter", options.pop("name"), options)
+        built: GroupFilter = _build("group filter", self.group_filter)
         return built
 
     def build_memory(self) -> IntrinsicReward | None:
@@ -148,7 +141,7 @@ class SparftConfig:
         if self.memory is None:
             return None
         options = {k: v for k, v in self.memory.items() if k != "fade"}
-        built: IntrinsicReward = plugins.build("intrinsic reward", options.pop("name"), options)
+        built: IntrinsicReward = _build("intrinsic reward", options)
         return built
 
     @property
@@ -160,10 +153,16 @@ class SparftConfig:
         return fade
 
 
+def _build(kind: str, section: Mapping[str, Any]) -> Any:
+    options = dict(section)
+    return plugins.build(kind, options.pop("name"), options)
+
+
 def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if given is None:
         return None
-    if not isinstance(given, Mapping) or not _is_name(given.get("name")):
+    name = given.get("name") if isinstance(given, Mapping) else None
+    if not isinstance(name, str) or not name:
         raise SparftError(f"{key} must hold a name; write {key}.name=NAME.")
     return dict(given)
 
@@ -175,16 +174,12 @@ def _filter(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return _method("sparft.group_filter", given)
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
 def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
     from sparft_plugin.reduction import ReductionConfig
 
     if given is None:
         return None
-    config = ReductionConfig(**_only_known("sparft.reduction", given, ReductionConfig))
+    config = _fields_of(ReductionConfig, "sparft.reduction", given)
     config.build_selector()
     config.build_embedder()
     return config
@@ -193,18 +188,15 @@ def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:
 def _only_known(key: str, given: Mapping[str, Any] | None, cls: type[Any]) -> dict[str, Any]:
     """Return the mapping as a dict after refusing keys that are no field of the class."""
     given = _section(key, given) or {}
-    fields = _fields(cls)
-    for name in given:
-        if name not in fields:
-            raise unknown_name(f"option of {key}", str(name), fields)
+    refuse_unknown(f"option of {key}", given, plugins.option_names(cls))
     return {str(name): value for name, value in given.items()}
+
+
+def _fields_of(cls: type[T], key: str, given: Any) -> T:
+    return cls(**_only_known(key, given, cls))
 
 
 def _section(key: str, given: Any) -> Mapping[str, Any] | None:
     if given is not None and not isinstance(given, Mapping):
         raise SparftError(f"{key}={given!r} must be a section with options.")
     return given
-
-
-def _fields(cls: type[Any]) -> list[str]:
-    return [field.name for field in dataclasses.fields(cls) if field.init]

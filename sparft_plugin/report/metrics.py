@@ -20,15 +20,7 @@ ARM = re.compile(r"^sparft/curriculum/arm_(\d+)/picks$")
 
 @dataclass(frozen=True)
 class Step:
-    """Metrics of one trainer step.
-
-    Parameters
-    ----------
-    step : int
-        verl's global step.
-    values : dict of float
-        Metrics by verl's names.
-    """
+    """Metrics of one trainer step by verl's names."""
 
     step: int
     values: dict[str, float]

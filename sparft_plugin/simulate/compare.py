@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.curriculum import Curriculum
+from sparft_plugin.curriculum.wrappers.wrap import split, wrap
 from sparft_plugin.errors import SparftError
-from sparft_plugin.simulate.method import Method
+from sparft_plugin.plugins import build, lookup, read_options
+from sparft_plugin.simulate.learner import Scenario
 from sparft_plugin.simulate.run import Trace, World, simulate
-from sparft_plugin.simulate.scenarios import Scenario
 
 NORMAL_95 = 1.96
 BASELINE = "uniform"
 GOAL = 0.9
 """Share of the baseline's rise in pass rate that the others must reach."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered curriculum with its options, those of wrappers among them."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Method:
+        """Read ``NAME`` or ``NAME:OPTION=VALUE:OPTION=VALUE``, values as JSON or else as text.
+
+        Raises
+        ------
+        SparftError
+            If the name is unknown or an option has no value.
+        """
+        name, *pairs = text.split(":")
+        lookup("curriculum", name)
+        return cls(name, read_options(f"--methods {text}", pairs))
+
+    def build(self) -> Curriculum:
+        """Construct the curriculum in its wrappers, not yet bound to a pool.
+
+        Raises
+        ------
+        SparftError
+            If an option is unknown, missing or out of its range.
+        """
+        options, wrappers = split(self.options)
+        return wrap(build("curriculum", self.name, options), wrappers)
+
+    @property
+    def label(self) -> str:
+        """How the method is named on the command line."""
+        return ":".join([self.name, *(f"{k}={json.dumps(v)}" for k, v in self.options.items())])
 
 
 class Figure(NamedTuple):
@@ -44,23 +84,20 @@ def band(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """One method's runs, one row for each of s seeds."""
+    """One method's runs, one row for each of s seeds; see ``Trace``."""
 
     pass_rates: NDArray[np.float64]
-    """On the target distribution, shape (s, steps + 1)."""
+    """Shape (s, steps + 1)."""
     wasted: NDArray[np.float64]
-    """Share of wasted groups, shape (s, steps)."""
+    """Shape (s, steps)."""
     picks: NDArray[np.int64]
-    """Picks of each arm, shape (s, steps, arms)."""
+    """Shape (s, steps, arms)."""
 
     @classmethod
     def of(cls, traces: Sequence[Trace]) -> Runs:
         """Stack traces of equal length."""
-        return cls(
-            np.stack([trace.pass_rates for trace in traces]),
-            np.stack([trace.wasted for trace in traces]),
-            np.stack([trace.picks for trace in traces]),
-        )
+        names = ("pass_rates", "wasted", "picks")
+        return cls(*(np.stack([getattr(trace, name) for trace in traces]) for name in names))
 
     @property
     def arm_shares(self) -> NDArray[np.float64]:
@@ -118,6 +155,19 @@ class Comparison:
         gaps = {other: self.against(label, other) for other in self.ranking() if other != label}
         return [other for other, gap in gaps.items() if gap.mean - gap.half > 0]
 
+    def figures(self, label: str) -> dict[str, Figure]:
+        """What is told of a method, by name."""
+        runs = self.runs[label]
+        return {
+            "prompts_to_goal": Figure.of(self.prompts_to_goal(label)[0]),
+            "final_pass_rate": Figure.of(runs.pass_rates[:, -1]),
+            "mean_pass_rate": Figure.of(runs.pass_rates.mean(axis=1)),
+            "wasted_groups": Figure.of(runs.wasted.mean(axis=1)),
+            "picks_of_arms_that_teach_nothing": Figure.of(
+                runs.arm_shares[:, ~self.learned].sum(axis=1)
+            ),
+        }
+
     def as_json(self) -> dict[str, Any]:
         """All figures, JSON-able; curves are means over seeds with half widths."""
         return {
@@ -131,24 +181,13 @@ class Comparison:
         }
 
     def _method(self, label: str) -> dict[str, Any]:
-        runs, (prompts, reached) = self.runs[label], self.prompts_to_goal(label)
-        shares = runs.arm_shares
-        return {
-            "prompts_to_goal": Figure.of(prompts)._asdict() | {"seeds_that_reached_it": reached},
-            "final_pass_rate": Figure.of(runs.pass_rates[:, -1])._asdict(),
-            "mean_pass_rate": Figure.of(runs.pass_rates.mean(axis=1))._asdict(),
-            "wasted_groups": Figure.of(runs.wasted.mean(axis=1))._asdict(),
-            "picks_of_arms_that_teach_nothing": Figure.of(
-                shares[:, ~self.learned].sum(axis=1)
-            )._asdict(),
-            "arm_shares": shares.mean(axis=0).tolist(),
-            "pass_rate": _curve(runs.pass_rates),
-            "wasted": _curve(runs.wasted),
-        }
-
-
-def _curve(values: NDArray[np.float64]) -> dict[str, list[float]]:
-    return {"mean": values.mean(axis=0).tolist(), "half": band(values).tolist()}
+        runs = self.runs[label]
+        found: dict[str, Any] = {k: v._asdict() for k, v in self.figures(label).items()}
+        found["prompts_to_goal"]["seeds_that_reached_it"] = self.prompts_to_goal(label)[1]
+        found["arm_shares"] = runs.arm_shares.mean(axis=0).tolist()
+        for name, curves in (("pass_rate", runs.pass_rates), ("wasted", runs.wasted)):
+            found[name] = {"mean": curves.mean(axis=0).tolist(), "half": band(curves).tolist()}
+        return found
 
 
 class Setting(NamedTuple):
@@ -169,18 +208,8 @@ def compare(
 ) -> Comparison:
     """Run every method, and the baseline, with seeds 0, 1, ... of a setting.
 
-    Parameters
-    ----------
-    methods : sequence of Method
-        At least one.
-    setting : Setting
-        Makes the worlds: the same for every method.
-    seeds : int >= 1
-        Runs of each method.
-    lenient : bool, default False
-        Leave a method out that cannot start, because it lacks an option, and say why.
-    progress : callable, optional
-        Told the label of each method before its runs.
+    With ``lenient``, a method that cannot start because it lacks an option is left out with the
+    reason; ``progress`` is told the label of each method before its runs.
 
     Raises
     ------
@@ -207,14 +236,13 @@ def compare(
 
 
 def _run(method: Method, setting: Setting, seed: int) -> Trace:
-    world = setting.world(seed)
-    curriculum = method.build().start(world.pool, seed)
+    world, scenario = setting.world(seed), setting.scenario
     return simulate(
-        curriculum,
+        method.build().start(world.pool, seed),
         world,
-        steps=setting.scenario.steps,
-        batch_size=setting.scenario.batch_size,
-        group_size=setting.scenario.group_size,
-        delay=setting.scenario.delay,
+        steps=scenario.steps,
+        batch_size=scenario.batch_size,
+        group_size=scenario.group_size,
+        delay=scenario.delay,
         seed=seed,
     )

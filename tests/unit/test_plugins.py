@@ -37,16 +37,19 @@ def test_the_built_in_module_joins_by_the_same_entry_points_as_a_strangers():
     assert plugins.manager().get_name(builtin) == "builtin"
 
 
-def test_a_name_is_looked_up_as_its_class():
-    assert plugins.lookup("curriculum", "sparft") is SparftCurriculum
-
-
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_others():
     with pytest.raises(SparftError) as refusal:
         plugins.lookup("curriculum", "spartf")
+    assert plugins.lookup("curriculum", "sparft") is SparftCurriculum
     text = str(refusal.value)
     assert text.startswith("unknown curriculum 'spartf'; did you mean 'sparft'? Known: ")
     assert "sparft, uniform" in text
+
+
+def test_a_package_that_is_on_the_path_but_not_installed_is_told_so(monkeypatch):
+    monkeypatch.setattr(plugins, "registered", lambda kind: {})
+    with pytest.raises(SparftError, match="no curriculum is registered, not even ours: "):
+        plugins.lookup("curriculum", "sparft")
 
 
 def test_options_reach_the_fields_of_the_class():

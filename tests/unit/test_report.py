@@ -12,7 +12,7 @@ from sparft_plugin.cli.main import main
 from sparft_plugin.errors import SparftError
 from sparft_plugin.report import Step, draw, read_metrics, table
 from sparft_plugin.report.metrics import picks_per_arm, series
-from sparft_plugin.report.picture import running_mean
+from sparft_plugin.report.run import running_mean
 
 
 def row(step, **metrics):
@@ -45,48 +45,44 @@ def run_of(pass_rates, *picks_by_arm):
     return steps
 
 
-def test_rows_without_our_metrics_are_left_out(tmp_path):
-    rows = [row(0, val__acc=0.1), row(1, sparft__pass_rate=0.5), row(2, sparft__pass_rate=0.7)]
-    steps = read_metrics(written(tmp_path, rows))
-    assert [step.step for step in steps] == [1, 2]
-    assert [step.values["sparft/pass_rate"] for step in steps] == [0.5, 0.7]
+def read(tmp_path, *rows):
+    return read_metrics(written(tmp_path, rows))
+
+
+def test_rows_come_in_order_and_those_without_our_metrics_are_left_out(tmp_path):
+    rows = [row(step, sparft__pass_rate=0.1 * step) for step in (3, 1, 2)]
+    steps = read(tmp_path, row(0, val__acc=0.1), *rows)
+    assert [step.step for step in steps] == [1, 2, 3]
+    assert series(steps, "sparft/pass_rate") == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_what_older_trainers_log_among_their_times_has_its_own_names_again(tmp_path):
-    (step,) = read_metrics(
-        written(tmp_path, [row(1, timing_s__sparft__pass_rate=0.5, timing_s__step=2.0)])
-    )
+    (step,) = read(tmp_path, row(1, timing_s__sparft__pass_rate=0.5, timing_s__step=2.0))
     assert step.values == {"sparft/pass_rate": 0.5, "timing_s/step": 2.0}
 
 
 def test_of_a_step_that_a_resumed_run_logged_again_the_later_row_stands(tmp_path):
     first = [row(step, sparft__pass_rate=0.1 * step) for step in (1, 2, 3, 4)]
     resumed = [row(step, sparft__pass_rate=0.9) for step in (3, 4, 5)]
-    steps = read_metrics(written(tmp_path, first + resumed))
+    steps = read(tmp_path, *first, *resumed)
     assert [step.step for step in steps] == [1, 2, 3, 4, 5]
     assert series(steps, "sparft/pass_rate") == pytest.approx([0.1, 0.2, 0.9, 0.9, 0.9])
 
 
-def test_steps_come_in_order_whatever_the_order_of_rows(tmp_path):
-    rows = [row(step, sparft__pass_rate=0.5) for step in (3, 1, 2)]
-    assert [step.step for step in read_metrics(written(tmp_path, rows))] == [1, 2, 3]
-
-
-def test_a_missing_file_is_an_error_with_the_logger_to_use(tmp_path):
-    with pytest.raises(SparftError, match=r"does not exist; train with trainer.logger=.*file"):
-        read_metrics(tmp_path / "metrics.jsonl")
-
-
-def test_a_run_without_our_metrics_is_an_error_that_asks_for_the_name(tmp_path):
-    path = written(tmp_path, [row(1, critic__score__mean=0.5)])
-    with pytest.raises(SparftError, match=r"has no sparft metrics; .*\+sparft=NAME"):
-        read_metrics(path)
-
-
-def test_a_line_that_is_no_json_is_an_error_with_its_number(tmp_path):
-    path = written(tmp_path, [row(1, sparft__pass_rate=0.5)])
-    path.write_text(path.read_text() + '{"step": 2, "da')
-    with pytest.raises(SparftError, match=rf"{re.escape(str(path))}, line 2 is no JSON"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"does not exist; train with trainer.logger=.*file"),
+        (b"\xff\xfe", "metrics.jsonl cannot be read: 'utf-8' codec"),
+        (b'{"step": 1, "data": {"critic/x": 0.5}}\n', r"has no sparft metrics; .*\+sparft=NAME"),
+        (b'{"step": 1, "data": {"sparft/x": 1}}\n{"step": 2, "da', "line 2 is no JSON"),
+    ],
+)
+def test_a_file_that_is_none_of_a_run_is_named_with_the_mend(tmp_path, content, message):
+    path = tmp_path / "metrics.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SparftError, match=f"^{re.escape(str(tmp_path))}.*{message}"):
         read_metrics(path)
 
 
@@ -106,8 +102,7 @@ def test_a_line_that_is_no_row_of_metrics_is_an_error_with_its_number(tmp_path, 
 
 
 def test_what_others_log_need_not_be_a_number(tmp_path):
-    rows = [row(1, sparft__pass_rate=0.5, val__note="good", timing_s__step=None)]
-    (step,) = read_metrics(written(tmp_path, rows))
+    (step,) = read(tmp_path, row(1, sparft__pass_rate=0.5, val__note="good", timing_s__step=None))
     assert step.values == {"sparft/pass_rate": 0.5}
 
 
@@ -116,17 +111,11 @@ def test_a_series_is_nan_where_a_step_lacks_the_metric():
     assert series(steps, "a").tolist() == pytest.approx([1.0, np.nan, 3.0], nan_ok=True)
 
 
-def test_picks_per_arm_are_the_differences_of_the_running_numbers():
+def test_picks_per_arm_are_the_differences_of_the_running_numbers_by_number_of_the_arm():
     steps = run_of([0.5] * 4, [1, 3, 3, 7], [4, 4, 6, 6])
     assert picks_per_arm(steps).tolist() == [[1, 2, 0, 4], [4, 0, 2, 0]]
-
-
-def test_arms_are_in_the_order_of_their_numbers():
     names = {f"sparft/curriculum/arm_{arm}/picks": float(arm) for arm in (10, 2, 0)}
     assert picks_per_arm([Step(1, names)]).tolist() == [[0], [2], [10]]
-
-
-def test_a_run_without_a_curriculum_has_no_arms():
     assert picks_per_arm(run_of([0.1, 0.2, 0.3])).shape == (0, 3)
 
 
@@ -169,10 +158,6 @@ def test_the_table_of_a_run_with_memory_alone_has_its_rewards_and_stores_and_no_
     assert "memory, failure         3" in text
 
 
-def test_the_table_of_a_single_step_compares_it_with_itself():
-    assert "pass rate in training    50.0% ->  50.0%" in table(run_of([0.5], [4]))
-
-
 @pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
 def test_figures_that_were_not_logged_are_left_out(tmp_path):
     names = {f"sparft/curriculum/arm_{arm}/picks": 4.0 for arm in (0, 1)}
@@ -195,13 +180,14 @@ def test_the_picture_is_a_png(tmp_path, arms):
     data = path.read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
-    assert width == 1350
-    assert height == (975 if arms else 525)
+    assert (width, height) == (1350, 975 if arms else 525)
 
 
-def test_the_picture_of_a_single_step_is_drawn(tmp_path):
-    draw(run_of([0.5], [4]), tmp_path / "report.png")
+def test_a_single_step_is_drawn_and_compared_with_itself(tmp_path):
+    steps = run_of([0.5], [4])
+    draw(steps, tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 0
+    assert "pass rate in training    50.0% ->  50.0%" in table(steps)
 
 
 def test_the_running_mean_is_over_the_last_five_values_and_skips_nan():
@@ -210,43 +196,30 @@ def test_the_running_mean_is_over_the_last_five_values_and_skips_nan():
     assert running_mean(values) == pytest.approx(expected)
 
 
-def test_the_command_prints_the_table_and_writes_the_picture_beside_the_metrics(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["report.png", "other.png"])
+def test_the_command_prints_the_table_and_writes_the_picture(tmp_path, capsys, name):
     rows = [{"step": step.step, "data": step.values} for step in run_of([0.2, 0.4], [4, 8])]
-    path = written(tmp_path, rows)
-    assert main(["report", str(path)]) == 0
-    picture = tmp_path / "report.png"
+    path, picture = written(tmp_path, rows), tmp_path / name
+    option = [] if name == "report.png" else ["-o", str(picture)]
+    assert main(["report", str(path), *option]) == 0
     printed = capsys.readouterr().out
     assert printed == table(read_metrics(path)) + f"\npicture: {picture}\n"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [each.name for each in tmp_path.glob("*.png")] == [name]
 
 
-def test_the_command_draws_to_the_picture_that_is_named(tmp_path):
-    rows = [{"step": step.step, "data": step.values} for step in run_of([0.2, 0.4], [4, 8])]
-    picture = tmp_path / "other.png"
-    assert main(["report", str(written(tmp_path, rows)), "-o", str(picture)]) == 0
-    assert picture.is_file()
-    assert not (tmp_path / "report.png").exists()
-
-
-def test_the_command_ends_with_code_two_and_one_line_when_the_file_is_missing(tmp_path, capsys):
-    assert main(["report", str(tmp_path / "nope.jsonl")]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith(f"sparft: error: {tmp_path / 'nope.jsonl'} does not exist")
-    assert captured.err.count("\n") == 1
-
-
-def test_a_picture_that_cannot_be_written_is_one_line(tmp_path, capsys):
-    rows = [{"step": step.step, "data": step.values} for step in run_of([0.2, 0.4])]
-    picture = tmp_path / "no" / "report.png"
-    assert main(["report", str(written(tmp_path, rows)), "-o", str(picture)]) == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.jsonl"], "no.jsonl does not exist"),
+        (["metrics.jsonl", "-o", "no/report.png"], "no/report.png cannot be written: "),
+    ],
+)
+def test_the_command_ends_with_code_two_and_one_line(
+    tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, [{"step": s.step, "data": s.values} for s in run_of([0.2, 0.4])])
+    assert main(["report", *arguments]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"sparft: error: {picture} cannot be written: ")
+    assert error.startswith(f"sparft: error: {message}")
     assert error.count("\n") == 1
-
-
-def test_metrics_that_are_no_text_are_named(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(SparftError, match="metrics.jsonl cannot be read: 'utf-8' codec"):
-        read_metrics(path)
