@@ -17,7 +17,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset, run_of, training_set
-from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER
+from sparft_plugin.hosts.verl.refusals import LOOP_MANAGER
 from tests.unit.test_preflight import VERL_CONFIG, rows, write
 
 ROWS, BATCH = 12, 4

@@ -26,7 +26,7 @@ def group(
         rewards=[float(i) for i in range(n)],
         infos=[{"sparft": TAG | tag}] * n,
         extras=extras,
-        model_version=3,
+        versions=[5, None, 3][:n],
         with_responses=with_responses,
         accuracy=AccuracyRule(rule),
         rollouts=2,

@@ -13,8 +13,8 @@ from verl import DataProto
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.legacy.batch import add_to_rewards, drop_ours
-from sparft_plugin.hosts.verl.legacy.batch import read_groups as read
+from sparft_plugin.hosts.verl.legacy import add_to_rewards, drop_ours
+from sparft_plugin.hosts.verl.legacy import read_groups as read
 
 WIDTH, PROMPT = 5, 3
 read_groups = partial(read, accuracy=AccuracyRule(), rollouts=1)

@@ -9,8 +9,7 @@ from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.checkpoint import checkpoint_folder, saved_pool
-from sparft_plugin.hosts.verl.legacy.resume import restore
+from sparft_plugin.hosts.verl.checkpoint import checkpoint_folder, restore, saved_pool
 
 
 class Counting(Dataset):

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from sparft_plugin.corpus.sources import ParquetSource
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.preflight_groups import UNGROUPED
+from sparft_plugin.hosts.verl.refusals import REPLAYS, UNGROUPED
 
 (VERL,) = importlib.util.find_spec("verl").submodule_search_locations
 VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
@@ -313,7 +313,7 @@ def test_every_other_reward_model_is_refused_with_its_reason(recipe, settings, w
 
 
 @pytest.mark.parametrize("use_v1", [True, False])
-@pytest.mark.parametrize("key", preflight.REPLAYS)
+@pytest.mark.parametrize("key", REPLAYS)
 def test_replayed_rollouts_are_refused_by_the_keys_of_every_version(recipe, key, use_v1):
     config = recipe(settings={"trainer.use_v1": use_v1})
     OmegaConf.update(config, key, True, force_add=True)
@@ -324,7 +324,7 @@ def test_replayed_rollouts_are_refused_by_the_keys_of_every_version(recipe, key,
 
 
 def test_the_installed_verl_knows_the_keys_of_its_replays(recipe):
-    known = [key for key in preflight.REPLAYS if OmegaConf.select(recipe(), key) is False]
+    known = [key for key in REPLAYS if OmegaConf.select(recipe(), key) is False]
     assert known == ["skip.rollout.enable", "skip.rollout_tq.enable"]
 
 

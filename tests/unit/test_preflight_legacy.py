@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.sparft_search_path import verl_trainer
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER, OURS
+from sparft_plugin.hosts.verl.refusals import LOOP_MANAGER
+from sparft_plugin.hosts.verl.refusals import OUR_LOOP_MANAGER as OURS
 from tests.unit.test_preflight import VERL_CONFIG, refusal, rows, write
 
 

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import cores, preflight_memory
-from sparft_plugin.hosts.verl.preflight_memory import check_memory, final_bytes
-from sparft_plugin.reduction.embedders import sentence_transformer
+from sparft_plugin.hosts.verl import memory_costs
+from sparft_plugin.hosts.verl.memory_costs import check_memory, cores_of_a_worker, final_bytes
+from sparft_plugin.reduction.embedders import runtimes
 
 WITH = SparftConfig.from_mapping({"memory": {"name": "memory_r", "encoder": "tiny"}})
 WITHOUT = SparftConfig.from_mapping({})
@@ -51,7 +51,7 @@ GB = 1e9
 @pytest.fixture
 def sized(tmp_path, monkeypatch):
     """Make recipes with a number of prompts, on a machine of 8 GB that runs its own Ray."""
-    monkeypatch.setattr(preflight_memory, "machine_bytes", lambda: 8 * GB)
+    monkeypatch.setattr(memory_costs, "machine_bytes", lambda: 8 * GB)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
     def made(prompts, epochs=100, address=None, batch=1024, length=4096, **memory):
@@ -109,7 +109,7 @@ def test_a_memory_that_a_resume_could_not_hold_twice_is_warned_of(sized):
 
 
 def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatch):
-    monkeypatch.setattr(cores, "free_cores", lambda: 8)
+    monkeypatch.setattr(memory_costs, "free_cores", lambda: 8)
     config, options = sized(100)
     (line,) = check_memory(config, options)
     assert line == (
@@ -132,9 +132,9 @@ def test_one_line_tells_the_encoders_ceiling_and_what_lifts_it(sized, monkeypatc
     ("workers", "nodes", "cores"), [(8, 1, 12), (8, 8, 96), (1, 1, 96), (200, 1, 1), (9, 8, 48)]
 )
 def test_the_reward_workers_of_a_node_share_its_cores(monkeypatch, workers, nodes, cores):
-    monkeypatch.setattr(cores, "free_cores", lambda: 96)
+    monkeypatch.setattr(memory_costs, "free_cores", lambda: 96)
     given = {"reward": {"num_workers": workers}, "trainer": {"nnodes": nodes}}
-    assert cores.cores_of_a_worker(OmegaConf.create(given)) == cores
+    assert cores_of_a_worker(OmegaConf.create(given)) == cores
 
 
 def encoding(**options):
@@ -157,7 +157,7 @@ def test_an_encoder_on_a_gpu_is_refused_where_it_cannot_work(monkeypatch):
 
 def test_bfloat16_is_refused_where_it_is_slower_before_the_run(tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("flags : avx2")
-    monkeypatch.setattr(sentence_transformer, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
     with pytest.raises(SparftError, match=r"neither AVX512-BF16 nor AMX; use precision=float32\."):
         check_memory(recipe(), encoding(precision="bfloat16"))
     said, *_ = check_memory(recipe(), encoding(precision="auto"))

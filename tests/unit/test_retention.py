@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparft_plugin.hosts.verl.retention import forget_pruned
+from sparft_plugin.hosts.verl.checkpoint import forget_pruned
 from tests.unit.test_config import compose_recipe
 
 

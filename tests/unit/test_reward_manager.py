@@ -10,7 +10,7 @@ import pytest
 
 from sparft_plugin import SparftError
 from sparft_plugin.hosts.verl import reward_manager as module
-from sparft_plugin.hosts.verl.reward_manager import check_embedding
+from sparft_plugin.training.encoding import check_embedding
 from tests.unit.reward_rollouts import (
     END,
     LIMIT,

@@ -33,7 +33,7 @@ if "PROBE_CPU" in os.environ:
     os.environ["VERL_PLATFORM"] = "cpu"
 import importlib
 for name in ("dataset", "replay_buffer", "reward_manager", "preflight",
-    "legacy.manager", "legacy.preflight"):
+    "legacy"):
     importlib.import_module("sparft_plugin.hosts.verl." + name)
 importlib.import_module("verl_cpu.plugin").keep_weights_replaceable()
 after = snapshot()

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.legacy.preflight import LOOP_MANAGER, OURS
+from sparft_plugin.hosts.verl.refusals import LOOP_MANAGER, OUR_LOOP_MANAGER
 from tests.verl.harness import rows
 
 PRESETS = ["sparft", "sparft_memory", "memory_r", "memory_r_plus", "uniform"]
@@ -54,7 +54,7 @@ def test_every_preset_composes_and_is_let_through(recipe, name):
     config = recipe(name)
     preflight.adopt(config)
     preflight.check(config)
-    assert OmegaConf.select(config, LOOP_MANAGER) == OURS
+    assert OmegaConf.select(config, LOOP_MANAGER) == OUR_LOOP_MANAGER
     assert config.data.custom_cls.name == "CurriculumDataset"
     assert "v1" not in config.trainer
 
@@ -69,7 +69,7 @@ def test_our_loop_manager_is_one_of_verls_with_its_way_of_being_made():
     from verl.experimental.agent_loop import AgentLoopManager
     from verl.utils.import_utils import load_class_from_fqn
 
-    ours = load_class_from_fqn(OURS, "AgentLoopManager")
+    ours = load_class_from_fqn(OUR_LOOP_MANAGER, "AgentLoopManager")
     assert issubclass(ours, AgentLoopManager)
     theirs = list(inspect.signature(AgentLoopManager.__init__).parameters)
     assert theirs[:2] == ["self", "config"]

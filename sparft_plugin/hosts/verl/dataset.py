@@ -19,11 +19,9 @@ from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.corpus.sources import DatasetSource
 from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.checkpoint import saved_pool
-from sparft_plugin.hosts.verl.lengths import AT_ONCE, PromptLengths
-from sparft_plugin.hosts.verl.media import check_media
+from sparft_plugin.hosts.verl.checkpoint import forget_pruned, saved_pool
 from sparft_plugin.hosts.verl.preflight import check_settings
-from sparft_plugin.hosts.verl.retention import forget_pruned
+from sparft_plugin.hosts.verl.rows import AT_ONCE, PromptLengths, check_media
 from sparft_plugin.prompts import prompt_id
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun

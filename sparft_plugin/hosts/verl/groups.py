@@ -20,7 +20,7 @@ def make_group(
     rewards: Sequence[float],
     infos: Sequence[Mapping[str, Any]],
     extras: Sequence[Mapping[str, Any]],
-    model_version: int,
+    versions: Sequence[Any],
     with_responses: bool,
     accuracy: AccuracyRule,
     rollouts: int,
@@ -37,8 +37,8 @@ def make_group(
         Outcome reward of each rollout.
     infos, extras : sequence of mapping
         ``extra_info`` and ``reward_extra_info`` of each rollout.
-    model_version : int
-        See `FinishedGroup`.
+    versions : sequence of int or None
+        The trainer step whose weights began each rollout, where verl tells it.
     with_responses : bool
         Whether response embeddings are needed.
     accuracy : AccuracyRule
@@ -71,7 +71,7 @@ def make_group(
         rewards=np.array(rewards, dtype=np.float64),
         accuracies=np.array([value for value, _ in read], dtype=np.float64),
         responses=_embeddings(extras) if with_responses else None,
-        model_version=model_version,
+        model_version=min((int(v) for v in versions if v is not None), default=0),
         tokens=_of_all(extras, "sparft_tokens", np.int64),
         at_limit=_of_all(extras, "sparft_at_limit", np.bool_),
         formats=_of_all(extras, "format", np.float64),

@@ -19,27 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError, require
-from sparft_plugin.hosts.verl.legacy import preflight as legacy
-from sparft_plugin.hosts.verl.preflight_groups import check_filter, check_groups, check_rewards
-from sparft_plugin.hosts.verl.preflight_memory import check_memory
-from sparft_plugin.training.encoding import memory_encoder
-
-DATASET = ("pkg://sparft_plugin.hosts.verl.dataset", "CurriculumDataset")
-MANAGER = ("pkg://sparft_plugin.hosts.verl.reward_manager", "FeedbackRewardManager")
-BUFFER = ("pkg://sparft_plugin.hosts.verl.replay_buffer", "FeedbackReplayBuffer")
-MODES = ("sync", "colocate_async", "separate_async")
-"""verl's own trainer modes; a registered trainer of another name may sample in another way."""
-
-OTHER_TRAINERS = {"async_training": "fully asynchronous", "rollout": "one-step-off"}
-"""verl's experimental trainers, by a section that only their configs have."""
-
-REPLAYS = (
-    "skip.rollout.enable",
-    "skip.rollout_tq.enable",
-    "actor_rollout_ref.rollout.skip.enable",
-    "actor_rollout_ref.rollout.skip_rollout",
+from sparft_plugin.hosts.verl.memory_costs import check_memory
+from sparft_plugin.hosts.verl.refusals import (
+    DATASET,
+    LOOP_MANAGER,
+    MANAGER,
+    OUR_LOOP_MANAGER,
+    check_config,
+    is_legacy,
 )
-"""What makes verl replay stored rollouts: 0.9 (legacy trainer, v1), 0.8 and 0.7."""
+from sparft_plugin.training.encoding import memory_encoder
 
 
 class Preflight(Callback):  # type: ignore[misc]
@@ -82,7 +71,7 @@ def adopt(config: DictConfig) -> None:
     It is moved to ``sparft.wraps`` and ours is put back; a line on stderr says so. What depends on
     the trainer is set here too, because the recipe chooses the trainer.
     """
-    legacy.move_old_reward_keys(config)
+    _move_old_reward_keys(config)
     dataset = config.data.custom_cls
     if (dataset.path, dataset.name) != DATASET:
         path = None if dataset.path == DATASET[0] else dataset.path
@@ -100,13 +89,31 @@ def adopt(config: DictConfig) -> None:
         wrapped.name = manager.name if manager.name != MANAGER[1] else wrapped.name
         manager.source, manager.name, manager.module.path = "importlib", MANAGER[1], MANAGER[0]
         _say(f"your reward manager {wrapped.name} goes on working inside ours.")
-    if legacy.is_legacy(config):
-        legacy.attach(config)
+    if is_legacy(config):
+        # The v1 trainer's loop manager has another contract, so the wiring does not name ours.
+        if OmegaConf.select(config, LOOP_MANAGER) is None:
+            OmegaConf.update(config, LOOP_MANAGER, OUR_LOOP_MANAGER, force_add=True)
     # Prompts one by one, as for verl's own filter.
     elif OmegaConf.select(config, "sparft.group_filter.name") is not None:
         if config.data.gen_batch_size not in (None, 1):
             _say("data.gen_batch_size is set to 1, because the group filter refills one by one.")
         config.data.gen_batch_size = 1
+
+
+def _move_old_reward_keys(config: DictConfig) -> None:
+    """Move a reward manager that a recipe names by verl's old keys to the new ones.
+
+    verl 0.7 and 0.8 do so themselves, but after our check, and would replace our manager.
+    """
+    old = OmegaConf.select(config, "reward_model")
+    if old is None or "use_v1" in config.trainer:
+        return
+    manager = config.reward.reward_manager
+    if old.reward_manager is not None:
+        manager.name, old.reward_manager = old.reward_manager, None
+    if old.reward_loop_source is not None:
+        manager.source, old.reward_loop_source = old.reward_loop_source, None
+        manager.module.path, old.reward_loop_module_path = old.reward_loop_module_path, None
 
 
 def adopt_for_sweep(config: DictConfig) -> None:
@@ -115,6 +122,21 @@ def adopt_for_sweep(config: DictConfig) -> None:
     adopt(adopted)
     changed = _leaves(adopted).items() - _leaves(config).items()
     config.hydra.overrides.task += [f"++{key}={value}" for key, value in sorted(changed)]
+
+
+def _leaves(config: DictConfig) -> dict[str, str]:
+    """Values of all sections but hydra's as overrides have them, by dotted key."""
+    found: dict[str, str] = {}
+
+    def visit(node: Any, key: str) -> None:
+        if isinstance(node, dict) and node:
+            for name, value in node.items():
+                visit(value, f"{key}.{name}" if key else str(name))
+        else:
+            found[key] = json.dumps(node)
+
+    visit({k: v for k, v in OmegaConf.to_container(config).items() if k != "hydra"}, "")
+    return found
 
 
 def check(config: DictConfig) -> None:
@@ -141,87 +163,9 @@ def check_settings(config: DictConfig) -> SparftConfig:
     SparftError
         One sentence that names the key and the mend.
     """
-    section = OmegaConf.to_container(config.sparft, resolve=True)
-    options = SparftConfig.from_mapping(section)
-    check_trainer(config, options)
-    check_pieces(config, options)
-    check_rewards(config, options)
-    check_groups(config, options)
-    check_filter(config, options)
+    options = SparftConfig.from_mapping(OmegaConf.to_container(config.sparft, resolve=True))
+    check_config(config, options)
     return options
-
-
-def check_pieces(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a config in which a piece of ours was replaced, or would see nothing.
-
-    Raises
-    ------
-    SparftError
-        One sentence that names the key and the mend.
-    """
-    dataset, manager = config.data.custom_cls, config.reward.reward_manager
-    require(
-        (dataset.path, dataset.name) == DATASET,
-        f"data.custom_cls={dataset.path}:{dataset.name} replaces sparft's dataset; name it as "
-        "sparft.wraps.dataset.path and .name instead.",
-    )
-    require(
-        (manager.module.path, manager.name) == MANAGER and manager.source == "importlib",
-        f"reward.reward_manager.name={manager.name} replaces sparft's reward manager; name it as "
-        "sparft.wraps.reward_manager.name instead.",
-    )
-    workers = config.data.dataloader_num_workers
-    require(
-        workers == 0,
-        f"data.dataloader_num_workers={workers} gives sparft's dataset copies that never see the "
-        "feedback; remove it from your overrides or set it to 0.",
-    )
-    require(
-        options.curriculum is None or not config.data.shuffle,
-        "data.shuffle=True would be ignored, because the curriculum decides the order; remove it "
-        "from your overrides or set it to False.",
-    )
-    for key in REPLAYS:
-        require(
-            OmegaConf.select(config, key) is not True,
-            f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
-            "remove it.",
-        )
-
-
-def check_trainer(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a trainer that we cannot attach to, or one in which our piece was replaced.
-
-    Raises
-    ------
-    SparftError
-        One sentence that names the trainer or the key, and the mend.
-    """
-    for key, trainer in OTHER_TRAINERS.items():
-        require(
-            OmegaConf.select(config, key) is None,
-            f"sparft does not support verl's {trainer} trainer, which this config with its section "
-            f"'{key}' is for; use python -m verl.trainer.main_ppo.",
-        )
-    require(
-        OmegaConf.select(config, "hydra.job.name") != "main_ppo_sync",
-        "sparft does not support verl's trainer preview main_ppo_sync; use python -m "
-        "verl.trainer.main_ppo.",
-    )
-    if legacy.is_legacy(config):
-        legacy.check(config, options)
-        return
-    sampler = config.trainer.v1.sampler.custom_sampler
-    require(
-        (sampler.path, sampler.name) == BUFFER,
-        f"trainer.v1.sampler.custom_sampler={sampler.path}:{sampler.name} replaces sparft's replay "
-        "buffer; remove it from your overrides.",
-    )
-    mode = config.trainer.v1.trainer_mode
-    require(
-        mode in MODES,
-        f"trainer.v1.trainer_mode={mode} is not supported yet; use {' or '.join(MODES)}.",
-    )
 
 
 def check_data(config: DictConfig, options: SparftConfig) -> None:
@@ -232,12 +176,11 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
     SparftError
         Naming the file, row and key, or the encoder.
     """
-    from sparft_plugin.hosts.verl.preflight_data import check_rows
+    from sparft_plugin.hosts.verl.rows import check_rows
 
     # An identity is looked up without loading the weights; one that cannot be reached is refused.
-    reduction = options.reduction
-    if reduction is not None:
-        _ = reduction.build_embedder().identity
+    if options.reduction is not None:
+        _ = options.reduction.build_embedder().identity
     if options.memory is not None:
         _ = memory_encoder(options.memory["encoder"], options.memory_encoder).identity
     files = config.data.train_files
@@ -247,18 +190,3 @@ def check_data(config: DictConfig, options: SparftConfig) -> None:
         str(file).endswith(".parquet") and "://" not in str(file) for file in files
     ):
         check_rows(files, config.data, options)
-
-
-def _leaves(config: DictConfig) -> dict[str, str]:
-    """Values of all sections but hydra's as overrides have them, by dotted key."""
-    found: dict[str, str] = {}
-
-    def visit(node: Any, key: str) -> None:
-        if isinstance(node, dict) and node:
-            for name, value in node.items():
-                visit(value, f"{key}.{name}" if key else str(name))
-        else:
-            found[key] = json.dumps(node)
-
-    visit({k: v for k, v in OmegaConf.to_container(config).items() if k != "hydra"}, "")
-    return found

@@ -17,7 +17,7 @@ from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.cores import cores_of_a_worker
+from sparft_plugin.hosts.verl.memory_costs import cores_of_a_worker
 from sparft_plugin.memory.memory_r import stored_text
 from sparft_plugin.training.encoding import (
     MicroBatcher,

@@ -61,22 +61,20 @@ def read_groups(
         uid: [outputs[-1] for outputs in sessions.values()] for uid, sessions in members.items()
     }
     rewards = _rewards(partition, [key for last in finals.values() for key in last], extras)
-    groups = []
-    for uid, last in finals.items():
-        versions = [tags[key].get("min_global_steps") for key in last]
-        groups.append(
-            make_group(
-                uid,
-                list(members[uid].values()),
-                [rewards[key] for key in last],
-                [infos[key] for key in last],
-                [extras[key] for key in last],
-                min((int(v) for v in versions if v is not None), default=0),
-                with_responses,
-                accuracy,
-                rollouts,
-            )
+    groups = [
+        make_group(
+            uid,
+            list(members[uid].values()),
+            [rewards[key] for key in last],
+            [infos[key] for key in last],
+            [extras[key] for key in last],
+            [tags[key].get("min_global_steps") for key in last],
+            with_responses,
+            accuracy,
+            rollouts,
         )
+        for uid, last in finals.items()
+    ]
     return in_pick_order(groups)
 
 

@@ -1,24 +1,72 @@
-"""The legacy trainer's batch: read finished groups from it, and add to their reward."""
+"""verl's agent loop manager, with the feedback read out before a legacy trainer sees the batch."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from omegaconf import DictConfig
+from verl import DataProto
+from verl.experimental.agent_loop import AgentLoopManager
+from verl.utils.ray_utils import auto_await
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
+from sparft_plugin.hosts.verl.checkpoint import restore
+from sparft_plugin.hosts.verl.dataset import run_of, training_set
 from sparft_plugin.hosts.verl.groups import make_group
 from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 
-if TYPE_CHECKING:
-    from verl import DataProto
-
 OURS = "sparft_"
 """How the names begin of what our reward manager attaches for the driver alone."""
+
+
+class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
+    """Tell the curriculum and the memory about every generated batch, on the driver.
+
+    verl's legacy trainer hands a whole batch of prompts to this class and gets it back with its
+    rewards, before advantages and before the checkpoint of the step: nothing is learned late.
+    Validation batches pass through untouched.
+
+    The trainer keeps no place for metrics of a batch but its table of times, so ours appear in
+    verl's logger as ``timing_s/sparft/...``.
+
+    Parameters
+    ----------
+    config : DictConfig
+        The whole config of the run, from which its training set was made before.
+    *args, **kwargs
+        What else the version's manager takes.
+    """
+
+    def __init__(self, config: DictConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self._accuracy = AccuracyRule(config.sparft.get("accuracy"))
+        self._rollouts = int(config.actor_rollout_ref.rollout.n)
+        self._run = run_of(training_set(config))
+        # The trainer draws its first batch later.
+        restore(config.trainer, self._run)
+
+    @auto_await  # type: ignore[untyped-decorator]
+    async def generate_sequences(self, prompts: DataProto) -> DataProto:
+        """Generate as verl does; then learn, add the intrinsic reward and report metrics."""
+        output = await super().generate_sequences(prompts)
+        if prompts.meta_info.get("validate", False):
+            return output
+        run = self._run
+        with run.timer.part("read"):
+            groups = read_groups(
+                prompts, output, self._accuracy, self._rollouts, run.remembering is not None
+            )
+            drop_ours(output)
+        result = run.finish(groups)
+        with run.timer.part("write"):
+            add_to_rewards(output, groups, result.terms)
+        output.meta_info["timing"].update(result.metrics | run.times())
+        return output
 
 
 def read_groups(
@@ -69,7 +117,7 @@ def read_groups(
             [rewards[row] for row in rows],
             [infos[row] for row in rows],
             [{key: values[row] for key, values in extras.items()} for row in rows],
-            min((int(versions[row]) for row in rows if versions[row] is not None), default=0),
+            [versions[row] for row in rows],
             with_responses,
             accuracy,
             rollouts,
@@ -82,12 +130,9 @@ def read_groups(
 def add_to_rewards(
     output: DataProto, groups: Sequence[FinishedGroup], terms: Mapping[str, NDArray[np.float64]]
 ) -> None:
-    """Add a term per rollout to ``rm_scores``, at the token where verl put the outcome reward.
+    """Add the terms to ``rm_scores``, at the token where verl put the outcome reward.
 
-    Parameters
-    ----------
-    terms : mapping of str to float array, shape (rollouts,)
-        By uid; a group without terms keeps its reward.
+    They are told by uid, shape (rollouts,); a group without terms keeps its reward.
     """
     if not terms:
         return
@@ -103,12 +148,9 @@ def add_to_rewards(
 
 def drop_ours(output: DataProto) -> None:
     """Take out what our reward manager attached, so that dumps and later steps do not carry it."""
-    kept = [key for key in output.meta_info["reward_extra_keys"] if not key.startswith(OURS)]
-    for key in output.meta_info["reward_extra_keys"]:
-        if key not in kept:
-            del output.non_tensor_batch[key]
-    output.meta_info["reward_extra_keys"] = kept
-    reports: Sequence[dict[str, Any]] = output.non_tensor_batch.get("reward_extra_info", [])
-    for report in reports:
-        for key in [key for key in report if key.startswith(OURS)]:
-            del report[key]
+    keys = output.meta_info["reward_extra_keys"]
+    output.meta_info["reward_extra_keys"] = [key for key in keys if not key.startswith(OURS)]
+    reports = output.non_tensor_batch.get("reward_extra_info", [])
+    for told in (output.non_tensor_batch, *reports):
+        for key in [key for key in told if key.startswith(OURS)]:
+            del told[key]

@@ -1,8 +1,9 @@
-"""What a recipe with a memory is refused for, and what it is told before it starts."""
+"""What a memory costs a recipe in time and space: refused, or told before it starts."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.models import find_weights
 from sparft_plugin.reduction.embedders.sentence_transformer import require_fast_bfloat16
-from sparft_plugin.training.encoding import memory_encoder
+from sparft_plugin.training.encoding import free_cores, memory_encoder
 
 SHAPED = ("reward", "seq_reward", "seq_final_reward")
 """Filter metrics that verl and its DAPO trainers compute from ``rm_scores``, where the memory's
@@ -34,6 +34,13 @@ PATIENCE_S = 10.0
 """Seconds of encoding a step from which a mend is suggested."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 OVERRIDE = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
+
+
+def cores_of_a_worker(config: DictConfig) -> int:
+    """Cores of this machine for each reward worker; verl deals them out to the nodes in turn."""
+    workers = OmegaConf.select(config, "reward.num_workers") or 1
+    of_a_node = math.ceil(workers / (OmegaConf.select(config, "trainer.nnodes") or 1))
+    return max(1, free_cores() // of_a_node)
 
 
 def check_memory(config: DictConfig, options: SparftConfig) -> list[str]:
