@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset, Image, List
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.utils.data import Dataset as TorchDataset
 from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
@@ -18,9 +17,11 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.dataset import PATIENCE, CurriculumDataset, run_of, training_set
 from sparft_plugin.hosts.verl.refusals import LOOP_MANAGER
-from tests.unit.test_preflight import VERL_CONFIG, rows, write
+from tests.unit.recipes import recipe as recipe_on
+from tests.unit.recipes import rows, write
 
 ROWS, BATCH = 12, 4
+NAMES = pytest.mark.parametrize("name", ["uniform", "memory_r"])
 
 
 class Tokenizer:
@@ -40,29 +41,20 @@ class Growing(RLHFDataset):
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DictConfig]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("data")
-    train, val = write(folder / "train.parquet", rows(ROWS)), write(folder / "val.parquet", rows(3))
-    overrides = [
-        f"data.train_files={train}",
-        f"data.val_files={val}",
-        f"data.train_batch_size={BATCH}",
-        f"+data.cache_dir={folder}",
-    ]
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        return {
-            name: compose("ppo_trainer", [f"+sparft={name}", *overrides])
-            for name in ("uniform", "memory_r")
-        }
+    return {
+        "data.train_files": write(folder / "train.parquet", rows(ROWS)),
+        "data.val_files": write(folder / "val.parquet", rows(3)),
+        "data.train_batch_size": BATCH,
+        "data.cache_dir": str(folder),
+    }
 
 
 @pytest.fixture
-def recipe(composed: dict[str, DictConfig]) -> Any:
+def recipe(files: dict[str, Any]) -> Any:
     def make(name: str = "uniform", settings: dict[str, Any] | None = None) -> DictConfig:
-        config = deepcopy(composed[name])
-        for key, value in (settings or {}).items():
-            OmegaConf.update(config, key, value, force_add=True)
-        return config
+        return recipe_on(name, files | (settings or {}))
 
     return make
 
@@ -81,7 +73,7 @@ def questions(items: list[dict[str, Any]]) -> list[str]:
 # Training and validation from the same file
 
 
-@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+@NAMES
 @pytest.mark.parametrize("in_a_list", [False, True])
 def test_validation_on_the_training_file_is_no_second_run(
     recipe: Any, name: str, in_a_list: bool
@@ -105,37 +97,39 @@ def test_validation_on_the_training_file_is_no_second_run(
     )
 
 
-def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any) -> None:
-    for equal in (True, False, True):
-        config = recipe()
-        if equal:
-            config.data.val_files = config.data.train_files
-        for _ in range(2):
-            train, val = made(config), made(config, "val_files")
-            assert training_set(config) is train
-            assert val.run is None
+@pytest.mark.parametrize("equal", [True, False])
+def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any, equal: bool) -> None:
+    config, other = recipe(), recipe()
+    if equal:
+        config.data.val_files = config.data.train_files
+    for _ in range(2):
+        train, val = made(config), made(config, "val_files")
+        assert training_set(config) is train
+        assert val.run is None
+    theirs = made(other)
+    assert (training_set(config), training_set(other)) == (train, theirs)
+    del theirs
+    assert training_set(other) is None
 
 
 # A launch that no hydra callback met
 
 
-def test_a_launch_that_skips_the_check_is_refused_when_verl_makes_the_data(recipe: Any) -> None:
-    config = recipe(settings={"data.dataloader_num_workers": 4})
-    with pytest.raises(SparftError, match="data.dataloader_num_workers=4 gives sparft's dataset"):
-        made(config)
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"data.dataloader_num_workers": 4}, "data.dataloader_num_workers=4 gives sparft's data"),
+        ({"trainer.use_v1": False}, f"{LOOP_MANAGER} is not set, because the check before the run"),
+    ],
+)
+def test_a_launch_that_skips_the_check_is_refused_when_verl_makes_the_data(
+    recipe: Any, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SparftError, match=f"^{sentence}"):
+        made(recipe(settings=settings))
 
 
-def test_a_legacy_launch_without_our_loop_manager_is_told_how_to_launch(recipe: Any) -> None:
-    config = recipe(settings={"trainer.use_v1": False})
-    with pytest.raises(SparftError) as error:
-        made(config)
-    assert str(error.value).startswith(f"{LOOP_MANAGER} is not set")
-    assert "launch by python -m verl.trainer.main_ppo, or call" in str(error.value)
-    preflight.adopt(config)
-    assert made(config).run is not None
-
-
-@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+@NAMES
 def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
     recipe: Any, name: str
 ) -> None:
@@ -144,12 +138,8 @@ def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
         train.__getitems__(range(BATCH))
     with pytest.raises(SparftError, match="44 prompts were handed out and no finished group came"):
         train.__getitems__(range(BATCH))
-
-
-def test_a_run_that_was_asked_for_goes_on(recipe: Any) -> None:
-    train = made(recipe())
     run_of(train)
-    for _ in range(2 * PATIENCE):
+    for _ in range(PATIENCE):
         train.__getitems__(range(BATCH))
 
 
@@ -162,12 +152,8 @@ def test_an_asynchronous_run_begins_with_a_stock_of_prompts(recipe: Any) -> None
 # The recipe's own class
 
 
-@pytest.fixture
-def own() -> dict[str, Any]:
-    return {"sparft.wraps.dataset.path": __file__, "sparft.wraps.dataset.name": "Growing"}
-
-
-def test_what_only_the_recipes_class_has_is_found_on_ours(recipe: Any, own: Any) -> None:
+def test_what_only_the_recipes_class_has_is_found_on_ours(recipe: Any) -> None:
+    own = {"sparft.wraps.dataset.path": __file__, "sparft.wraps.dataset.name": "Growing"}
     train = made(recipe("memory_r", own))
     assert isinstance(train, TorchDataset)
     assert train.generation == 1
@@ -195,8 +181,7 @@ def test_a_copy_is_made_as_the_recipes_class_has_it(recipe: Any) -> None:
 
 def with_media(path: Path, key: str, media: list[list[Any]]) -> str:
     """Write rows of one text and one answer that differ in their media alone."""
-    made = [{**rows(1)[0], key: values} for values in media]
-    table = Dataset.from_list(made)
+    table = Dataset.from_list([{**rows(1)[0], key: values} for values in media])
     if key == "images":
         table = table.cast_column("images", List(Image()))
     table.to_parquet(path)
@@ -206,7 +191,7 @@ def with_media(path: Path, key: str, media: list[list[Any]]) -> str:
 PIXEL = {"bytes": b"\x89PNG not decoded", "path": None}
 
 
-@pytest.mark.parametrize("name", ["uniform", "memory_r"])
+@NAMES
 @pytest.mark.parametrize(
     ("key", "media"), [("images", [PIXEL]), ("videos", ["a.mp4"]), ("audios", ["a.wav"])]
 )
@@ -216,12 +201,10 @@ def test_rows_with_media_are_refused_by_name(
     file = with_media(tmp_path / "train.parquet", key, [[], media, media])
     config = recipe(name, {"data.train_files": file})
     sentence = f"row 1, key '{key}': holds media, and sparft knows a prompt by its text alone"
-    with pytest.raises(SparftError) as before_ray:
-        preflight.check(config)
-    assert f"{file}, {sentence}" in str(before_ray.value)
-    with pytest.raises(SparftError) as by_the_dataset:
-        made(config)
-    assert f"data.train_files, {sentence}" in str(by_the_dataset.value)
+    for where, refused in ((file, preflight.check), ("data.train_files", made)):
+        with pytest.raises(SparftError) as error:
+            refused(config)
+        assert f"{where}, {sentence}" in str(error.value)
 
 
 def test_a_column_of_media_that_is_empty_throughout_is_let_through(

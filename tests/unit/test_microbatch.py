@@ -6,7 +6,9 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,17 +21,15 @@ from sparft_plugin.training.encoding import MicroBatcher
 class Encoder:
     """Remembers its calls and waits while its gate is shut; a vector is its text's number."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
         self.running = 0
-        self.most_running = 0
-        self.gate = threading.Event()
+        self.gate, self.entered = threading.Event(), threading.Event()
         self.gate.set()
-        self.entered = threading.Event()
 
-    def __call__(self, texts):
+    def __call__(self, texts: Sequence[str]) -> Any:
         self.running += 1
-        self.most_running = max(self.most_running, self.running)
+        assert self.running == 1, "calls overlap"
         self.calls.append(list(texts))
         self.entered.set()
         assert self.gate.wait(timeout=10)
@@ -39,220 +39,137 @@ class Encoder:
         return np.array([[float(text)] for text in texts], dtype=np.float32)
 
 
-async def until_entered(encoder):
+def trial(
+    scenario: Callable[[MicroBatcher, Encoder], Awaitable[None]], **options: int
+) -> list[list[str]]:
+    """Play a scenario in a loop of its own; return the calls that it led to."""
+
+    async def play() -> None:
+        await scenario(MicroBatcher(encoder, **options), encoder)
+
+    encoder = Encoder()
+    asyncio.run(play())
+    return encoder.calls
+
+
+async def busy_with(
+    batcher: MicroBatcher, encoder: Encoder, first: str, *later: str
+) -> list[asyncio.Task[Any]]:
+    """Tasks of a text that is being encoded, at a shut gate, and of texts that came meanwhile."""
+    encoder.gate.clear()
+    tasks = [asyncio.create_task(batcher.encode(first))]
     assert await asyncio.to_thread(encoder.entered.wait, 10)
-
-
-async def started(batcher, texts):
-    """Tasks that have handed in their texts."""
-    tasks = [asyncio.create_task(batcher.encode(text)) for text in texts]
-    await asyncio.sleep(0)
+    for text in later:
+        tasks.append(asyncio.create_task(batcher.encode(text)))
+        await asyncio.sleep(0)
     return tasks
 
 
-def test_texts_of_one_moment_are_one_call_and_each_waiter_gets_its_own_vector():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        results = await asyncio.gather(*[batcher.encode(str(i)) for i in range(20)])
-        assert encoder.calls == [[str(i) for i in range(20)]]
-        for i, vector in enumerate(results):
-            assert vector.tolist() == [i]
-
-    asyncio.run(scenario())
+async def numbers(waiting: Iterable[Awaitable[Any]]) -> list[float]:
+    return [float(vector[0]) for vector in await asyncio.gather(*waiting)]
 
 
-def test_what_comes_while_the_encoder_is_busy_waits_and_goes_together():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        encoder.gate.clear()
-        first = await started(batcher, ["1"])
-        await until_entered(encoder)
-        later = [task for text in ("2", "3", "4") for task in await started(batcher, [text])]
+def test_texts_of_one_moment_are_one_call_and_each_waiter_gets_its_own_vector() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        assert await numbers(batcher.encode(str(i)) for i in range(20)) == list(range(20))
+
+    assert trial(scenario) == [[str(i) for i in range(20)]]
+
+
+def test_what_comes_while_the_encoder_is_busy_waits_and_goes_together() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        tasks = await busy_with(batcher, encoder, "1", "2", "3", "1")
         encoder.gate.set()
-        results = await asyncio.gather(*first, *later)
-        assert encoder.calls == [["1"], ["2", "3", "4"]]
-        assert [vector[0] for vector in results] == [1, 2, 3, 4]
+        assert await numbers(tasks) == [1, 2, 3, 1]
 
-    asyncio.run(scenario())
+    # What is being encoded is waited for.
+    assert trial(scenario) == [["1"], ["2", "3"]]
 
 
-def test_calls_never_overlap_and_every_text_is_encoded_once():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-
-        async def rollout(i):
+def test_calls_never_overlap_and_every_text_is_encoded_once() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        async def rollout(i: int) -> Any:
             await asyncio.sleep((i * 7 % 11) / 5000)
-            vector = await batcher.encode(str(i))
-            return vector[0]
+            return await batcher.encode(str(i))
 
-        assert await asyncio.gather(*[rollout(i) for i in range(60)]) == list(range(60))
-        assert encoder.most_running == 1
-        assert sorted(text for call in encoder.calls for text in call) == sorted(
-            map(str, range(60))
-        )
+        assert await numbers(map(rollout, range(60))) == list(range(60))
 
-    asyncio.run(scenario())
+    calls = trial(scenario)
+    assert sorted(int(text) for call in calls for text in call) == list(range(60))
 
 
-def test_an_error_reaches_every_waiter_of_its_batch_and_no_other():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        encoder.gate.clear()
-        first = await started(batcher, ["1"])
-        await until_entered(encoder)
-        doomed = await started(batcher, ["2", "bad", "3"])
+def test_an_error_reaches_every_waiter_of_its_batch_and_no_other() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        first, *doomed = await busy_with(batcher, encoder, "1", "2", "bad", "3", "2")
         encoder.gate.set()
-        assert (await first[0]).tolist() == [1]
-        for task in doomed:
-            with pytest.raises(ValueError, match="cannot encode"):
-                await task
-        vector = await batcher.encode("4")
-        assert vector.tolist() == [4]
+        assert await numbers([first]) == [1]
+        told = await asyncio.gather(*doomed, return_exceptions=True)
+        assert [str(error) for error in told] == ["cannot encode ['2', 'bad', '3']"] * 4
+        assert await numbers([batcher.encode("2")]) == [2]
 
-    asyncio.run(scenario())
+    assert trial(scenario)[2:] == [["2"]]
 
 
-def test_a_waiter_that_is_cancelled_does_not_take_the_others_vectors():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        encoder.gate.clear()
-        tasks = await started(batcher, ["1", "2", "3"])
-        await until_entered(encoder)
-        tasks[0].cancel()
+def test_a_waiter_that_is_cancelled_does_not_take_the_others_vectors() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        tasks = await busy_with(batcher, encoder, "0", "1", "2", "3")
+        tasks[1].cancel()
         encoder.gate.set()
         with pytest.raises(asyncio.CancelledError):
-            await tasks[0]
-        assert [vector[0] for vector in await asyncio.gather(*tasks[1:])] == [2, 3]
+            await tasks[1]
+        assert await numbers(tasks[2:]) == [2, 3]
 
-    asyncio.run(scenario())
-
-
-def test_a_text_is_encoded_once_however_often_it_comes():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        together = await asyncio.gather(*[batcher.encode(t) for t in ["5", "6", "5", "5"]])
-        later = await batcher.encode("5")
-        assert encoder.calls == [["5", "6"]]
-        assert [vector[0] for vector in [*together, later]] == [5, 6, 5, 5, 5]
-
-    asyncio.run(scenario())
+    trial(scenario)
 
 
-def test_a_text_that_is_being_encoded_is_waited_for():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder)
-        encoder.gate.clear()
-        first = await started(batcher, ["1"])
-        await until_entered(encoder)
-        again = await started(batcher, ["1"])
-        encoder.gate.set()
-        results = await asyncio.gather(*first, *again)
-        assert encoder.calls == [["1"]]
-        assert [vector[0] for vector in results] == [1, 1]
+def test_a_text_is_encoded_once_however_often_it_comes() -> None:
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        assert await numbers(map(batcher.encode, ["5", "6", "5", "5"])) == [5, 6, 5, 5]
+        assert await numbers([batcher.encode("5")]) == [5]
 
-    asyncio.run(scenario())
-
-
-async def one_after_another(batcher, texts):
-    return [(await batcher.encode(text))[0] for text in texts]
-
-
-def test_what_was_asked_for_longest_ago_is_given_up_first():
-    async def scenario():
-        encoder = Encoder()
-        one_entry = sys.getsizeof("1") + 4 + 300
-        batcher = MicroBatcher(encoder, cache_bytes=2 * one_entry)
-        assert await one_after_another(batcher, ["1", "2", "1", "3", "1", "2"]) == [
-            1,
-            2,
-            1,
-            3,
-            1,
-            2,
-        ]
-        assert encoder.calls == [["1"], ["2"], ["3"], ["2"]]
-
-    asyncio.run(scenario())
-
-
-def test_a_text_larger_than_all_that_may_be_kept_is_encoded_each_time():
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder, cache_bytes=0)
-        assert await one_after_another(batcher, ["1", "1"]) == [1, 1]
-        assert encoder.calls == [["1"], ["1"]]
-
-    asyncio.run(scenario())
+    assert trial(scenario) == [["5", "6"]]
 
 
 @given(st.lists(st.integers(0, 12)), st.integers(0, 5000))
-def test_kept_texts_never_take_more_than_allowed(numbers, allowed):
-    async def scenario():
-        encoder = Encoder()
-        batcher = MicroBatcher(encoder, cache_bytes=allowed)
-        expected, kept = [], []
-        for text in map(str, numbers):
-            if text in kept:
-                kept.remove(text)
-            else:
-                expected.append([text])
-            kept.append(text)
-            while sum(sys.getsizeof(each) + 304 for each in kept) > allowed:
-                kept.pop(0)
-        assert await one_after_another(batcher, map(str, numbers)) == numbers
-        assert encoder.calls == expected
+def test_what_was_asked_for_longest_ago_is_given_up_first_and_no_more_is_kept_than_allowed(
+    wanted: list[int], allowed: int
+) -> None:
+    expected: list[list[str]] = []
+    kept: list[str] = []
+    for text in map(str, wanted):
+        if text in kept:
+            kept.remove(text)
+        else:
+            expected.append([text])
+        kept.append(text)
+        while sum(sys.getsizeof(each) + 304 for each in kept) > allowed:
+            kept.pop(0)
 
-    asyncio.run(scenario())
+    async def scenario(batcher: MicroBatcher, encoder: Encoder) -> None:
+        for number in wanted:
+            assert await numbers([batcher.encode(str(number))]) == [number]
+
+    assert trial(scenario, cache_bytes=allowed) == expected
 
 
-def test_a_kept_vector_does_not_keep_its_batch_alive():
-    async def scenario():
-        rows = np.zeros((2, 3), np.float32)
-        batcher = MicroBatcher(lambda texts: rows)
+def test_a_kept_vector_does_not_keep_its_batch_alive() -> None:
+    async def scenario() -> None:
+        batcher = MicroBatcher(lambda texts: np.zeros((2, 3), np.float32))
         await asyncio.gather(batcher.encode("a"), batcher.encode("b"))
-        vector = await batcher.encode("a")
-        assert vector.base is None
-
-    asyncio.run(scenario())
-
-
-def test_a_text_whose_call_failed_is_tried_again():
-    async def scenario():
-        failing = iter([True, False])
-
-        def encode(texts):
-            if next(failing):
-                raise RuntimeError("out of memory")
-            return np.ones((len(texts), 1), np.float32)
-
-        batcher = MicroBatcher(encode)
-        waiting = await asyncio.gather(
-            *[batcher.encode(text) for text in ("1", "1", "2")], return_exceptions=True
-        )
-        assert [str(error) for error in waiting] == ["out of memory"] * 3
-        assert (await batcher.encode("1")).tolist() == [1]
+        assert (await batcher.encode("a")).base is None
 
     asyncio.run(scenario())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
-def test_encoding_gives_way_to_generation_and_nothing_else_does():
-    def encode(texts):
-        with ThreadPoolExecutor(1) as pool:
-            own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-            inner = pool.submit(
-                lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-            ).result()
-        return np.array([[own, inner]] * len(texts), np.float32)
+def test_encoding_gives_way_to_generation_and_nothing_else_does() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    found = asyncio.run(MicroBatcher(encode).encode("1"))
-    assert found.tolist() == [ours + 10, ours + 10]
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
+    def encode(texts: Sequence[str]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return np.array([[priority(), pool.submit(priority).result()]], np.float32)
+
+    ours = priority()
+    assert asyncio.run(MicroBatcher(encode).encode("1")).tolist() == [ours + 10, ours + 10]
+    assert priority() == ours

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from sparft_plugin.corpus.sources import ParquetSource
+from hydra_plugins.sparft_search_path import verl_trainer
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.refusals import REPLAYS, UNGROUPED
+from sparft_plugin.hosts.verl.refusals import LOOP_MANAGER, OUR_LOOP_MANAGER, REPLAYS, UNGROUPED
+from tests.unit.recipes import VERL_CONFIG, passes, refusal, rows, write
+from tests.unit.recipes import recipe as recipe_on
 
-(VERL,) = importlib.util.find_spec("verl").submodule_search_locations
-VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
 OURS = {
     "data.custom_cls.path": "pkg://sparft_plugin.hosts.verl.dataset",
     "data.custom_cls.name": "CurriculumDataset",
@@ -31,47 +24,23 @@ OURS = {
     "reward.reward_manager.module.path": "pkg://sparft_plugin.hosts.verl.reward_manager",
     "reward.reward_manager.name": "FeedbackRewardManager",
 }
-
-
-def rows(n=12):
-    return [
-        {
-            "data_source": "sums",
-            "prompt": [{"role": "user", "content": f"What is {i} plus 1?"}],
-            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
-            "extra_info": {"difficulty": i / 20},
-        }
-        for i in range(n)
-    ]
-
-
-def write(path, rows):
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
+LEGACY = {"trainer.use_v1": False}
+MINE = {"data.custom_cls.path": "mine.py", "data.custom_cls.name": "Mine"}
+N, ESTIMATOR = "actor_rollout_ref.rollout.n", "algorithm.adv_estimator"
+FILTER, BATCH = "sparft.group_filter", "data.gen_batch_size"
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory) -> dict[str, DictConfig]:
-    """Composed recipes by the sparft name, on a small valid training file."""
-    file = write(tmp_path_factory.mktemp("data") / "train.parquet", rows())
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        return {
-            name: compose("ppo_trainer", [f"+sparft={name}", f"data.train_files={file}"])
-            for name in ("sparft", "memory_r")
-        }
+def train_file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("data") / "train.parquet", rows())
 
 
 @pytest.fixture
-def recipe(composed):
-    """Make a recipe whose command line sets these keys over ours."""
-
-    def make(name="sparft", settings=None):
-        config = copy.deepcopy(composed[name])
-        for key, value in (settings or {}).items():
-            OmegaConf.update(config, key, value)
-        return config
-
-    return make
+def recipe(train_file):
+    """Make a recipe on a small valid training file."""
+    return lambda name="sparft", settings=None: recipe_on(
+        name, {"data.train_files": train_file, **(settings or {})}
+    )
 
 
 def pieces(config):
@@ -82,242 +51,317 @@ def wraps(config):
     return OmegaConf.to_container(config.sparft.wraps)
 
 
-def refusal(config) -> str:
-    preflight.adopt(config)
-    with pytest.raises(SparftError) as error:
-        preflight.check(config)
-    return str(error.value)
-
-
 # Adoption
 
 
-def test_a_recipe_that_names_no_class_of_its_own_is_left_as_it_is(recipe):
-    config = recipe()
-    before = copy.deepcopy(config)
-    preflight.adopt(config)
-    assert config == before
+@pytest.mark.parametrize("name", ["sparft", "memory_r"])
+def test_a_recipe_that_names_no_class_of_its_own_is_left_as_it_is(recipe, name):
+    config = recipe(name)
+    assert passes(copy.deepcopy(config)) == config
     assert pieces(config) == OURS
+    assert OmegaConf.select(config, LOOP_MANAGER) is None
     assert wraps(config) == {
         "dataset": {"path": None, "name": None},
         "reward_manager": {"source": "register", "name": "naive", "path": None},
     }
 
 
+SOURCE, MODULE, NAME = (f"reward.reward_manager.{key}" for key in ("source", "module.path", "name"))
+
+
 @pytest.mark.parametrize(
     ("settings", "wrapped"),
     [
+        ({NAME: "dapo"}, ("register", "dapo", None)),
+        ({SOURCE: "register", NAME: "dapo"}, ("register", "dapo", None)),
         (
-            {"reward.reward_manager.name": "dapo"},
-            {"source": "register", "name": "dapo", "path": None},
-        ),
-        (
-            {"reward.reward_manager.source": "register", "reward.reward_manager.name": "dapo"},
-            {"source": "register", "name": "dapo", "path": None},
-        ),
-        (
-            {
-                "reward.reward_manager.source": "importlib",
-                "reward.reward_manager.module.path": "mine.py",
-                "reward.reward_manager.name": "Mine",
-            },
-            {"source": "importlib", "name": "Mine", "path": "mine.py"},
+            {SOURCE: "importlib", MODULE: "mine.py", NAME: "Mine"},
+            ("importlib", "Mine", "mine.py"),
         ),
         # verl's own default name, spelt out without saying which one.
-        (
-            {"reward.reward_manager.source": "register"},
-            {"source": "register", "name": "naive", "path": None},
-        ),
+        ({SOURCE: "register"}, ("register", "naive", None)),
     ],
 )
 def test_a_recipes_own_reward_manager_moves_inside_ours(recipe, settings, wrapped):
-    config = recipe(settings=settings)
-    preflight.adopt(config)
-    assert wraps(config)["reward_manager"] == wrapped
+    config = passes(recipe(settings=settings))
+    assert tuple(wraps(config)["reward_manager"].values()) == wrapped
     assert pieces(config) == OURS
-    preflight.check(config)
+    again = copy.deepcopy(config)
+    preflight.adopt(again)
+    assert again == config
 
 
 def test_a_recipes_own_dataset_class_moves_inside_ours(recipe):
-    config = recipe(settings={"data.custom_cls.path": "mine.py", "data.custom_cls.name": "Mine"})
-    preflight.adopt(config)
+    # Its files are its own business.
+    config = passes(recipe(settings={**MINE, "data.train_files": "nope.parquet"}))
     assert wraps(config)["dataset"] == {"path": "mine.py", "name": "Mine"}
     assert pieces(config) == OURS
-    preflight.check(config)
 
 
 def test_a_recipe_that_asks_for_verls_own_dataset_gets_it_inside_ours(recipe):
     config = recipe(settings={"data.custom_cls.path": None, "data.custom_cls.name": None})
-    preflight.adopt(config)
-    assert wraps(config)["dataset"]["path"] is None
+    assert wraps(passes(config))["dataset"]["path"] is None
     assert pieces(config) == OURS
 
 
-def test_adopting_twice_is_adopting_once(recipe):
-    config = recipe(settings={"reward.reward_manager.name": "dapo"})
-    preflight.adopt(config)
-    once = copy.deepcopy(config)
-    preflight.adopt(config)
-    assert config == once
-
-
 def test_what_was_adopted_is_said_on_stderr(recipe, capsys):
-    config = recipe(
-        settings={
-            "reward.reward_manager.name": "dapo",
-            "data.custom_cls.path": "mine.py",
-            "data.custom_cls.name": "Mine",
-        }
-    )
-    preflight.adopt(config)
+    preflight.adopt(recipe(settings={NAME: "dapo", **MINE}))
     assert capsys.readouterr().err == (
         "sparft: your dataset class Mine goes on working inside ours.\n"
         "sparft: your reward manager dapo goes on working inside ours.\n"
     )
 
 
-# Refusals
-
-
-@pytest.mark.parametrize("name", ["sparft", "memory_r"])
-def test_a_preset_on_a_valid_file_is_let_through(recipe, name):
-    config = recipe(name)
-    preflight.adopt(config)
-    before = copy.deepcopy(config)
-    preflight.check(config)
-    assert config == before
-
-
-BUFFER = "trainer.v1.sampler.custom_sampler"
-
-
-@pytest.mark.parametrize(
-    ("settings", "key", "mend"),
-    [
-        (
-            {"data.dataloader_num_workers": 4},
-            "data.dataloader_num_workers=4",
-            "remove it from your overrides or set it to 0.",
-        ),
-        (
-            {"data.shuffle": True},
-            "data.shuffle=True",
-            "remove it from your overrides or set it to False.",
-        ),
-        (
-            {f"{BUFFER}.path": "mine.py", f"{BUFFER}.name": "MyBuffer"},
-            f"{BUFFER}=mine.py:MyBuffer",
-            "remove it from your overrides.",
-        ),
-        (
-            {f"{BUFFER}.path": None, f"{BUFFER}.name": None},
-            f"{BUFFER}=None:None",
-            "remove it from your overrides.",
-        ),
-        (
-            {"trainer.v1.trainer_mode": "mine"},
-            "trainer.v1.trainer_mode=mine",
-            "use sync or colocate_async or separate_async.",
-        ),
-    ],
-)
-def test_what_would_not_work_is_refused_with_its_key_and_the_mend(recipe, settings, key, mend):
-    text = refusal(recipe(settings=settings))
-    assert text.startswith(key)
-    assert mend in text
-
-
-@pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
-def test_each_of_verls_own_trainer_modes_is_let_through(recipe, mode):
-    preflight.check(recipe(settings={"trainer.v1.trainer_mode": mode}))
-
-
-def test_a_recipe_without_a_curriculum_may_shuffle(recipe):
-    preflight.check(recipe("memory_r", {"data.shuffle": True}))
-
-
 def test_a_group_filter_makes_verl_fetch_prompts_one_by_one_as_its_own_does(recipe, capsys):
-    settings = {"sparft.group_filter": {"name": "mixed_only"}, "data.gen_batch_size": 8}
-    settings["actor_rollout_ref.rollout.n"] = 4
-    config = recipe(settings=settings)
-    preflight.adopt(config)
-    preflight.check(config)
+    config = passes(recipe(settings={FILTER: {"name": "mixed_only"}, BATCH: 8, N: 4}))
     assert config.data.gen_batch_size == 1
     assert config.trainer.v1.sampler.sampler_kwargs.gen_batch_size == 1
     assert config.trainer.v1.sampler.sampler_kwargs.group_filter == {"name": "mixed_only"}
     assert "data.gen_batch_size is set to 1" in capsys.readouterr().err
 
 
-def test_without_a_group_filter_the_batch_of_prompts_is_left_alone(recipe):
-    config = recipe(settings={"data.gen_batch_size": 8, "sparft.group_filter": None})
+@pytest.mark.parametrize("settings", [{FILTER: None}, {FILTER: {"name": "band"}, **LEGACY}])
+def test_elsewhere_the_batch_of_prompts_is_left_alone(recipe, settings):
+    config = recipe(settings={BATCH: 8, **settings})
     preflight.adopt(config)
     assert config.data.gen_batch_size == 8
 
 
+@pytest.mark.parametrize("name", ["sparft", "memory_r"])
+def test_the_legacy_trainer_gets_our_loop_manager(recipe, name):
+    config = passes(recipe(name, LEGACY))
+    assert OmegaConf.select(config, LOOP_MANAGER) == OUR_LOOP_MANAGER
+
+
+def older(config):
+    """Make the config look like that of verl 0.8, which knows no other trainer."""
+    with_old_keys = OmegaConf.create(OmegaConf.to_container(config))
+    del with_old_keys.trainer.use_v1
+    return with_old_keys
+
+
 @pytest.mark.parametrize(
-    ("metric", "mend"),
+    ("old", "wrapped"),
     [
-        ("reward", "reads the reward to which sparft.memory adds"),
-        (None, "filters nothing without a metric"),
+        ({"reward_manager": "dapo"}, ("register", "dapo", None)),
+        (
+            {
+                "reward_manager": "Mine",
+                "reward_loop_source": "importlib",
+                "reward_loop_module_path": "mine.py",
+            },
+            ("importlib", "Mine", "mine.py"),
+        ),
     ],
 )
-def test_a_filter_of_verls_that_does_not_see_accuracy_is_refused(recipe, metric, mend):
-    settings = {"algorithm.filter_groups": {"enable": True, "metric": metric}}
-    text = refusal(recipe("memory_r", settings))
-    assert mend in text
-    assert text.endswith("set algorithm.filter_groups.metric=acc.")
+def test_a_reward_manager_under_verls_old_keys_moves_inside_ours(recipe, old, wrapped):
+    config = older(recipe(settings={f"reward_model.{key}": old[key] for key in old}))
+    passes(config)
+    assert tuple(wraps(config)["reward_manager"].values()) == wrapped
+    assert config.reward.reward_manager.name == "FeedbackRewardManager"
+    # verl moves what is left under the old keys over ours; nothing may be.
+    assert all(config.reward_model[key] is None for key in old)
 
 
-def test_a_group_filter_that_can_keep_nothing_is_refused(recipe):
-    settings = {"sparft.group_filter": {"name": "mixed_only"}, "actor_rollout_ref.rollout.n": 1}
-    assert refusal(recipe(settings=settings)) == (
-        "sparft.group_filter.name=mixed_only keeps no group of actor_rollout_ref.rollout.n=1 "
-        "rollouts; raise n or remove the filter."
-    )
+@pytest.mark.parametrize(
+    ("installed", "folder"),
+    [
+        ("0.7.1", "verl_legacy"),
+        ("0.8.0", "verl_legacy"),
+        ("0.9.1", "verl_v1"),
+        ("0.10.0.dev0", "verl_v1"),
+        ("1.0", "verl_v1"),
+    ],
+)
+def test_the_installed_version_chooses_the_config_folder(monkeypatch, installed, folder):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: installed)
+    assert verl_trainer() == folder
 
 
-def test_a_group_filter_that_verl_would_refill_by_the_batch_is_refused(recipe):
-    settings = {"sparft.group_filter": {"name": "band"}, "actor_rollout_ref.rollout.n": 4}
-    # As where nothing was adopted.
-    with pytest.raises(SparftError, match="refills groups one by one; set data.gen_batch_size=1"):
-        preflight.check(recipe(settings=settings))
+def test_a_sweep_takes_any_text_of_the_recipe_as_it_is(recipe):
+    text = 'a "b", c\'s =[x].py'
+    config = recipe(settings={**MINE, "data.custom_cls.path": text})
+    OmegaConf.update(config, "hydra.overrides.task", [], force_add=True)
+    preflight.adopt_for_sweep(config)
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    assert {override.key_or_group: override.value() for override in parsed} == {
+        "data.custom_cls.path": OURS["data.custom_cls.path"],
+        "data.custom_cls.name": OURS["data.custom_cls.name"],
+        "sparft.wraps.dataset.path": text,
+        "sparft.wraps.dataset.name": "Mine",
+    }
+    assert not any(override.is_sweep_override() for override in parsed)
 
 
+# Refusals by the config alone
+
+BUFFER = "trainer.v1.sampler.custom_sampler"
 MODEL = "reward.reward_model"
 JUDGE = {f"{MODEL}.enable": True, "reward.custom_reward_function.path": "judge.py"}
-
-
-@pytest.mark.parametrize("use_v1", [True, False])
-def test_a_reward_model_is_let_through_where_a_function_asks_it(recipe, use_v1):
-    config = recipe(settings={**JUDGE, f"{MODEL}.enable_resource_pool": True})
-    config.trainer.use_v1 = use_v1
-    preflight.adopt(config)
-    preflight.check(config)
+POOL = {f"{MODEL}.enable_resource_pool": True}
+VERLS = "algorithm.filter_groups"
 
 
 @pytest.mark.parametrize(
-    ("settings", "why"),
+    ("name", "settings", "start", "end"),
     [
-        ({f"{MODEL}.enable": True}, "asks nobody for an accuracy"),
         (
-            {f"{MODEL}.enable": True, f"{MODEL}.enable_resource_pool": True},
-            "set reward.custom_reward_function.path to a function that asks the model",
+            "sparft",
+            {"data.dataloader_num_workers": 4},
+            "data.dataloader_num_workers=4 gives sparft's dataset copies that never see",
+            "remove it from your overrides or set it to 0.",
         ),
-        (JUDGE, "set reward.reward_model.enable_resource_pool=True with n_gpus_per_node and"),
+        (
+            "sparft",
+            {"data.shuffle": True},
+            "data.shuffle=True would be ignored",
+            "remove it from your overrides or set it to False.",
+        ),
+        (
+            "sparft",
+            {f"{BUFFER}.path": "mine.py", f"{BUFFER}.name": "MyBuffer"},
+            f"{BUFFER}=mine.py:MyBuffer replaces sparft's replay buffer",
+            "remove it from your overrides.",
+        ),
+        (
+            "sparft",
+            {f"{BUFFER}.path": None, f"{BUFFER}.name": None},
+            f"{BUFFER}=None:None",
+            "remove it from your overrides.",
+        ),
+        (
+            "sparft",
+            {"trainer.v1.trainer_mode": "mine"},
+            "trainer.v1.trainer_mode=mine",
+            "use sync or colocate_async or separate_async.",
+        ),
+        (
+            "memory_r",
+            {VERLS: {"enable": True, "metric": "reward"}},
+            f"{VERLS}.metric=reward reads the reward to which sparft.memory adds",
+            "set algorithm.filter_groups.metric=acc.",
+        ),
+        (
+            "memory_r",
+            {VERLS: {"enable": True, "metric": None}},
+            f"{VERLS}.enable=True filters nothing without a metric",
+            "set algorithm.filter_groups.metric=acc.",
+        ),
+        (
+            "sparft",
+            {FILTER: {"name": "mixed_only"}, N: 1},
+            f"{FILTER}.name=mixed_only keeps no group of {N}=1 rollouts",
+            "raise n or remove the filter.",
+        ),
+        (
+            "sparft",
+            {f"{MODEL}.enable": True},
+            f"{MODEL}.enable=True alone makes the model's score the reward and asks nobody for an",
+            "set reward.custom_reward_function.path to a function that asks the model and returns "
+            "'acc'.",
+        ),
+        (
+            "sparft",
+            {f"{MODEL}.enable": True, **POOL},
+            f"{MODEL}.enable=True alone",
+            "and returns 'acc'.",
+        ),
+        (
+            "sparft",
+            JUDGE,
+            f"{MODEL}.enable=True on the GPUs of the rollouts",
+            f"set {MODEL}.enable_resource_pool=True with n_gpus_per_node and nnodes of its own.",
+        ),
+        (
+            "memory_r",
+            {ESTIMATOR: "remax"},
+            f"{ESTIMATOR}=remax is not supported: its greedy baselines would be taken for rollouts",
+            "use grpo.",
+        ),
+        (
+            "memory_r",
+            {ESTIMATOR: "gdpo"},
+            f"{ESTIMATOR}=gdpo reads the parts of the reward by their names and not their sum",
+            "use grpo or a sparft name without a memory.",
+        ),
+        ("sparft", {"sparft.curriculum.name": "unifrom"}, "unknown curriculum 'unifrom'", ""),
+        ("sparft", {"sparft.reduction.selector": "farthest"}, "unknown selector 'farthest'", ""),
+        ("sparft", {"sparft.reduction.embedder": "sentence"}, "unknown embedder 'sentence'", ""),
+        ("sparft", {"sparft.seed": -1}, "sparft.seed=-1", ""),
+        # The legacy trainer.
+        (
+            "sparft",
+            {**LEGACY, LOOP_MANAGER: "mine.Manager"},
+            f"{LOOP_MANAGER}=mine.Manager replaces sparft's manager",
+            "remove it from your overrides.",
+        ),
+        (
+            "sparft",
+            {**LEGACY, FILTER: {"name": "mixed_only"}},
+            f"{FILTER}.name=mixed_only needs a trainer that refills rejected groups",
+            "or use verl 0.9 without trainer.use_v1=False.",
+        ),
+        (
+            "sparft",
+            {**LEGACY, "data.sampler.class_path": "mine.py"},
+            "data.sampler.class_path=mine.py would be ignored, because the curriculum decides",
+            "or use a sparft name without a curriculum.",
+        ),
+        (
+            "sparft",
+            {**LEGACY, "async_training": {"staleness_threshold": 1}},
+            "sparft does not support verl's fully asynchronous trainer",
+            "use python -m verl.trainer.main_ppo.",
+        ),
+        (
+            "sparft",
+            {**LEGACY, "rollout": {"nnodes": 1}},
+            "sparft does not support verl's one-step-off trainer",
+            "use python -m verl.trainer.main_ppo.",
+        ),
+        (
+            "sparft",
+            {**LEGACY, "hydra": {"job": {"name": "main_ppo_sync"}}},
+            "sparft does not support verl's trainer preview main_ppo_sync",
+            "use python -m verl.trainer.main_ppo.",
+        ),
     ],
 )
-def test_every_other_reward_model_is_refused_with_its_reason(recipe, settings, why):
-    text = refusal(recipe("sparft", settings))
-    assert text.startswith("reward.reward_model.enable=True")
-    assert why in text
+def test_what_would_not_work_is_refused_with_its_key_and_the_mend(
+    recipe, name, settings, start, end
+):
+    text = refusal(recipe(name, settings))
+    assert text.startswith(start)
+    assert text.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *[("sparft", {"trainer.v1.trainer_mode": m}) for m in ("colocate_async", "separate_async")],
+        ("memory_r", {"data.shuffle": True}),
+        ("memory_r", {**LEGACY, "data.sampler.class_path": "mine.py"}),
+        ("sparft", {**JUDGE, **POOL}),
+        ("sparft", {**JUDGE, **POOL, **LEGACY}),
+        *[
+            ("sparft", {"sparft.curriculum": {"name": "sec"}, N: 4, ESTIMATOR: estimator})
+            for estimator in ("grpo", "rloo", "reinforce_plus_plus_baseline", "mine")
+        ],
+        # A method that reads the pass rate takes one rollout and a critic.
+        ("sparft", {N: 1, ESTIMATOR: "gae"}),
+        ("sparft", {ESTIMATOR: "gdpo"}),
+        # verl copies such files.
+        ("sparft", {"data.train_files": "hdfs://cluster/train.parquet"}),
+    ],
+)
+def test_what_works_is_let_through(recipe, name, settings):
+    passes(recipe(name, settings))
 
 
 @pytest.mark.parametrize("use_v1", [True, False])
 @pytest.mark.parametrize("key", REPLAYS)
 def test_replayed_rollouts_are_refused_by_the_keys_of_every_version(recipe, key, use_v1):
-    config = recipe(settings={"trainer.use_v1": use_v1})
-    OmegaConf.update(config, key, True, force_add=True)
-    assert refusal(config) == (
+    assert refusal(recipe(settings={"trainer.use_v1": use_v1, key: True})) == (
         f"{key}=True replays rollouts that answer other picks, which teach sparft a falsehood; "
         "remove it."
     )
@@ -328,9 +372,6 @@ def test_the_installed_verl_knows_the_keys_of_its_replays(recipe):
     assert known == ["skip.rollout.enable", "skip.rollout_tq.enable"]
 
 
-# Groups
-
-N, ESTIMATOR = "actor_rollout_ref.rollout.n", "algorithm.adv_estimator"
 COMPARES = [
     ({"sparft.curriculum": {"name": "sec"}}, "sparft.curriculum.name=sec"),
     ({"sparft.curriculum": {"name": "dump"}}, "sparft.curriculum.name=dump"),
@@ -339,22 +380,20 @@ COMPARES = [
 
 
 @pytest.mark.parametrize(("settings", "key"), COMPARES)
-def test_what_compares_the_rollouts_of_a_group_needs_some(recipe, settings, key):
+def test_what_compares_the_rollouts_of_a_group_needs_some_and_an_estimator_that_does(
+    recipe, settings, key
+):
+    passes(recipe(settings={**settings, N: 2, ESTIMATOR: "grpo"}))
     assert refusal(recipe(settings={**settings, N: 1, ESTIMATOR: "grpo"})) == (
         f"{key} compares the rollouts of a group, and {N}=1 makes groups of one; raise n, or "
         "train without it."
     )
-    preflight.check(recipe(settings={**settings, N: 2, ESTIMATOR: "grpo"}))
-
-
-@pytest.mark.parametrize(("settings", "key"), COMPARES)
-@pytest.mark.parametrize("estimator", ["gae", "reinforce_plus_plus", "grpo_passk"])
-def test_an_estimator_that_compares_no_groups_is_refused_where_a_method_does(
-    recipe, settings, key, estimator
-):
-    text = refusal(recipe(settings={**settings, N: 4, ESTIMATOR: estimator}))
-    assert text.startswith(f"{key} compares the rollouts of a group, and {ESTIMATOR}={estimator} ")
-    assert text.endswith("use grpo, or train without it.")
+    for estimator in UNGROUPED:
+        text = refusal(recipe(settings={**settings, N: 4, ESTIMATOR: estimator}))
+        assert text.startswith(
+            f"{key} compares the rollouts of a group, and {ESTIMATOR}={estimator} trains on"
+        )
+        assert text.endswith("use grpo, or train without it.")
 
 
 def test_verls_estimators_are_sorted_into_those_that_compare_groups_and_the_others():
@@ -377,183 +416,56 @@ def test_verls_estimators_are_sorted_into_those_that_compare_groups_and_the_othe
     }
 
 
-@pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_plus_plus_baseline", "mine"])
-def test_other_estimators_are_let_through(recipe, estimator):
-    settings = {"sparft.curriculum": {"name": "sec"}, N: 4, ESTIMATOR: estimator}
-    preflight.check(recipe(settings=settings))
-
-
-def test_a_method_that_reads_the_pass_rate_takes_one_rollout_and_a_critic(recipe):
-    preflight.check(recipe(settings={N: 1, ESTIMATOR: "gae"}))
-
-
-def test_remax_is_refused_whatever_the_method(recipe):
-    text = refusal(recipe("memory_r", {ESTIMATOR: "remax"}))
-    assert text.startswith(f"{ESTIMATOR}=remax is not supported: its greedy baselines would be")
-
-
-def test_an_estimator_that_does_not_read_the_sum_of_rewards_is_refused_with_a_memory(recipe):
-    assert refusal(recipe("memory_r", {ESTIMATOR: "gdpo"})) == (
-        f"{ESTIMATOR}=gdpo reads the parts of the reward by their names and not their sum, to "
-        "which sparft.memory adds; use grpo or a sparft name without a memory."
-    )
-    preflight.check(recipe("sparft", {ESTIMATOR: "gdpo"}))
-
-
 @pytest.mark.parametrize(
-    ("settings", "key", "mend"),
+    ("settings", "sentence"),
     [
         (
             {"data.custom_cls.path": "mine.py"},
-            "data.custom_cls=mine.py:CurriculumDataset replaces sparft's dataset",
-            "name it as sparft.wraps.dataset.path and .name instead.",
+            "data.custom_cls=mine.py:CurriculumDataset replaces sparft's dataset; name it as "
+            "sparft.wraps.dataset.path and .name instead.",
         ),
         (
             {"reward.reward_manager.name": "dapo"},
-            "reward.reward_manager.name=dapo replaces sparft's reward manager",
-            "name it as sparft.wraps.reward_manager.name instead.",
+            "reward.reward_manager.name=dapo replaces sparft's reward manager; name it as "
+            "sparft.wraps.reward_manager.name instead.",
+        ),
+        (
+            {FILTER: {"name": "band"}, N: 4},
+            f"{FILTER}.name=band refills groups one by one; set data.gen_batch_size=1.",
+        ),
+        (
+            LEGACY,
+            f"{LOOP_MANAGER} is not set, because the check before the run never met this config; "
+            "launch by python -m verl.trainer.main_ppo, or call sparft_plugin.hosts.verl."
+            "preflight's adopt(config) and check(config) first.",
         ),
     ],
 )
-def test_a_piece_that_was_not_adopted_is_refused(recipe, settings, key, mend):
+def test_what_was_not_adopted_is_refused(recipe, settings, sentence):
     with pytest.raises(SparftError) as error:
         preflight.check(recipe(settings=settings))
-    assert str(error.value) == f"{key}; {mend}"
+    assert str(error.value) == sentence
 
 
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"sparft.curriculum.name": "unifrom"}, "unknown curriculum 'unifrom'; did you mean"),
-        ({"sparft.reduction.selector": "farthest"}, "unknown selector 'farthest'; did you mean"),
-        ({"sparft.reduction.embedder": "sentence"}, "unknown embedder 'sentence'; did you mean"),
-        ({"sparft.seed": -1}, "sparft.seed=-1"),
-    ],
-)
-def test_a_wrong_section_is_refused(recipe, settings, named):
-    assert refusal(recipe(settings=settings)).startswith(named)
+def test_a_reward_model_under_verls_old_key_is_refused(recipe):
+    assert refusal(older(recipe(settings={"reward_model.enable": True}))) == (
+        "reward_model.enable=True is an old key, which verl moves only after this check; name your "
+        "reward model under reward.reward_model."
+    )
+
+
+def test_a_verl_that_would_ignore_our_loop_manager_is_refused(recipe, monkeypatch):
+    config = recipe(settings=LEGACY)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.7.0")
+    assert refusal(config) == (
+        "verl 0.7.0 is installed and sparft needs 0.7.1 or later; upgrade verl."
+    )
 
 
 def test_an_encoder_that_cannot_be_reached_is_refused(recipe, tmp_path):
     encoder = str(tmp_path / "no-such-model")
     assert encoder in refusal(recipe(settings={"sparft.reduction.encoder": encoder}))
     assert encoder in refusal(recipe("memory_r", {"sparft.memory.encoder": encoder}))
-
-
-def test_more_clusters_than_prompts_are_refused_with_the_most_there_can_be(recipe):
-    text = refusal(recipe(settings={"sparft.reduction.clusters": 40}))
-    assert "has 12 prompts, fewer than clusters=40" in text
-    assert "clusters<=12" in text
-
-
-def test_a_missing_training_file_is_refused_by_name(recipe, tmp_path):
-    file = str(tmp_path / "nope.parquet")
-    assert refusal(recipe(settings={"data.train_files": file})).startswith(f"{file} does not exist")
-
-
-@pytest.mark.parametrize("files", ["{0}", ["{0}"], ["{1}", "{0}"]])
-def test_a_broken_row_is_refused_with_its_file_and_row(recipe, tmp_path, files):
-    broken = rows()
-    broken[2]["reward_model"]["ground_truth"] = None
-    paths = (write(tmp_path / "broken.parquet", broken), write(tmp_path / "good.parquet", rows(13)))
-    files = [file.format(*paths) for file in files] if isinstance(files, list) else str(paths[0])
-    text = refusal(recipe(settings={"data.train_files": files}))
-    assert text.startswith(f"{paths[0]}, row 2")
-    assert "ground_truth" in text
-
-
-@pytest.fixture
-def columns_read(monkeypatch):
-    """Names of the columns of each reading through a parquet file, in turn."""
-    read, batches = [], ParquetSource.batches
-
-    def spied(self, names):
-        read.append(list(names))
-        return batches(self, names)
-
-    monkeypatch.setattr(ParquetSource, "batches", spied)
-    return read
-
-
-def test_a_memory_alone_is_checked_for_what_it_reads(recipe, tmp_path, columns_read):
-    lean = [{key: row[key] for key in ("data_source", "prompt")} for row in rows()]
-    file = str(write(tmp_path / "lean.parquet", lean))
-    preflight.check(recipe("memory_r", {"data.train_files": file}))
-    assert columns_read == [["prompt", "data_source"]]
-    assert "no column 'reward_model'" in refusal(recipe(settings={"data.train_files": file}))
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"prompt": [{"role": "system", "content": "hi"}]}, "key 'prompt': no text"),
-        ({"prompt": None}, "key 'prompt': must be a non-empty list"),
-        ({"data_source": None}, "key 'data_source': must be a string"),
-    ],
-)
-def test_a_row_that_a_memory_cannot_read_is_refused(recipe, tmp_path, change, named):
-    broken = rows(1100)
-    broken[1030] |= change
-    file = write(tmp_path / "broken.parquet", broken)
-    text = refusal(recipe("memory_r", {"data.train_files": str(file)}))
-    assert text.startswith(f"{file}, row 1030, {named}")
-
-
-@pytest.mark.parametrize("name", ["sparft", "memory_r"])
-def test_files_that_passed_are_not_read_again_until_they_change(
-    recipe, tmp_path, columns_read, name
-):
-    file = write(tmp_path / "train.parquet", rows())
-    config = recipe(name, {"data.train_files": str(file)})
-    preflight.check(config)
-    preflight.check(config)
-    assert len(columns_read) == 1
-    write(file, rows(13))
-    preflight.check(config)
-    assert len(columns_read) == 2
-
-
-def test_files_that_passed_are_checked_again_for_other_options(recipe, tmp_path):
-    settings = {"data.train_files": str(write(tmp_path / "train.parquet", rows()))}
-    preflight.check(recipe("memory_r", settings))
-    preflight.check(recipe(settings=settings))
-    assert "fewer than clusters=40" in refusal(
-        recipe(settings=settings | {"sparft.reduction.clusters": 40})
-    )
-    assert "no column 'question'" in refusal(
-        recipe(settings=settings | {"data.prompt_key": "question"})
-    )
-
-
-def test_refused_files_are_read_again(recipe, tmp_path):
-    file = write(tmp_path / "train.parquet", [*rows(), {**rows(1)[0], "data_source": None}])
-    config = recipe(settings={"data.train_files": str(file)})
-    assert refusal(config) == refusal(config)
-
-
-def test_a_missing_difficulty_is_refused_when_the_reduction_asks_for_it(recipe):
-    config = recipe(settings={"sparft.reduction.difficulty_key": "extra_info.hardness"})
-    assert "extra_info.hardness" in refusal(config)
-    preflight.check(recipe(settings={"sparft.reduction.difficulty_key": "extra_info.difficulty"}))
-
-
-def test_files_that_a_recipes_own_dataset_reads_are_its_own_business(recipe, tmp_path):
-    settings = {
-        "data.custom_cls.path": "mine.py",
-        "data.custom_cls.name": "Mine",
-        "data.train_files": str(tmp_path / "nope.parquet"),
-    }
-    config = recipe(settings=settings)
-    preflight.adopt(config)
-    preflight.check(config)
-
-
-def test_files_on_hdfs_are_left_to_verl_which_copies_them(recipe):
-    preflight.check(recipe(settings={"data.train_files": "hdfs://cluster/train.parquet"}))
-
-
-def test_a_recipe_without_training_files_is_refused_by_key(recipe):
-    assert "data.train_files" in refusal(recipe(settings={"data.train_files": None}))
 
 
 # On the command line
@@ -570,14 +482,13 @@ main()
 """
 
 
-def command_line(folder, start, *overrides):
-    """Run a command line in an empty folder; hydra's own output stays there."""
-    return subprocess.run(
-        [sys.executable, *start, "+sparft=sparft", *overrides],
-        cwd=folder,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True,
-        text=True,
+@pytest.fixture
+def command_line(tmp_path, train_file):
+    """Run hydra's main on verl's config, without verl, in an empty folder."""
+    (tmp_path / "host.py").write_text(SMALL_HOST)
+    start = [sys.executable, "host.py", VERL_CONFIG, f"data.train_files={train_file}"]
+    return lambda *overrides: subprocess.run(
+        [*start, "+sparft=sparft", *overrides], cwd=tmp_path, capture_output=True, text=True
     )
 
 
@@ -585,72 +496,29 @@ def errors(done):
     return [line for line in done.stderr.splitlines() if "error" in line.lower()]
 
 
-@pytest.fixture
-def host(tmp_path):
-    """What runs verl's config without verl: hydra's main and a task that says it started."""
-    (tmp_path / "host.py").write_text(SMALL_HOST)
-    write(tmp_path / "train.parquet", rows())
-    return [tmp_path / "host.py", VERL_CONFIG, "data.train_files=train.parquet"]
-
-
-def test_a_good_command_line_starts_with_the_recipes_own_manager_inside_ours(host, tmp_path):
-    done = command_line(tmp_path, host, "reward.reward_manager.name=dapo")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "started dapo FeedbackRewardManager"
-
-
 @pytest.mark.parametrize(
     ("override", "error"),
     [
         ("data.dataloader_num_workers=4", "data.dataloader_num_workers=4 gives sparft's dataset"),
-        ("+sparft.curriculum.sigma=wide", "sparft.curriculum.sigma="),
+        ("data.train_files=nope.parquet", "nope.parquet does not exist"),
         (
             "sparft.memory.neighbours=3",
             "unknown option 'sparft.memory.neighbours'; did you mean 'sparft.memory.neighbors'?",
         ),
     ],
 )
-def test_a_wrong_command_line_ends_with_code_two_and_one_line(host, tmp_path, override, error):
-    done = command_line(tmp_path, host, override)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(errors(done)) == 1
-    assert errors(done)[0].startswith(f"sparft: error: {error}")
+def test_a_wrong_command_line_ends_with_code_two_and_one_line(command_line, override, error):
+    done = command_line(override)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = errors(done)
+    assert line.startswith(f"sparft: error: {error}")
     assert "Traceback" not in done.stderr
 
 
-def test_each_job_of_a_sweep_is_adopted_and_checked(host, tmp_path):
+def test_each_job_of_a_sweep_is_adopted_and_checked(command_line):
     recipe = ["reward.reward_manager.name=dapo", "data.dataloader_num_workers=0,4"]
-    done = command_line(tmp_path, host, *recipe, "--multirun")
+    done = command_line(*recipe, "--multirun")
     started = [line for line in done.stdout.splitlines() if line.startswith("started")]
     assert started == ["started dapo FeedbackRewardManager"]
     assert done.returncode == 2
     assert errors(done)[0].startswith("sparft: error: data.dataloader_num_workers=4 gives")
-
-
-def test_a_sweep_takes_any_text_of_the_recipe_as_it_is(recipe):
-    text = 'a "b", c\'s =[x].py'
-    config = recipe(settings={"data.custom_cls.path": text, "data.custom_cls.name": "Mine"})
-    OmegaConf.update(config, "hydra.overrides.task", [], force_add=True)
-    preflight.adopt_for_sweep(config)
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    assert {override.key_or_group: override.value() for override in parsed} == {
-        "data.custom_cls.path": OURS["data.custom_cls.path"],
-        "data.custom_cls.name": OURS["data.custom_cls.name"],
-        "sparft.wraps.dataset.path": text,
-        "sparft.wraps.dataset.name": "Mine",
-    }
-    assert not any(override.is_sweep_override() for override in parsed)
-
-
-def test_verl_ends_with_code_two_and_one_line_on_broken_data_before_ray_starts(tmp_path):
-    broken = rows()
-    broken[1]["prompt"] = []
-    write(tmp_path / "broken.parquet", broken)
-    main = ["-m", "verl.trainer.main_ppo"]
-    done = command_line(tmp_path, main, "data.train_files=broken.parquet")
-    assert done.returncode == 2
-    assert len(errors(done)) == 1
-    assert re.match(r"sparft: error: broken\.parquet, row 1\b.*prompt", errors(done)[0])
-    assert "Traceback" not in done.stderr
-    assert "ray" not in done.stdout.lower()

@@ -12,7 +12,7 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import memory_costs
 from sparft_plugin.hosts.verl.memory_costs import check_memory, cores_of_a_worker, final_bytes
-from sparft_plugin.reduction.embedders import runtimes
+from sparft_plugin.reduction.embedders import sentence_transformer
 
 WITH = SparftConfig.from_mapping({"memory": {"name": "memory_r", "encoder": "tiny"}})
 WITHOUT = SparftConfig.from_mapping({})
@@ -157,7 +157,7 @@ def test_an_encoder_on_a_gpu_is_refused_where_it_cannot_work(monkeypatch):
 
 def test_bfloat16_is_refused_where_it_is_slower_before_the_run(tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("flags : avx2")
-    monkeypatch.setattr(runtimes, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(sentence_transformer, "CPU_INFO", tmp_path / "cpuinfo")
     with pytest.raises(SparftError, match=r"neither AVX512-BF16 nor AMX; use precision=float32\."):
         check_memory(recipe(), encoding(precision="bfloat16"))
     said, *_ = check_memory(recipe(), encoding(precision="auto"))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import dataset
 from sparft_plugin.hosts.verl.dataset import CurriculumDataset
+from tests.unit.recipes import recipe as recipe_on
 from tests.unit.reduction_data import row, write
-from tests.unit.test_preflight import VERL_CONFIG
 
 TEMPLATE = (
     "{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -61,21 +59,18 @@ class WordsOrLetters(Letters):
         return {"input_ids": list(map(ord, text))}
 
 
-@pytest.fixture(scope="module")
-def composed() -> DictConfig:
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        return compose("ppo_trainer", ["+sparft=uniform", f"data.max_prompt_length={LIMIT}"])
-
-
 @pytest.fixture
-def recipe(composed: DictConfig, tmp_path: Path) -> Any:
+def recipe(tmp_path: Path) -> Any:
     def make(questions: list[str], **settings: Any) -> DictConfig:
-        config = deepcopy(composed)
         file = write(tmp_path / "train.parquet", [row(question) for question in questions])
-        settings |= {"train_files": str(file), "train_batch_size": 2, "cache_dir": str(tmp_path)}
-        for key, value in settings.items():
-            OmegaConf.update(config.data, key, value, force_add=True)
-        return config
+        data = {
+            "train_files": str(file),
+            "train_batch_size": 2,
+            "cache_dir": str(tmp_path),
+            "max_prompt_length": LIMIT,
+            **settings,
+        }
+        return recipe_on("uniform", {f"data.{key}": value for key, value in data.items()})
 
     return make
 

@@ -11,12 +11,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-from sparft_plugin.hosts.verl import preflight
+from tests.unit.recipes import passes, recipe, rows, write
 from tests.unit.reward_rollouts import rollout
-from tests.unit.test_preflight import VERL_CONFIG, rows, write
 
 FUNCTION = '''
 import aiohttp
@@ -68,18 +66,15 @@ def test_a_judge_behind_a_function_gives_the_reward_and_the_accuracy(
     tmp_path: Path, router: str, tokenizer: Path
 ) -> None:
     (tmp_path / "judge.py").write_text(FUNCTION)
-    overrides = {
-        "+sparft": "uniform",
+    settings = {
         "data.train_files": write(tmp_path / "train.parquet", rows()),
-        "actor_rollout_ref.model.path": tokenizer,
+        "actor_rollout_ref.model.path": str(tokenizer),
         "reward.reward_model.enable": True,
         "reward.reward_model.enable_resource_pool": True,
-        "reward.reward_model.model_path": tokenizer,
-        "reward.custom_reward_function.path": tmp_path / "judge.py",
+        "reward.reward_model.model_path": str(tokenizer),
+        "reward.custom_reward_function.path": str(tmp_path / "judge.py"),
     }
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        config = compose("ppo_trainer", [f"{key}={value}" for key, value in overrides.items()])
-    preflight.check(config)
+    config = passes(recipe("uniform", settings))
 
     async def scored() -> list[dict]:
         worker = RewardLoopWorker(config, reward_router_address=router)
