@@ -1,8 +1,6 @@
-"""What an adapter's rollouts become, and what must not be missing from them."""
+"""What verl's rollouts become, and what must not be missing from them."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import make_group
 from sparft_plugin.training.groups import FinishedGroup
-from sparft_plugin.training.metrics import encoding_outlived_rewards, group_metrics
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 
@@ -26,44 +23,44 @@ def group(
         rewards=[float(i) for i in range(n)],
         infos=[{"sparft": TAG | tag}] * n,
         extras=extras,
-        versions=[5, None, 3][:n],
+        versions=[None, 5, 3][:n],
         with_responses=with_responses,
         accuracy=AccuracyRule(rule),
         rollouts=2,
     )
 
 
-def test_lengths_and_formats_come_with_the_rollouts_that_tell_them():
+def test_lengths_formats_and_blanks_come_with_the_rollouts_that_tell_them():
     told = group(
         {"acc": 1.0, "sparft_tokens": 5, "sparft_at_limit": False, "format": 1.0},
-        {"acc": 0.0, "sparft_tokens": 8, "sparft_at_limit": True, "format": 0.5},
+        {
+            "acc": 0.0,
+            "sparft_tokens": 8,
+            "sparft_at_limit": True,
+            "format": 0.5,
+            "sparft_blank": True,
+        },
     )
     assert told.tokens.tolist() == [5, 8]
     assert told.at_limit.tolist() == [False, True]
     assert told.formats.tolist() == [1.0, 0.5]
-
-
-def test_responses_that_were_encoded_as_an_empty_text_are_counted():
-    told = group({"acc": 0.0, "sparft_blank": True}, {"acc": 0.0, "sparft_blank": False})
-    assert told.blank == 1
-    assert group({"acc": 0.0}).blank == 0
+    assert (told.blank, told.model_version) == (1, 5)
 
 
 def test_what_one_rollout_does_not_tell_is_not_known_of_the_group():
-    told = group({"acc": 1.0, "format": 1.0, "sparft_tokens": 5}, {"acc": 0.0, "format": None})
-    assert told.tokens is None
-    assert told.at_limit is None
-    assert told.formats is None
+    told = group({"acc": 1.0, "format": "xml", "sparft_tokens": 5}, {"acc": 0.0, "format": 1.0})
+    assert told.tokens is told.at_limit is told.formats is None
+    assert (told.blank, group({"acc": 1.0}).model_version) == (0, 0)
 
 
-def test_a_format_that_is_no_number_is_not_a_format_reward():
-    told = group({"acc": 1.0, "format": "xml"}, {"acc": 0.0, "format": 1.0})
-    assert told.formats is None
-
-
-def test_a_fault_of_any_rollout_is_the_groups() -> None:
+def test_a_fault_of_any_rollout_is_the_groups():
     with pytest.raises(SparftError, match=r"^row 3: no score\.$"):
         group({"acc": 1.0, "sparft_source": "acc"}, {"sparft_fault": "row 3: no score."})
+
+
+def test_a_group_without_our_tag_is_refused():
+    with pytest.raises(SparftError, match=r"carries no extra_info\.sparft; data\.custom_cls must"):
+        make_group("uid", [["a"]], [0.0], [{}], [{"acc": 1.0}], [None], False, AccuracyRule(), 1)
 
 
 def test_a_group_with_fewer_rollouts_than_were_asked_for_is_not_complete():
@@ -83,34 +80,16 @@ def test_a_rollout_that_its_agent_loop_scored_itself_is_read_by_the_same_rule():
     assert group({}, {}, rule="score>=0.5").sources == {"score>=0.5"}
 
 
-def test_embeddings_are_asked_for_only_where_a_memory_needs_them():
+def test_embeddings_and_their_times_are_read_where_a_memory_needs_them():
     vector = np.array([0.5, -1.0], dtype=np.float16)
-    extras = [{"acc": 1.0, "sparft_embedding": vector}, {"acc": 0.0, "sparft_embedding": -vector}]
+    extras = [
+        {"acc": 1.0, "sparft_embedding": v, "sparft_scored_at": at, "sparft_embedded_at": at + 1}
+        for v, at in ((vector, 101.0), (-vector, 100.0))
+    ]
     assert group(*extras).responses is None
-    responses = group(*extras, with_responses=True).responses
-    assert responses.dtype == np.float32
-    assert responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
+    told = group(*extras, with_responses=True)
+    assert told.responses.dtype == np.float32
+    assert told.responses.tolist() == [[0.5, -1.0], [-0.5, 1.0]]
+    assert (told.scored_at, told.embedded_at) == (101.0, 102.0)
     with pytest.raises(SparftError, match="carries no embedding: its agent loop scored it itself"):
         group({"acc": 1.0}, with_responses=True)
-
-
-def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step():
-    def timed(*times):
-        return group(
-            *[{"acc": 0.0, "sparft_scored_at": a, "sparft_embedded_at": b} for a, b in times]
-        )
-
-    hidden = timed((100.0, 103.0), (104.0, 104.0))
-    outlived = timed((101.0, 106.5), (105.0, 105.5))
-    assert encoding_outlived_rewards([hidden]) == 0
-    assert encoding_outlived_rewards([hidden, outlived]) == 1.5
-    assert encoding_outlived_rewards([group({"acc": 0.0})]) == 0
-    assert encoding_outlived_rewards([]) == 0
-
-
-def test_a_group_of_one_rollout_is_not_called_wasted():
-    alone, mixed = group({"acc": 1.0}), group({"acc": 1.0}, {"acc": 0.0})
-    assert "wasted_group_share" not in group_metrics([alone], [])
-    assert group_metrics([alone, mixed], [])["wasted_group_share"] == 0.0
-    equal = replace(mixed, rewards=np.ones(2))
-    assert group_metrics([mixed], [equal])["wasted_group_share"] == 0.5

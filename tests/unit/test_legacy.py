@@ -59,28 +59,17 @@ def batch(uids, lengths, picks=None, **extras):
     return prompts, output
 
 
-def test_rows_of_one_uid_are_one_group_wherever_they_stand():
-    groups = read_groups(*batch(["a", "b", "a", "b"], [2, 3, 4, 5]))
-    assert [group.uid for group in groups] == ["a", "b"]
-    assert [group.outputs for group in groups] == [((0,), (2,)), ((1,), (3,))]
-    assert [group.rewards.tolist() for group in groups] == [[0, 2], [1, 3]]
-    assert [group.accuracies.tolist() for group in groups] == [[0, 0], [1, 1]]
-    assert [group.model_version for group in groups] == [7, 7]
-
-
-def test_groups_come_in_the_order_of_their_picks():
-    groups = read_groups(*batch(["a", "b"], [1, 1], picks={"a": 5, "b": 4}))
+def test_rows_of_one_uid_are_one_group_wherever_they_stand_in_the_order_of_picks():
+    vectors = np.arange(16, dtype=np.float16).reshape(4, 4)
+    uids, picks = ["a", "b", "a", "b"], {"a": 5, "b": 4}
+    told = batch(uids, [2, 3, 4, 5], picks=picks, sparft_embedding=vectors)
+    groups = read_groups(*told, with_responses=True)
     assert [group.uid for group in groups] == ["b", "a"]
-
-
-def test_embeddings_are_read_only_where_a_memory_needs_them():
-    vectors = np.arange(8, dtype=np.float16).reshape(2, 4)
-    prompts, output = batch(["a", "a"], [1, 2], sparft_embedding=vectors)
-    (without,) = read_groups(prompts, output)
-    (group,) = read_groups(prompts, output, with_responses=True)
-    assert without.responses is None
-    assert group.responses.dtype == np.float32
-    assert group.responses.tolist() == vectors.tolist()
+    assert [group.outputs for group in groups] == [((1,), (3,)), ((0,), (2,))]
+    assert [group.rewards.tolist() for group in groups] == [[1, 3], [0, 2]]
+    assert [group.accuracies.tolist() for group in groups] == [[1, 1], [0, 0]]
+    assert [group.model_version for group in groups] == [7, 7]
+    assert groups[0].responses.tolist() == vectors[[1, 3]].tolist()
 
 
 @given(lengths=st.lists(st.integers(1, WIDTH), min_size=1, max_size=6), data=st.data())
