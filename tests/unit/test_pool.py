@@ -12,19 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl import preflight
 from sparft_plugin.hosts.verl.dataset import CurriculumDataset, read_pool
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
 from tests.unit.prompt_data import group
+from tests.unit.recipes import passes, recipe
 from tests.unit.reduction_data import (
     WIDTH,
     HashEmbedder,
@@ -35,7 +34,6 @@ from tests.unit.reduction_data import (
     write,
     write_out,
 )
-from tests.unit.test_preflight import VERL_CONFIG
 
 KEY = "extra_info.difficulty"
 REDUCTION = {"embedder": "hash", "encoder": "tiny", "clusters": 3, "per_cluster": 4}
@@ -63,29 +61,39 @@ def expected(pool: Pool) -> np.ndarray:
     return np.stack([vector(pool.text_of(identity.decode())) for identity in pool.prompts.ids])
 
 
-def test_a_method_that_asks_for_them_gets_the_vectors_of_the_kept_prompts() -> None:
-    pool, _ = pool_of(sums(30), curriculum=PCL, reduction=REDUCTION)
-    assert len(pool.prompts) == 12
+@pytest.mark.parametrize("wrappers", [{}, {"retest": 20, "share_floor": 0.1}])
+def test_a_method_that_asks_for_them_gets_the_vectors_of_the_kept_prompts(
+    wrappers: dict[str, Any],
+) -> None:
+    section = {"curriculum": {**PCL, **wrappers}, "reduction": REDUCTION}
+    pool, options = pool_of(sums(30), **section)
     assert pool.prompts.embeddings is not None
     assert pool.prompts.embeddings.shape == (12, WIDTH)
     np.testing.assert_array_equal(pool.prompts.embeddings, expected(pool))
-
-
-def test_texts_that_the_reduction_encoded_are_not_encoded_again() -> None:
-    pool_of(sums(30), curriculum=PCL, reduction=REDUCTION)
+    # Texts that the reduction encoded are not encoded again, nor those of an earlier run.
     assert HashEmbedder.calls == [30]
-    pool_of(sums(30), curriculum=PCL, reduction=REDUCTION)
+    pool_of(sums(30), **section)
     assert HashEmbedder.calls == [30]
+    run = TrainingRun(options, pool.prompts, pool.text_of)
+    assert len({pick.prompt.id for pick in run.select(6)}) == 6
 
 
-def test_a_reduced_file_gets_vectors_too(tmp_path: Path) -> None:
-    file = write(tmp_path / "train.parquet", sums(30))
+def reduced_rows(folder: Path) -> list[dict[str, Any]]:
+    """Rows as ``sparft reduce`` writes them."""
+    file = write(folder / "train.parquet", sums(30))
     reduction = reduce(PromptTable.from_parquet(file), ReductionConfig(**REDUCTION))
-    write_out([file], reduction, tmp_path / "reduced.parquet")
-    rows = pq.read_table(tmp_path / "reduced.parquet").to_pylist()
+    write_out([file], reduction, folder / "reduced.parquet")
+    return pq.read_table(folder / "reduced.parquet").to_pylist()
+
+
+def test_a_reduced_file_keeps_its_arms_and_gets_vectors_too(tmp_path: Path) -> None:
+    rows = reduced_rows(tmp_path)
     pool, _ = pool_of(rows, curriculum=PCL, reduction=REDUCTION)
     assert pool.prompts.n_arms == 3
     np.testing.assert_array_equal(pool.prompts.embeddings, expected(pool))
+    rows[2]["prompt"][0]["content"] = "other"
+    with pytest.raises(SparftError, match="row 2 of data.train_files was edited"):
+        pool_of(rows, curriculum=PCL)
 
 
 def test_without_a_reduction_the_default_encoder_reads_every_prompt(
@@ -101,19 +109,14 @@ def _hashing() -> ReductionConfig:
     return ReductionConfig(embedder="hash", encoder="tiny")
 
 
-def test_a_wrapped_method_gets_them() -> None:
-    pool, options = pool_of(
-        sums(30), curriculum={**PCL, "retest": 20, "share_floor": 0.1}, reduction=REDUCTION
-    )
-    np.testing.assert_array_equal(pool.prompts.embeddings, expected(pool))
-    run = TrainingRun(options, pool.prompts, pool.text_of)
-    assert len({pick.prompt.id for pick in run.select(6)}) == 6
-
-
-def test_other_methods_cost_no_encoding() -> None:
-    pool, _ = pool_of(sums(30), curriculum={"name": "uniform"})
+def test_other_methods_cost_no_encoding_and_rows_and_texts_belong_to_the_prompts() -> None:
+    rows = sums(9)
+    pool, _ = pool_of(rows, curriculum={"name": "uniform"})
     assert pool.prompts.embeddings is None
     assert HashEmbedder.calls == []
+    for identity in pool.prompts.ids:
+        at = pool.row_of(identity.decode())
+        assert pool.text_of(identity.decode()) == rows[at]["prompt"][0]["content"]
 
 
 def test_two_prompts_of_one_text_have_one_vector() -> None:
@@ -121,24 +124,6 @@ def test_two_prompts_of_one_text_have_one_vector() -> None:
     pool, _ = pool_of(rows, curriculum=PCL, reduction={**REDUCTION, "clusters": 1})
     assert len(pool.prompts) == 3
     np.testing.assert_array_equal(pool.prompts.embeddings, expected(pool))
-
-
-def test_rows_and_texts_belong_to_the_prompts() -> None:
-    rows = sums(9)
-    pool, _ = pool_of(rows, curriculum={"name": "uniform"})
-    for identity in pool.prompts.ids:
-        at = pool.row_of(identity.decode())
-        assert pool.text_of(identity.decode()) == rows[at]["prompt"][0]["content"]
-
-
-def test_an_edited_row_of_a_reduced_file_is_refused(tmp_path: Path) -> None:
-    file = write(tmp_path / "train.parquet", sums(30))
-    reduction = reduce(PromptTable.from_parquet(file), ReductionConfig(**REDUCTION))
-    write_out([file], reduction, tmp_path / "reduced.parquet")
-    rows = pq.read_table(tmp_path / "reduced.parquet").to_pylist()
-    rows[2]["prompt"][0]["content"] = "other"
-    with pytest.raises(SparftError, match="row 2 of data.train_files was edited"):
-        pool_of(rows, curriculum=PCL)
 
 
 # What a resumed run trains on
@@ -204,19 +189,14 @@ def test_the_training_dataset_finds_them_in_the_checkpoint_that_verl_resumes_fro
     elsewhere: Any, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "train.parquet", sums(30))
-    settings = [f"sparft.reduction.{name}={value}" for name, value in REDUCTION.items()]
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        config = compose(
-            "ppo_trainer",
-            [
-                "+sparft=sparft",
-                *settings,
-                f"data.train_files={file}",
-                f"+data.cache_dir={tmp_path}",
-                "data.filter_overlong_prompts=False",
-                f"trainer.default_local_dir={tmp_path}",
-            ],
-        )
+    settings = {
+        "data.train_files": str(file),
+        "data.cache_dir": str(tmp_path),
+        "data.filter_overlong_prompts": False,
+        "trainer.default_local_dir": str(tmp_path),
+    }
+    reduction = {f"sparft.reduction.{name}": value for name, value in REDUCTION.items()}
+    config = recipe("sparft", settings | reduction)
 
     def loader() -> StatefulDataLoader:
         made = CurriculumDataset(str(file), Words(), config.data)
@@ -287,16 +267,9 @@ def test_a_dataset_without_rows_is_refused() -> None:
 
 
 def test_preflight_accepts_a_method_that_needs_embeddings(tmp_path: Path) -> None:
-    file = write(tmp_path / "train.parquet", sums(30))
-    with initialize_config_dir(VERL_CONFIG, version_base=None):
-        config = compose(
-            "ppo_trainer",
-            [
-                "+sparft=sparft",
-                f"data.train_files={file}",
-                "sparft.curriculum.name=pcl",
-                "sparft.reduction.clusters=3",
-            ],
-        )
-    preflight.adopt(config)
-    preflight.check(config)
+    settings = {
+        "data.train_files": str(write(tmp_path / "train.parquet", sums(30))),
+        "sparft.curriculum.name": "pcl",
+        "sparft.reduction.clusters": 3,
+    }
+    passes(recipe("sparft", settings))

@@ -117,22 +117,18 @@ def test_a_validation_rollout_is_left_as_the_recipe_scored_it(encoder):
     assert encoder.texts == []
 
 
-def test_with_a_memory_the_response_is_encoded_and_told_when_and_by_whom(encoder):
-    (extra,) = extras(returns(1.0), rollout(letters("abc")), memory=MEMORY)
+@pytest.mark.parametrize("options", [None, {"precision": "bfloat16", "batch_tokens": 64}])
+def test_with_a_memory_the_response_is_encoded_and_told_when_and_by_whom(encoder, options):
+    data = rollout(letters("abc"))
+    (extra,) = extras(returns(1.0), data, memory=MEMORY, encoder_options=options)
     assert extra["sparft_embedding"].dtype == np.float16
     assert extra["sparft_embedding"].tolist() == [3, 1]
     assert 0 < extra["sparft_scored_at"] <= extra["sparft_embedded_at"]
     assert extra["sparft_encoder"] == "toy@1"
     assert extra["sparft_blank"] is False
-    assert extra["sparft_encoder"] == "toy@1"
-    assert encoder.asked == [("toy", None)]
-
-
-def test_the_encoders_options_reach_it_as_plain_values(encoder):
-    options = {"precision": "bfloat16", "batch_tokens": 64}
-    score(returns(1.0), rollout(letters("a")), memory=MEMORY, encoder_options=options)
+    # Options reach the encoder as plain values.
     assert encoder.asked == [("toy", options)]
-    assert type(encoder.asked[0][1]) is dict
+    assert type(encoder.asked[0][1]) is type(options)
 
 
 def test_the_reasoning_alone_is_encoded_where_it_is_what_is_stored(encoder):

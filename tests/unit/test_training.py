@@ -165,7 +165,7 @@ def test_the_state_is_of_this_version_and_has_its_keys_and_no_other(
         run.load_state_dict({**{k: v for k, v in state.items() if k != "collapse"}, "x": 1})
 
 
-# Lost rollouts
+# Picks in flight
 
 
 def start(**options: Any) -> TrainingRun:
@@ -178,6 +178,47 @@ def finish(run: TrainingRun, *groups: FinishedGroup, lost: int = 0) -> dict[str,
     result = run.finish(groups, lost=lost)
     assert not result.terms
     return result.metrics
+
+
+def bring(run: TrainingRun, picks: Sequence[Pick], in_flight: set[int] | None) -> int:
+    """Finish the groups of some picks; return how many came too late."""
+    result = run.finish([group(0.5, pick) for pick in picks], in_flight=in_flight)
+    return int(result.metrics.get("sparft/feedback/late", 0))
+
+
+def ledger(run: TrainingRun) -> tuple[list[int], int, int]:
+    """What is outstanding, and how many were observed and expired."""
+    return sorted(run.curriculum.outstanding), run.curriculum.observed, run.curriculum.expired
+
+
+def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order() -> None:
+    run = start()
+    picks = run.select(6)
+    assert run.unanswered([group(0.5, pick) for pick in picks[:4]]) == {4, 5}
+    assert bring(run, picks[4:], {0, 1, 2, 3}) == 0
+    assert bring(run, [picks[2], picks[3]], {0, 1}) == 0
+    assert ledger(run) == ([0, 1], 4, 0)
+
+
+def test_a_pick_whose_group_the_host_gave_up_expires_and_counts_as_late_if_it_comes() -> None:
+    run = start()
+    picks = run.select(4)
+    assert bring(run, picks[:1], {2}) == 0
+    assert ledger(run) == ([2], 1, 2)
+    assert bring(run, picks[1:3], set()) == 1
+    assert ledger(run) == ([], 2, 2)
+
+
+def test_where_the_host_drained_all_what_has_not_come_never_will() -> None:
+    run = start()
+    picks = run.select(3)
+    bring(run, picks[:2], None)
+    assert ledger(run) == ([], 2, 1)
+    with pytest.raises(SparftError, match="pick 2 is not outstanding"):
+        bring(run, picks[2:], None)
+
+
+# Lost rollouts
 
 
 def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires() -> None:

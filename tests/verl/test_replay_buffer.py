@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from verl.trainer.ppo.v1.replay_buffer import ReplayBufferAsync
 
-from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.curriculum import Pick, Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import replay_buffer
 from sparft_plugin.hosts.verl.dataset import CurriculumDataset
@@ -21,7 +19,7 @@ from sparft_plugin.hosts.verl.replay_buffer import (
 )
 from sparft_plugin.training.groups import FinishedGroup
 from sparft_plugin.training.metrics import PartTimer
-from sparft_plugin.training.run import StepResult, TrainingRun
+from sparft_plugin.training.run import StepResult
 
 ACCURACIES = {"right": [1, 1], "wrong": [0, 0], "mixed": [0, 1], "partly": [0.5, 0.5]}
 
@@ -132,17 +130,15 @@ def test_our_filter_alone_turns_verls_refill_on(
     assert pass_rates == Counter(float(np.mean(ACCURACIES[uid])) for uid in rejected)
 
 
-def test_each_group_is_read_and_judged_once(reads: list[str]) -> None:
+def test_each_group_is_read_and_judged_once_and_those_of_validation_never(
+    reads: list[str],
+) -> None:
     ours = buffer({"name": "mixed_only"})
     first = ours._dapo_filtered_keys("train")
     assert ours._dapo_filtered_keys("train") == first
-    assert reads == sorted(ACCURACIES)
-
-
-def test_validation_groups_are_not_filtered(reads: list[str]) -> None:
-    ours = buffer({"name": "mixed_only"})
     ours.finished_keys["val"].add("right")
     assert ours._dapo_filtered_keys("val") == (set(), Counter())
+    assert reads == sorted(ACCURACIES)
 
 
 def test_both_filters_together_reject_what_either_does(
@@ -249,27 +245,16 @@ def test_stale_and_filtered_groups_are_learned_from_and_failed_ones_are_not(
     assert metrics["sparft/feedback/evicted"] == run.lost == 0
 
 
-def test_the_synchronous_mode_waits_for_nothing(
-    reads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue = Queue({"mixed": ("finished", 1)})
-    monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
-    run = Run()
-    _, metrics = buffer(trainer=Trainer(run)).sample(1, "train", 1)
-    assert run.in_flight is None
-    assert (metrics, run.lost) == ({}, 0)
-
-
-def test_the_synchronous_mode_counts_groups_of_which_nothing_is_left(
+def test_the_synchronous_mode_waits_for_nothing_and_counts_groups_of_which_nothing_is_left(
     reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = Queue({"mixed": ("finished", 1), "partly": ("failure", 1), "gone": ("failure", 1)})
     queue.items = {key: tag for key, tag in queue.items.items() if not key.startswith("gone_")}
     monkeypatch.setattr("verl.trainer.ppo.v1.replay_buffer.tq", queue)
     run = Run()
-    buffer(trainer=Trainer(run)).sample(1, "train", 3)
+    _, metrics = buffer(trainer=Trainer(run)).sample(1, "train", 3)
     assert run.trained == {"mixed", "partly"}
-    assert run.lost == 1
+    assert (metrics, run.in_flight, run.lost) == ({}, None, 1)
 
 
 def test_a_fault_is_told_even_where_verls_filter_misses_its_metric(
@@ -297,71 +282,6 @@ def test_a_trainer_without_our_training_set_is_refused(
         trainer.train_dataset = train_dataset
     with pytest.raises(SparftError, match=r"data\.custom_cls must be sparft_plugin's"):
         buffer(trainer=trainer).sample(1, "train", 1)
-
-
-# Picks
-
-
-@pytest.fixture
-def run() -> TrainingRun:
-    """A run of a curriculum over six prompts."""
-    options = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}})
-    return TrainingRun(options, PromptPool.of([Prompt(f"p{i}") for i in range(6)]), str)
-
-
-def group_of(pick: Pick) -> FinishedGroup:
-    tag = {"id": pick.prompt.id, "arm": 0, "difficulty": None, "pick": pick.pick_id}
-    outputs = ((f"{pick.pick_id}_0_0",), (f"{pick.pick_id}_1_0",))
-    half = np.array([0.0, 1.0])
-    return FinishedGroup(str(pick.pick_id), tag, outputs, half, half, None, 0)
-
-
-def finish(run: TrainingRun, picks: list[Pick], in_flight: set[int] | None) -> int:
-    """Finish the groups of some picks; return how many came too late."""
-    result = run.finish([group_of(pick) for pick in picks], in_flight=in_flight)
-    assert not result.terms
-    return int(result.metrics.get("sparft/feedback/late", 0))
-
-
-def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order(
-    run: TrainingRun,
-) -> None:
-    first, second = run.select(3), run.select(3)
-    curriculum = run.curriculum
-    assert curriculum is not None
-    assert finish(run, second[1:], {0, 1, 2, 3}) == 0
-    assert set(curriculum.outstanding) == {0, 1, 2, 3}
-    assert finish(run, [first[2], second[0]], {0, 1}) == 0
-    assert set(curriculum.outstanding) == {0, 1}
-    assert (curriculum.observed, curriculum.expired) == (4, 0)
-
-
-def test_a_pick_whose_group_verl_gave_up_expires(run: TrainingRun) -> None:
-    picks = run.select(4)
-    curriculum = run.curriculum
-    assert curriculum is not None
-    assert finish(run, picks[:1], {2}) == 0
-    assert set(curriculum.outstanding) == {2}
-    assert (curriculum.observed, curriculum.expired) == (1, 2)
-
-
-def test_a_group_that_comes_after_its_pick_is_gone_is_counted(run: TrainingRun) -> None:
-    picks = run.select(3)
-    curriculum = run.curriculum
-    assert curriculum is not None
-    curriculum.expire([1])
-    assert finish(run, picks, set()) == 1
-    assert (curriculum.observed, curriculum.expired) == (2, 1)
-
-
-def test_in_synchronous_mode_what_has_not_come_never_will(run: TrainingRun) -> None:
-    picks = run.select(3)
-    curriculum = run.curriculum
-    assert curriculum is not None
-    finish(run, picks[:2], None)
-    assert not curriculum.outstanding
-    with pytest.raises(SparftError, match="pick 2 is not outstanding"):
-        finish(run, picks[2:], None)
 
 
 class Remembers:
