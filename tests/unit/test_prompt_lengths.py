@@ -91,38 +91,41 @@ def test_a_prompt_of_the_limit_passes_and_one_more_token_is_refused_by_row_and_m
     )
 
 
-def test_the_recipes_own_template_arguments_count(recipe: Any) -> None:
+TOOLS = '''
+from verl.tools.function_tool import function_tool
+
+@function_tool
+def add(a: int, b: int) -> str:
+    """Add two numbers.
+
+    Args:
+        a: one
+        b: other
+    """
+    return str(a + b)
+'''
+
+
+def test_the_recipes_template_arguments_tools_and_processor_count(
+    recipe: Any, tmp_path: Path
+) -> None:
+    def refused(tokens: int | str, settings: dict[str, Any], *models: Any) -> None:
+        with pytest.raises(SparftError, match=f"row 0, key 'prompt': {tokens} tokens"):
+            made(recipe(["one"], **settings), *models)
+
+    (tmp_path / "tools.py").write_text(TOOLS)
     made(recipe(["one"], apply_chat_template_kwargs={"brief": False}), Letters())
     # `tokenize` is not the recipe's to choose, as in verl.
-    settings = {"apply_chat_template_kwargs": {"brief": True, "tokenize": False}}
-    with pytest.raises(SparftError, match="row 0, key 'prompt': 16 tokens"):
-        made(recipe(["one"], **settings), Letters())
-
-
-def test_the_tools_of_the_recipes_dataset_count(recipe: Any, tmp_path: Path) -> None:
-    tools = tmp_path / "tools.py"
-    tools.write_text(
-        "from verl.tools.function_tool import function_tool\n"
-        "@function_tool\n"
-        "def add(a: int, b: int) -> str:\n"
-        '    """Add two numbers.\n\n    Args:\n        a: one\n        b: other\n    """\n'
-        "    return str(a + b)\n"
-    )
-    with pytest.raises(SparftError, match="row 0, key 'prompt'.* tokens are more than"):
-        made(recipe(["one"], function_tool_path=str(tools)), Letters())
-
-
-def test_a_processors_template_is_used_where_there_is_one(recipe: Any) -> None:
+    refused(16, {"apply_chat_template_kwargs": {"brief": True, "tokenize": False}}, Letters())
+    refused("[0-9]{2,}", {"function_tool_path": str(tmp_path / "tools.py")}, Letters())
     tokenizer, processor = WordsOrLetters(), Processor()
-    with pytest.raises(SparftError, match=f"row 0, key 'prompt': {LIMIT + 2} tokens"):
-        made(recipe(["a" * (LIMIT + 1)]), tokenizer, processor)
+    refused(4, {"max_prompt_length": 3}, tokenizer, processor)
     assert processor.counted
     assert not tokenizer.counted
 
 
 def test_what_is_refused_is_what_verl_would_filter_out(recipe: Any) -> None:
-    letters = "a" * 30
-    questions = [letters[:length] for length in range(1, 30)]
+    questions = ["a" * length for length in range(1, 30)]
     settings = {"apply_chat_template_kwargs": {"brief": True}, "max_prompt_length": 20}
     kept = made(recipe(questions, filter_overlong_prompts=True, **settings), Letters())
     short = [prompt for prompt in questions if len(prompt) + len("In one word!>") <= 20]
@@ -143,12 +146,7 @@ def test_the_longest_are_counted_at_once_and_each_other_prompt_when_it_is_first_
     for _ in range(3):
         ours.__getitems__(range(4))
     assert sorted(tokenizer.counted) == sorted(questions)
-
-
-def test_a_prompt_of_few_bytes_and_many_tokens_is_refused_when_it_is_picked(
-    recipe: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dataset, "AT_ONCE", 1)
-    ours = made(recipe(["these are a few words", "1" * (LIMIT + 1)]), WordsOrLetters())
-    with pytest.raises(SparftError, match=f"row 1, key 'prompt': {LIMIT + 1} tokens"):
-        ours.__getitems__(range(2))
+    # Few bytes and many tokens.
+    ours = made(recipe(["these are a few words", "and more of them", "1" * 13]), WordsOrLetters())
+    with pytest.raises(SparftError, match="row 2, key 'prompt': 13 tokens"):
+        ours.__getitems__(range(3))

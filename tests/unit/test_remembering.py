@@ -152,11 +152,8 @@ def test_a_run_whose_responses_are_mostly_longer_than_is_read_is_told_once(
     assert all("longer than the 5 tokens" in line for line in warnings)
 
 
-def test_the_saved_memory_names_the_weights_and_not_only_the_model(letters: Letters) -> None:
-    assert run().memory.encoder == "letters@1"
-
-
 def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters: Letters) -> None:
+    # The saved memory names the weights, not only the model.
     ours, alone = run(), memory("letters@1")
     for step in range(4):
         trained = [group("p", 10 * step), group("q", 10 * step + 1)]
@@ -172,15 +169,12 @@ def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters:
 
 def test_groups_are_remembered_where_none_is_left_to_train_on(letters: Letters) -> None:
     ours, alone = run(), memory("letters@1")
+    # A step without groups is none.
+    assert ours.score_and_write([], []) == []
+    assert saved(ours.memory) == saved(alone)
     assert ours.score_and_write([], [group("p", 1)]) == []
     alone.write([memory_group(group("p", 1))])
     assert saved(ours.memory) == saved(alone)
-
-
-def test_a_step_without_groups_is_none(letters: Letters) -> None:
-    ours = run()
-    assert ours.score_and_write([], []) == []
-    assert saved(ours.memory) == saved(memory("letters@1"))
 
 
 def test_the_text_of_a_prompt_that_left_the_data_can_be_told(letters: Letters) -> None:

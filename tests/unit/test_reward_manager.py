@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
-
 import numpy as np
 import pytest
 
 from sparft_plugin import SparftError
 from sparft_plugin.hosts.verl import reward_manager as module
-from sparft_plugin.training.encoding import check_embedding
 from tests.unit.reward_rollouts import (
     END,
     LIMIT,
     MEMORY,
     Encoder,
-    Tokenizer,
-    config,
     extras,
     fault,
     letters,
@@ -152,17 +146,13 @@ def test_empty_and_special_tokens_only_count_as_the_empty_text(encoder, ids):
 
 @pytest.mark.parametrize(
     ("vector", "wrong"),
-    [([np.nan, 1.0], "not finite"), ([np.inf, 1.0], "not finite"), ([0.0, 0.0], "zero")],
+    [([np.nan, 1.0], "not finite"), ([np.inf, 1.0], "not finite"), ([0, 0], "zero")],
 )
 def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, vector, wrong):
     monkeypatch.setattr(encoder, "encode", lambda texts: np.array([vector], dtype=np.float32))
-    told = fault(returns(1.0), rollout(letters("abc")), memory=MEMORY)
-    assert re.search(f"toy@1 gave the response 'abc' an embedding .* {wrong}", told)
-
-
-def test_of_a_long_text_only_the_beginning_is_told():
-    with pytest.raises(SparftError, match=r"the response 'a{40}\.\.\.' an"):
-        check_embedding(np.zeros(2, np.float32), "toy", "a" * 500)
+    told = fault(returns(1.0), rollout(letters("a" * 50)), memory=MEMORY)
+    # Of a long text only the beginning is told.
+    assert f"toy@1 gave the response '{'a' * 40}...' an embedding that is {wrong};" in told
 
 
 def test_an_error_of_the_encoder_fails_its_rollout_and_the_next_one_works(encoder, monkeypatch):
@@ -174,16 +164,12 @@ def test_an_error_of_the_encoder_fails_its_rollout_and_the_next_one_works(encode
         return works(texts)
 
     monkeypatch.setattr(encoder, "encode", encode)
-
-    async def scenario():
-        manager = module.FeedbackRewardManager(config(memory=MEMORY), Tokenizer(), returns(1.0))
-        return [await manager.run_single(rollout(letters(text))) for text in ("bad", "good")]
-
-    bad, good = asyncio.run(scenario())
-    assert bad["reward_extra_info"]["sparft_fault"].startswith(
+    both = [rollout(letters(text)) for text in ("bad", "good")]
+    bad, good = extras(returns(1.0), *both, memory=MEMORY)
+    assert bad["sparft_fault"].startswith(
         "row 12 of data.train_files: the memory's encoder toy raised RuntimeError: out of memory;"
     )
-    assert good["reward_extra_info"]["sparft_embedding"].tolist() == [4, 1]
+    assert good["sparft_embedding"].tolist() == [4, 1]
 
 
 def test_a_worker_whose_encoder_is_missing_says_so_for_each_rollout(monkeypatch):

@@ -21,12 +21,6 @@ from sparft_plugin.reduction.embedders.models import find_weights
 from sparft_plugin.reduction.embedders.sentence_transformer import require_fast_bfloat16
 from sparft_plugin.training.encoding import free_cores, memory_encoder
 
-SHAPED = ("reward", "seq_reward", "seq_final_reward")
-"""Filter metrics that verl and its DAPO trainers compute from ``rm_scores``, where the memory's
-reward is added. verl's v1 trainer reads ``reward`` before that, trainers that filter after
-generation read all three behind it; the rest are fields of the recipe's reward function, which the
-memory leaves alone."""
-
 TOKEN_MS, READ = 0.4, 256
 """Milliseconds of a core that all-MiniLM-L6-v2 takes for a token in float32, and how many it reads;
 101 ms for a long response on a core with AVX2."""
@@ -49,25 +43,13 @@ def check_memory(config: DictConfig, options: SparftConfig) -> list[str]:
     Raises
     ------
     SparftError
-        If verl's ``filter_groups`` looks at a reward to which the memory adds, the encoder's way of
-        computing does not suit this machine, or the memory outgrows it; with the mend.
+        If the encoder's way of computing does not suit this machine, or the memory outgrows it;
+        with the mend.
     """
     if options.memory is None:
         return []
-    _check_filter(config)
     _check_encoder(options.memory_encoder or {})
     return [*_precision(options), *_encoder_speed(config, options), *_size(config, options)]
-
-
-def _check_filter(config: DictConfig) -> None:
-    filters = OmegaConf.select(config, "algorithm.filter_groups") or {}
-    metric = filters.get("metric")
-    if filters.get("enable", False) and metric in SHAPED:
-        raise SparftError(
-            f"algorithm.filter_groups.metric={metric} reads the reward to which sparft.memory "
-            "adds, so novelty would decide which groups are trained on; set "
-            "algorithm.filter_groups.metric=acc."
-        )
 
 
 def _check_encoder(given: Any) -> None:

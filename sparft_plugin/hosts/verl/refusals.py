@@ -42,6 +42,11 @@ UNGROUPED = {
     "grpo_passk": "an advantage of the best rollout alone",
 }
 """verl's estimators that do not compare every rollout of a group with the others."""
+SHAPED = ("reward", "seq_reward", "seq_final_reward")
+"""Filter metrics that verl and its DAPO trainers compute from ``rm_scores``, where the memory's
+reward is added. verl's v1 trainer reads ``reward`` before that, trainers that filter after
+generation read all three behind it; the rest are fields of the recipe's reward function, which the
+memory leaves alone."""
 
 
 def is_legacy(config: DictConfig) -> bool:
@@ -203,14 +208,21 @@ def check_groups(config: DictConfig, options: SparftConfig) -> None:
 
 
 def check_filter(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse a group filter that would reject every group, or none, whatever comes.
+    """Refuse a group filter that looks at novelty, or rejects every group or none whatever comes.
 
     verl refills for ever what is rejected, and with a buffer that is not its own it filters
     nothing where no metric is named.
     """
     verls = OmegaConf.select(config, "algorithm.filter_groups") or {}
+    enabled, metric = verls.get("enable", False), verls.get("metric")
     require(
-        not verls.get("enable", False) or bool(verls.get("metric")),
+        options.memory is None or not enabled or metric not in SHAPED,
+        f"algorithm.filter_groups.metric={metric} reads the reward to which sparft.memory "
+        "adds, so novelty would decide which groups are trained on; set "
+        "algorithm.filter_groups.metric=acc.",
+    )
+    require(
+        not enabled or bool(metric),
         "algorithm.filter_groups.enable=True filters nothing without a metric; set "
         "algorithm.filter_groups.metric=acc.",
     )
