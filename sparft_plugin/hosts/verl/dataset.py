@@ -69,25 +69,22 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.run: TrainingRun | None = None
         if not _is_training(data_files, config):
             return
-        self.config, self.awaits_validation = config, True
-        _training_sets[id(config)] = self
         self.checkpoints = config.get("sparft_checkpoints")
         recipe = config._get_root()
         if "trainer" in recipe:
-            check_settings(recipe)
+            options = check_settings(recipe)
+        else:
+            options = SparftConfig.from_mapping(OmegaConf.to_container(config.sparft, resolve=True))
         mode = OmegaConf.select(recipe, "trainer.v1.trainer_mode", default="sync")
         self.synchronous = mode == "sync"
         frame = getattr(self.inner, "dataframe", None)
         if isinstance(frame, datasets.Dataset):
             check_media(DatasetSource(frame, "data.train_files"), config)
-        section = OmegaConf.to_container(config.sparft, resolve=True)
-        options = SparftConfig.from_mapping(section)
         self.texts: dict[str, str] = {}
         self.pool: Pool | None = None
         self.lengths: PromptLengths | None = None
         if options.curriculum is not None:
-            saved = saved_pool(recipe)
-            self.pool = read_pool(self.inner, config, options, saved)
+            self.pool = read_pool(self.inner, config, options, saved_pool(recipe))
             if not config.filter_overlong_prompts:
                 self.lengths = PromptLengths(self.inner, tokenizer, processor, config)
                 self.lengths.check_rows(self.inner.dataframe, self.pool.longest(AT_ONCE).tolist())
@@ -102,6 +99,8 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         if self.pool is not None and options.reduction is not None:
             # A reduced pool is small: encode its queries now, while the workers start.
             self.run.encode_queries(map(bytes.decode, self.pool.prompts.ids.tolist()))
+        self.config, self.awaits_validation = config, True
+        _training_sets[id(config)] = self
 
     def __len__(self) -> int:
         """Items per epoch: as many as the recipe's data has."""
