@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any, equal: bo
     theirs = made(other)
     assert (training_set(config), training_set(other)) == (train, theirs)
     del theirs
+    gc.collect()
     assert training_set(other) is None
 
 
