@@ -84,17 +84,13 @@ def test_strings_of_every_arrow_type_become_messages(tmp_path, kind):
 @given(st.text(st.sampled_from("{}%$\\prompt é"), max_size=12))
 def test_the_template_takes_any_text_as_it_is(text):
     rows = [{"question": text + ".", "answer": "1"}]
-    columns = Columns(mapping=QA, template="Q: {prompt} {json} {0}", data_source="s")
+    columns = Columns(mapping=QA, template="Q: {prompt} {json} {0} {prompt}", data_source="s")
     corpus = Corpus.of_rows(rows, "rows", columns)
-    expected = "Q: " + text + "." + " {json} {0}"
+    expected = f"Q: {text}. {{json}} {{0}} {text}."
     (taken,) = rows_of(corpus, 0)
     (scanned,) = corpus.scan()
     assert taken["prompt"] == scanned.prompt == user(expected)
     assert scanned.text == text + "."
-
-
-def test_a_template_may_hold_the_prompt_twice():
-    assert Columns(template="{prompt}={prompt}").messages("{prompt}") == user("{prompt}={prompt}")
 
 
 def test_a_plain_string_replaces_its_own_column():
@@ -103,25 +99,26 @@ def test_a_plain_string_replaces_its_own_column():
     assert taken == rows[0] | {"prompt": user("why?")}
 
 
-def test_a_column_that_would_be_lost_is_refused():
-    rows = [{"question": "a", "answer": "1", "prompt": "system text", "data_source": "s"}]
-    corpus = Corpus.of_rows(rows, "rows", Columns(mapping=QA))
+@pytest.mark.parametrize(
+    ("columns", "column", "option", "mend"),
+    [
+        (Columns(mapping=QA), "prompt", "--map prompt=question", "rename one of the two."),
+        (
+            Columns(data_source="s"),
+            "data_source",
+            "--data-source s",
+            "leave the option out or rename the column.",
+        ),
+    ],
+)
+def test_a_column_that_would_be_lost_is_refused(columns, column, option, mend):
+    rows = [row("a") | {"question": "a", "answer": "1"}]
+    corpus = Corpus.of_rows(rows, "rows", columns)
+    assert len(list(corpus.scan())) == 1
     with pytest.raises(SparftError) as caught:
         corpus.take(np.array([0]))
     assert str(caught.value) == (
-        "rows has a column 'prompt' already, which --map prompt=question would replace; rename one "
-        "of the two."
-    )
-
-
-def test_a_data_source_for_every_row_replaces_no_column():
-    corpus = Corpus.of_rows([row("a")], "rows", Columns(data_source="s"))
-    assert [scanned.data_source for scanned in corpus.scan()] == ["s"]
-    with pytest.raises(SparftError) as caught:
-        corpus.take(np.array([0]))
-    assert str(caught.value) == (
-        "rows has a column 'data_source' already, which --data-source s would replace; leave the "
-        "option out or rename the column."
+        f"rows has a column '{column}' already, which {option} would replace; {mend}"
     )
 
 

@@ -24,45 +24,32 @@ def questions(corpus):
 
 
 def test_a_folder_is_read_file_by_file_in_the_order_of_paths_whatever_the_format(tmp_path):
-    write(tmp_path / "b.parquet", [row("three")])
+    # Spark writes folders with the name of a file.
+    (tmp_path / "b.parquet").mkdir()
+    write(tmp_path / "b.parquet" / "part-0.snappy.parquet", [row("three")])
     write_lines(tmp_path / "c.jsonl", [row("four"), row("five")])
     (tmp_path / "d.json").write_text(json.dumps([row("six")]))
     write_lines(tmp_path / "a" / "z.jsonl", [row("one")])
     write_lines(tmp_path / "a" / "zz" / "0.jsonl", [row("two")])
+    assert questions(Corpus.open([tmp_path / "d.json", tmp_path / "a"])) == ["six", "one", "two"]
     corpus = Corpus.open([tmp_path])
     assert questions(corpus) == ["one", "two", "three", "four", "five", "six"]
-    assert corpus.name == "z.jsonl, 0.jsonl, b.parquet, c.jsonl, d.json"
+    assert corpus.name == "z.jsonl, 0.jsonl, part-0.snappy.parquet, c.jsonl, d.json"
     assert corpus.place(4) == Place(str(tmp_path / "c.jsonl"), 1)
 
 
-def test_inputs_keep_the_order_in_which_they_are_named(tmp_path):
-    a = write_lines(tmp_path / "a.jsonl", [row("a")])
-    b = write_lines(tmp_path / "more" / "b.jsonl", [row("b")])
-    assert questions(Corpus.open([b.parent, str(a)])) == ["b", "a"]
-
-
-def test_hidden_files_and_files_of_other_kinds_are_left_out_of_a_folder(tmp_path):
+def test_hidden_files_other_kinds_and_what_reduce_wrote_are_left_out_of_a_folder(tmp_path):
     folder = tmp_path / ".cache" / "data"
     write_lines(folder / "seen.jsonl", [row("seen")])
     write_lines(folder / ".hidden.jsonl", [row("hidden")])
     write_lines(folder / ".git" / "inside.jsonl", [row("hidden too")])
     (folder / "README.md").write_text("# data")
     (folder / "_SUCCESS").touch()
-    assert questions(Corpus.open([folder])) == ["seen"]
-
-
-def test_what_reduce_writes_beside_its_output_is_no_input(tmp_path):
-    write(tmp_path / "kept.parquet", [row("kept")])
-    (tmp_path / "kept.manifest.json").write_text('{"kept": 1}')
-    write_lines(tmp_path / "kept.pairs.jsonl", [{"kind": "ngram"}])
-    write_lines(tmp_path / "mine.pairs.jsonl", [row("mine")])
-    assert questions(Corpus.open([tmp_path])) == ["kept", "mine"]
-
-
-def test_a_folder_may_have_the_name_of_a_file_as_spark_writes_it(tmp_path):
-    (tmp_path / "out.parquet").mkdir()
-    write(tmp_path / "out.parquet" / "part-0.snappy.parquet", [row("a")])
-    assert questions(Corpus.open([tmp_path / "out.parquet"])) == ["a"]
+    write(folder / "kept.parquet", [row("kept")])
+    (folder / "kept.manifest.json").write_text('{"kept": 1}')
+    write_lines(folder / "kept.pairs.jsonl", [{"kind": "ngram"}])
+    write_lines(folder / "mine.pairs.jsonl", [row("mine")])
+    assert questions(Corpus.open([folder])) == ["kept", "mine", "seen"]
 
 
 def test_what_cannot_be_opened_is_one_sentence_that_names_it(tmp_path):
@@ -80,14 +67,11 @@ def test_what_cannot_be_opened_is_one_sentence_that_names_it(tmp_path):
         with pytest.raises(SparftError, match=message) as caught:
             open_sources([tmp_path / name])
         assert "\n" not in str(caught.value)
+    for name in ("./none/here", "~/none", "none", "a/b/c"):
+        with pytest.raises(SparftError, match=f"{name} does not exist; check the path"):
+            open_sources([name])
     with pytest.raises(SparftError, match="no input was given; name at least one"):
         open_sources([])
-
-
-@pytest.mark.parametrize("name", ["./none/here", "~/none", "none", "a/b/c"])
-def test_what_cannot_be_a_name_on_the_hub_is_a_path(name):
-    with pytest.raises(SparftError, match=f"{name} does not exist; check the path"):
-        open_sources([name])
 
 
 RICH = [
@@ -142,33 +126,26 @@ def test_a_saved_dataset_carries_images_nested_features_and_binary_through(
     assert features == {name: rich.features[name] for name in sorted(rich.features)}
 
 
-def test_a_dataset_whose_rows_were_moved_is_read_in_its_own_order(tmp_path, rich):
-    rich.select([2, 0, 3]).save_to_disk(tmp_path / "saved")
-    corpus = Corpus.open([tmp_path / "saved"])
+def test_of_saved_splits_train_is_read_in_its_own_order_and_another_is_named_by_its_folder(
+    tmp_path, rich, datasets
+):
+    parts = {"train": rich.select([2, 0, 3]), "test": rich.select([1])}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "both")
+    corpus = Corpus.open([tmp_path / "both"])
     assert questions(corpus) == ["2", "0", "3"]
     assert corpus.take(np.array([1]))["blob"].to_pylist() == [RICH[0]["blob"]]
+    assert questions(Corpus.open([tmp_path / "both" / "test"])) == ["1"]
     with pytest.raises(SparftError, match="has 3 rows, but row 3 is asked for"):
         corpus.take(np.array([3]))
 
 
-def test_of_saved_splits_train_is_read_and_another_is_named_by_its_folder(tmp_path, rich, datasets):
-    parts = {"train": rich.select([0, 1]), "test": rich.select([2])}
-    datasets.DatasetDict(parts).save_to_disk(tmp_path / "both")
-    assert questions(Corpus.open([tmp_path / "both"])) == ["0", "1"]
-    assert questions(Corpus.open([tmp_path / "both" / "test"])) == ["2"]
-
-
-def test_saved_splits_without_train_are_listed(tmp_path, rich, datasets):
+def test_saved_splits_without_train_and_a_damaged_dataset_are_named(tmp_path, rich, datasets):
     datasets.DatasetDict({"training": rich}).save_to_disk(tmp_path / "saved")
     with pytest.raises(SparftError, match="'train'; did you mean 'training'.* Known: training"):
         open_sources([tmp_path / "saved"])
-
-
-def test_a_damaged_saved_dataset_is_named(tmp_path, rich, datasets):
-    rich.save_to_disk(tmp_path / "saved")
-    (tmp_path / "saved" / "state.json").write_text("{")
-    with pytest.raises(SparftError, match="saved cannot be read as a saved dataset: "):
-        open_sources([tmp_path / "saved"])
+    (tmp_path / "saved" / "training" / "state.json").write_text("{")
+    with pytest.raises(SparftError, match="training cannot be read as a saved dataset: "):
+        open_sources([tmp_path / "saved" / "training"])
 
 
 @pytest.mark.parametrize(

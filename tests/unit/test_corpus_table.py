@@ -86,9 +86,9 @@ def test_an_error_counts_rows_in_its_own_file(tmp_path):
 
 @pytest.fixture(params=["parquet", "jsonl"])
 def long_texts(request, tmp_path):
-    """20,000 rows of 5 kB, which do not compress, and all in one row group."""
+    """15,000 rows of 7 kB, which do not compress, and all in one row group."""
     path = tmp_path / f"t.{request.param}"
-    rows = [row(f"{i} " + os.urandom(2500).hex()) for i in range(20_000)]
+    rows = [row(f"{i} " + os.urandom(3500).hex()) for i in range(15_000)]
     if request.param == "parquet":
         write(path, rows)
     else:
@@ -115,6 +115,6 @@ def test_neither_scanning_nor_taking_holds_the_texts_of_a_corpus(long_texts):
     assert peak < corpus_bytes / 4
     assert max(arrow) < corpus_bytes / 4
     assert held < 600 * len(table)
-    taken = corpus.take(np.arange(0, 20_000, 1000))
-    assert [p[0]["content"] for p in taken["prompt"].to_pylist()] == table.texts[::1000]
+    taken = corpus.take(np.arange(0, 15_000, 750))
+    assert [p[0]["content"] for p in taken["prompt"].to_pylist()] == table.texts[::750]
     assert taken.nbytes < 1_000_000

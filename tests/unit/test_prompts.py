@@ -84,7 +84,7 @@ def test_fingerprint_is_a_digest_of_the_sum_of_the_digests_of_the_prompts():
 
 
 def test_duplicates_keep_the_first_row_and_the_mean_label():
-    rows = [row("a", d=0.2), row("b", d=0.9), row("a", d=0.6)]
+    rows = [row("a", {"x": 1, "y": 2}, d=0.2), row("b", d=0.9), row("a", {"y": 2, "x": 1}, d=0.6)]
     got = table(rows, "extra_info.d")
     assert got.rows.tolist() == [0, 1]
     assert got.labels["extra_info.d"].tolist() == [0.4, 0.9]
@@ -106,18 +106,12 @@ def test_text_joins_user_messages_and_text_parts():
     assert table([row() | {"prompt": messages}]).texts[0] == "what is it\nsure?"
 
 
-def test_labels_stay_on_the_scale_of_the_data():
-    labels = [-1.0, 3.0, 0.5]
-    got = table([row(str(i), d=label) for i, label in enumerate(labels)], "extra_info.d")
-    assert got.labels["extra_info.d"].tolist() == labels
-
-
 def test_a_missing_label_is_unknown_where_other_sources_may_know():
-    rows = [row("a", d=1.0), row("b", d=None), row("c", d=3.0), row("b", d=2.0), row("d")]
+    rows = [row("a", d=-1.0), row("b", d=None), row("c", d=3.0), row("b", d=2.0), row("d")]
     keys = ("extra_info.d",)
     corpus = Corpus.of_rows(rows, "rows")
     got = PromptTable.from_corpus(corpus, label_keys=keys, complete=False).labels["extra_info.d"]
-    assert got[:3].tolist() == [1.0, 2.0, 3.0]
+    assert got[:3].tolist() == [-1.0, 2.0, 3.0]
     assert math.isnan(got[3])
 
 
@@ -129,16 +123,6 @@ def test_plain_strings_are_prompts_of_a_corpus_but_not_of_verl_files():
     assert got.ids[0] == prompt_id("sums", [{"role": "user", "content": "Q: why? A:"}])
     with pytest.raises(SparftError, match="key 'prompt': must be a non-empty list.*not str"):
         table(rows)
-
-
-def test_parquet_and_rows_agree(tmp_path):
-    rows = sums(7)
-    a, b = write(tmp_path / "a.parquet", rows[:3]), write(tmp_path / "b.parquet", rows[3:])
-    read = PromptTable.from_parquet([a, str(b)], difficulty_key=KEY)
-    assert read.ids == table(rows, KEY).ids
-    assert read.fingerprint == table(rows, KEY).fingerprint
-    assert read.rows.tolist() == list(range(7))
-    assert read.source == "a.parquet, b.parquet"
 
 
 def test_a_column_whose_name_has_a_dot_is_read_as_it_is(tmp_path):
@@ -209,11 +193,6 @@ def test_one_prompt_with_two_ground_truths_names_both_rows_and_files(tmp_path):
         PromptTable.from_parquet([a, b])
     assert f"{b}, row 1, key 'reward_model.ground_truth'" in str(caught.value)
     assert f"{a}, row 1 with another ground truth" in str(caught.value)
-
-
-def test_equal_ground_truths_of_different_key_order_are_one_prompt():
-    rows = [row("a", {"x": 1, "y": 2}), row("a", {"y": 2, "x": 1})]
-    assert table(rows).duplicates == 1
 
 
 def test_a_missing_difficulty_column_offers_the_nearest(tmp_path):

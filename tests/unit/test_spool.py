@@ -17,25 +17,15 @@ any_text = st.text(st.characters(exclude_categories=[]), max_size=20)
 
 @given(st.lists(any_text, max_size=20), st.slices(20))
 def test_a_spool_reads_like_the_list_it_was_made_of(texts, part):
-    spool = TextSpool(iter(texts))
+    spool = TextSpool()
+    for number, text in enumerate(texts):
+        spool.append(text)
+        assert (spool[-1], len(spool.sizes)) == (text, number + 1)
     assert len(spool) == len(texts)
     assert list(spool) == texts
     assert [spool[i - len(texts)] for i in range(len(texts))] == texts
     assert spool[part] == texts[part]
     assert spool.sizes.tolist() == [len(t.encode("utf-8", "surrogatepass")) for t in texts]
-
-
-@given(st.lists(any_text, min_size=1, max_size=8), any_text)
-def test_texts_may_be_read_and_measured_between_appends(texts, last):
-    spool = TextSpool()
-    for number, text in enumerate(texts):
-        spool.append(text)
-        assert spool[-1] == text
-        assert len(spool.sizes) == number + 1
-    sizes = spool.sizes
-    spool.append(last)
-    assert list(spool) == [*texts, last]
-    assert len(sizes) == len(texts)
 
 
 def test_an_index_beyond_the_end_is_refused_and_numpy_numbers_are_indices():
