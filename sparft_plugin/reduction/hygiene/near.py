@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 from sparft_plugin.reduction.threads import one_thread
 
-Floats, Rows = NDArray[np.float32], NDArray[np.int64]
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 BLOCK = 2048
 """Vectors of one side of a product; blocks start at fixed rows, so that cosines keep their bits."""
