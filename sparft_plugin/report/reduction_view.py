@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.explain import Pool
+from sparft_plugin.reduction.coverage import Pool
 from sparft_plugin.reduction.result import Reduction
 
 POINTS = 3000

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.reduction import write
-from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction import files, write
+from sparft_plugin.reduction.files import whole_file
 from tests.unit.reduction_data import kept, row, write_out
 from tests.unit.reduction_data import write as write_rows
 
@@ -120,7 +120,7 @@ def no_room(*_):
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [(write.os, "fsync"), (write.pq, "write_table"), (write, "_sha256")]
+    ("module", "step"), [(files.os, "fsync"), (write.pq, "write_table"), (write, "_sha256")]
 )
 def test_no_file_is_replaced_before_both_are_on_disk(tmp_path, monkeypatch, module, step):
     rows, out = long_rows(4), tmp_path / "out.parquet"

@@ -144,6 +144,7 @@ def test_the_manifest_explains_the_reduction():
         "selector": "farthest_point",
         "selector_options": {},
         "near_duplicates": None,
+        "pool": "auto",
         "seed": 5,
     }
     source = {"name": f"column:{KEY}", "known": 80, "count": 80, "lo": 0.0, "hi": 9.0}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from sparft_plugin.corpus import Corpus
 from sparft_plugin.prompts import PromptTable, prompt_id
 from sparft_plugin.reduction import write_reduced
 from sparft_plugin.reduction.write import manifest_path
-from tests.unit.reduction_data import kept, row, sums, write, write_out
+from tests.unit.reduction_data import facts, kept, row, sums, write, write_out
 
 MODULE = "sparft_plugin.reduction.write"
 SPARFT = pa.struct([("id", pa.string()), ("arm", pa.int64()), ("difficulty", pa.float64())])
@@ -104,8 +105,7 @@ def test_the_manifest_holds_the_digest_of_the_output(tmp_path):
     note = write_out([write(tmp_path / "in.parquet", sums(4))], kept(sums(4), 2), out)
     assert note == manifest_path(out) == tmp_path / "out.manifest.json"
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    assert json.loads(note.read_text(encoding="utf-8")) == {
-        "seed": 0,
+    assert json.loads(note.read_text(encoding="utf-8")) == asdict(facts()) | {
         "output": {"file": "out.parquet", "rows": 1, "sha256": digest},
     }
 

@@ -112,7 +112,8 @@ def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> t
     """
     options = json.loads(canonical_json(asdict(config)))
     state = json.loads(saved) if saved else None
-    if state and state["options"] != options:
+    # A checkpoint of an earlier version does not hold the options that came later.
+    if state and state["options"] != {k: v for k, v in options.items() if k in state["options"]}:
         logger.warning("sparft: sparft.reduction differs from the checkpoint; reducing anew.")
         state = None
     if state is None:

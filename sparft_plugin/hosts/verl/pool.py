@@ -23,8 +23,6 @@ from sparft_plugin.hosts.verl.chosen import everything, read_tags, reduced, tagg
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.encode import encode_texts
-from sparft_plugin.reduction.engines.base import Local
-from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.training.encoding import free_cores
 
 
@@ -130,10 +128,7 @@ def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
     """
     config = options.reduction or ReductionConfig()
     with every_core():
-        vectors, _ = encode_texts(
-            texts, config.embedder, config.encoding, Local(), cache_folder("embeddings")
-        )
-        return vectors.take(np.arange(len(texts)))
+        return np.asarray(encode_texts(texts, config.embedder, config.encoding)[0])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.reduction.hygiene.ranked import RankedVectors
-from sparft_plugin.reduction.threads import one_thread
+from sparft_plugin.reduction.vectors import one_thread
 
 PER_CELL = 1000
 """Prompts to a cell, on average."""

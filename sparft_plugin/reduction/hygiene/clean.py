@@ -17,7 +17,7 @@ from sparft_plugin.reduction.hygiene.cosine import check_threshold
 from sparft_plugin.reduction.hygiene.duplicates import NearDuplicate, near_duplicates
 from sparft_plugin.reduction.hygiene.overlap import NGRAM, OverlapIndex
 from sparft_plugin.reduction.hygiene.similarity import similar
-from sparft_plugin.reduction.vectors.base import Vectors
+from sparft_plugin.reduction.vectors import Vectors
 
 SIMILARITY = 0.9
 """Default cosine at which a training prompt counts as an evaluation prompt reworded.
@@ -246,7 +246,7 @@ def _check_vectors(
             "each prompt."
         )
     for evaluation in evaluations:
-        wanted = len(evaluation.texts), vectors.width
+        wanted = len(evaluation.texts), vectors.shape[1]
         if evaluation.vectors is not None and evaluation.vectors.shape != wanted:
             raise SparftError(
                 f"the vectors of {evaluation.name} have shape {evaluation.vectors.shape} instead "

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sparft_plugin.reduction.hygiene.cells import assign_cells
 from sparft_plugin.reduction.hygiene.cosine import DOUBT, check_threshold, cosine
 from sparft_plugin.reduction.hygiene.ranked import RankedVectors, Ranks
-from sparft_plugin.reduction.threads import one_thread
-from sparft_plugin.reduction.vectors.base import Vectors
+from sparft_plugin.reduction.vectors import Vectors, one_thread
 
 Floats = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction.files import whole_file
 from sparft_plugin.reduction.hygiene.clean import Evaluation, Hygiene
 
 LONGEST = 2000

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.vectors.base import Vectors
+from sparft_plugin.reduction.vectors import Vectors, blocks
 
 Ranks = NDArray[np.int64]
 
@@ -34,7 +34,7 @@ class RankedVectors:
     """
 
     def __init__(self, vectors: Vectors, order: Ranks, *, on_disk: bool) -> None:
-        self.shape = len(order), vectors.width
+        self.shape = len(order), vectors.shape[1]
         self._map: mmap.mmap | None = None
         rank = np.full(len(vectors), -1, dtype=np.int64)
         rank[order] = np.arange(len(order))
@@ -42,10 +42,7 @@ class RankedVectors:
             self._map = _spooled(vectors, rank, len(order))
             self._rows = np.frombuffer(self._map, dtype=np.float32).reshape(self.shape)
         else:
-            self._rows = np.empty(self.shape, dtype=np.float32)
-            for at, block in vectors.blocks():
-                wanted = rank[at] >= 0
-                self._rows[rank[at[wanted]]] = block[wanted]
+            self._rows = vectors[order]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -61,11 +58,11 @@ class RankedVectors:
 
 
 def _spooled(vectors: Vectors, rank: Ranks, count: int) -> mmap.mmap:
-    size = vectors.width * 4
+    size = vectors.shape[1] * 4
     with tempfile.TemporaryFile(prefix="sparft-vectors-") as file:
         try:
             # Written by calls and not through the map: a full disk is an error, not a signal.
-            for at, block in vectors.blocks():
+            for at, block in blocks(vectors):
                 data = np.ascontiguousarray(block, dtype=np.float32).tobytes()
                 for place, r in enumerate(rank[at].tolist()):
                     if r >= 0:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.reduction.hygiene.cosine import DOUBT, check_threshold, cosine
-from sparft_plugin.reduction.vectors.base import Vectors
+from sparft_plugin.reduction.vectors import Vectors, blocks
 
 Floats = NDArray[np.float32]
 
@@ -56,12 +56,12 @@ def similar(vectors: Vectors, evaluation: Floats, threshold: float) -> list[Simi
     """
     check_threshold("similarity_threshold", threshold)
     found = []
-    for indices, block in vectors.blocks():
+    for place, block in blocks(vectors):
         best = _largest(block, evaluation)
         for row in np.flatnonzero(best >= threshold - DOUBT):
             prompt, value = _best_match(block[row], evaluation, float(best[row]) - 2 * DOUBT)
             if value >= threshold:
-                found.append(Similar(int(indices[row]), prompt, value))
+                found.append(Similar(place.start + int(row), prompt, value))
     return sorted(found)
 
 
