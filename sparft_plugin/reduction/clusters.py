@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 
 BATCH = 4096
-FEW_ROWS = 16_384
-"""Prompts up to which full k-means is cheap; its clusters are a little tighter."""
+FULL, ROUNDS = 2**20, 10
+"""Prompts times clusters up to which full k-means is cheap, and its rounds: tighter in less time
+than mini-batches."""
 MANY = 512
 """Clusters from which faiss takes over."""
 CANDIDATES = (4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
@@ -23,9 +24,9 @@ SAMPLE = 4096
 def cluster(features: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:
     """Arm of each row of the features (n, d): k-means, with no cluster empty.
 
-    By scikit-learn from one k-means++ start; above 16,384 prompts in mini-batches (Sculley 2010),
-    and from 512 clusters on by faiss. Arm 0 is the largest cluster; of equal ones, the one of the
-    first row, which holds the smallest id.
+    By scikit-learn: ten rounds from one k-means++ start; where prompts times clusters are above
+    2^20 in mini-batches (Sculley 2010), and from 512 clusters on by faiss. Arm 0 is the largest
+    cluster; of equal ones, the one of the first row, which holds the smallest id.
 
     Raises
     ------
@@ -87,8 +88,8 @@ def _centroids(features: NDArray[np.float32], clusters: int, seed: int) -> NDArr
         return _faiss_centroids(features, clusters, seed)
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
-    if len(features) <= FEW_ROWS:
-        model = KMeans(clusters, n_init=1, random_state=seed, algorithm="lloyd")
+    if len(features) * clusters <= FULL:
+        model = KMeans(clusters, n_init=1, max_iter=ROUNDS, random_state=seed, algorithm="lloyd")
     else:
         model = MiniBatchKMeans(
             clusters, n_init=1, random_state=seed, batch_size=BATCH, compute_labels=False
@@ -133,7 +134,7 @@ def _with_none_empty(
     """Let full k-means move the centroids that no prompt is nearest to."""
     from sklearn.cluster import KMeans
 
-    model = KMeans(len(centroids), init=centroids, n_init=1, max_iter=20, algorithm="lloyd")
+    model = KMeans(len(centroids), init=centroids, n_init=1, max_iter=2 * ROUNDS, algorithm="lloyd")
     return np.asarray(_fitted(model, features.astype(np.float64)).labels_, dtype=np.int64)
 
 

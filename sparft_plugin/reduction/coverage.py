@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 20
+BLOCK = 1 << 20
+"""Distances in memory at once, per thread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,16 +91,14 @@ def distances_to_kept(
     ``members`` and ``chosen`` hold the rows of each arm, and those that stand for it; the distance
     is infinite where none does.
     """
-    from sklearn.metrics import pairwise_distances_argmin_min
+    from scipy.spatial.distance import cdist
 
     distances = np.full(len(features), np.inf, dtype=np.float32)
 
     def one(rows: NDArray[np.int64], kept: NDArray[np.int64]) -> None:
         if len(kept):
-            # In float64, where the expansion of the square leaves no rounding that matters.
-            points = features[rows].astype(np.float64), features[kept].astype(np.float64)
-            distances[rows] = pairwise_distances_argmin_min(*points)[1]
-            distances[kept] = 0
+            for some in np.array_split(rows, len(rows) * len(kept) // BLOCK + 1):
+                distances[some] = cdist(features[some], features[kept]).min(axis=1, initial=np.inf)
 
     with ThreadPoolExecutor() as threads:
         list(threads.map(one, members, chosen))

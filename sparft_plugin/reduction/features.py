@@ -30,13 +30,15 @@ def build_features(
     """
     with one_thread():
         mean, directions = _principal(vectors, components)
-        width = directions.shape[1]
+        offset, width = (mean @ directions).astype(np.float32), directions.shape[1]
         with_difficulty = difficulties is not None and difficulty_weight > 0
         features = np.empty((len(vectors), width + with_difficulty), dtype=np.float32)
         for place, block in blocks(vectors):
-            features[place, :width] = (block.astype(np.float64) - mean) @ directions
+            features[place, :width] = block @ directions.astype(np.float32) - offset
     if difficulties is not None and with_difficulty:
-        features[:, width] = difficulty_weight * _standardised(difficulties)
+        centred = difficulties - difficulties.mean()
+        spread = float(centred.std())
+        features[:, width] = difficulty_weight * centred / spread if spread > 0 else 0.0
     return features
 
 
@@ -51,21 +53,14 @@ def _principal(
 
     rows, width = vectors.shape
     mean = sum(block.sum(axis=0, dtype=np.float64) for _, block in blocks(vectors)) / rows
-    second = np.zeros((width, width))
+    products = np.zeros((width, width))
     for _, block in blocks(vectors):
-        centred = block - mean
-        second += centred.T @ centred
+        centred = (block - mean).astype(np.float32)
+        products += centred.T @ centred
     kept = max(1, min(components, rows - 1, width))
-    variances, directions = eigh(second / rows, subset_by_index=(width - kept, width - 1))
+    variances, directions = eigh(products / rows, subset_by_index=(width - kept, width - 1))
     variances, directions = variances[::-1], directions[:, ::-1]
     largest = np.abs(directions).argmax(axis=0)
     directions = directions * np.sign(directions[largest, np.arange(kept)])
     total = float(variances.sum())
     return mean, directions * (total**-0.5 if total > ROUNDING else 0.0)
-
-
-def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = values - values.mean()
-    spread = float(centred.std())
-    standard: NDArray[np.float64] = centred / spread if spread > 0 else np.zeros_like(centred)
-    return standard

@@ -29,6 +29,7 @@ from sparft_plugin.reduction.vectors import (
     Vectors,
     blocks,
     open_vectors,
+    row_of,
     take_vectors,
     to_unit,
 )
@@ -401,7 +402,7 @@ def _hashes(array: NDArray[np.floating], name: str) -> NDArray[np.bytes_]:
     """Name every vector by 128-bit BLAKE2b of its numbers, shape (n,)."""
     names = np.empty(len(array), dtype="S32")
     for place, block in blocks(array):
-        unit = to_unit(block, name, lambda at, start=place.start: f"row {start + at}")
+        unit = to_unit(block, name, row_of(range(place.start, place.stop)))
         names[place] = [hashlib.blake2b(row, digest_size=16).hexdigest() for row in unit]
     return names
 

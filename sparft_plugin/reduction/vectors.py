@@ -135,12 +135,13 @@ def take_vectors(
     # In the order of the file: a page that is read brings its neighbours into memory.
     for place, block in blocks(array):
         wanted = np.flatnonzero(to[place] >= 0)
-        taken[to[place][wanted]] = to_unit(block[wanted], name, _row_of(place.start + wanted))
+        taken[to[place][wanted]] = to_unit(block[wanted], name, row_of(place.start + wanted))
         forget(taken)
     return taken
 
 
-def _row_of(rows: NDArray[np.int64]) -> Callable[[int], str]:
+def row_of(rows: NDArray[np.int64] | range) -> Callable[[int], str]:
+    """Names of rows for errors."""
     return lambda place: f"row {rows[place]}"
 
 
