@@ -30,13 +30,7 @@ class Budget(NamedTuple):
 
 
 def parse_budget(text: int | str) -> Budget:
-    """Read ``500``, ``2%`` or ``50000 tokens``.
-
-    Raises
-    ------
-    SparftError
-        If it is none of them, or not above 0.
-    """
+    """Read ``500``, ``2%`` or ``50000 tokens``; anything else is a SparftError."""
     found = _FORM.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
     if found is None:
         raise SparftError(f"budget must be like 500, 2% or '50000 tokens', not {text!r}.")
@@ -81,13 +75,7 @@ def _level(left: NDArray[np.int64], missing: int) -> int:
 
 
 def most_prompts(tokens: NDArray[np.int64], limit: int) -> int:
-    """Most prompts that a number of tokens can pay for: the shortest ones.
-
-    Raises
-    ------
-    SparftError
-        If not even one prompt fits.
-    """
+    """Most prompts that a number of tokens can pay for, the shortest ones; one at least."""
     most = int(np.searchsorted(np.cumsum(np.sort(tokens)), limit, side="right"))
     if not most:
         raise SparftError(

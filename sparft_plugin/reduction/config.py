@@ -105,24 +105,12 @@ class ReductionConfig:
         return {"model": self.encoder, **self.embedder_options}
 
     def build_embedder(self) -> Embedder:
-        """Construct the embedder; its weights are not loaded yet.
-
-        Raises
-        ------
-        SparftError
-            If it is unknown, or an option of it is unknown or out of its range.
-        """
+        """Construct the embedder, whose weights are not loaded yet; a bad option is refused."""
         built: Embedder = plugins.build("embedder", self.embedder, self.encoding)
         return built
 
     def build_selector(self) -> Selector:
-        """Construct the selector.
-
-        Raises
-        ------
-        SparftError
-            If it is unknown, or an option of it is unknown or out of its range.
-        """
+        """Construct the selector; a bad option is refused."""
         built: Selector = plugins.build("selector", self.selector, self.selector_options)
         return built
 

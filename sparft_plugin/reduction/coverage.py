@@ -35,19 +35,9 @@ class Pool:
     """Distance of each prompt to the nearest kept one of its arm, shape (n,)."""
 
     def random_coverage(self, draws: int = 20, seed: int = 0) -> dict[str, Any]:
-        """Coverage of random prompts, as many of each arm as were kept.
+        """Coverage of independent draws of random prompts, as many of each arm as were kept.
 
-        Parameters
-        ----------
-        draws : int >= 1
-            Independent random subsets.
-        seed : int
-            Seed of all draws.
-
-        Returns
-        -------
-        dict
-            ``draws``, and ``radius`` and ``mean_distance`` of each.
+        Returned are ``draws``, and lists of the ``radius`` and ``mean_distance`` of each.
         """
         quotas = np.bincount(self.arms[self.kept], minlength=int(self.arms.max()) + 1)
         members = [np.flatnonzero(self.arms == arm) for arm in range(len(quotas))]

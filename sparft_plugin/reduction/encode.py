@@ -33,13 +33,7 @@ TOKENIZED = 4096
 
 
 def check_engine(name: str) -> None:
-    """Refuse an unknown engine; the nearest one is offered.
-
-    Raises
-    ------
-    SparftError
-        Naming the engines there are.
-    """
+    """Refuse an unknown engine; the nearest one is offered."""
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
 
@@ -181,13 +175,7 @@ def _bar(total: int, shown: bool) -> Any:
 
 
 def count_tokens(texts: Sequence[str], config: ReductionConfig) -> NDArray[np.int64]:
-    """Tokens of each text, shape (n,), special tokens not counted.
-
-    Raises
-    ------
-    SparftError
-        If the tokenizer cannot be loaded.
-    """
+    """Tokens of each text, shape (n,), special tokens not counted."""
     try:
         from transformers import AutoTokenizer
     except ImportError as error:

@@ -41,13 +41,7 @@ def sync(path: Path) -> None:
 
 
 def check_link(path: Path) -> None:
-    """Refuse to write to a link that leads nowhere.
-
-    Raises
-    ------
-    SparftError
-        Naming the link and what it leads to.
-    """
+    """Refuse to write to a link that leads nowhere."""
     if path.is_symlink() and not path.exists():
         raise SparftError(
             f"{path} is a link to {os.readlink(path)}, which does not exist; remove the link or "

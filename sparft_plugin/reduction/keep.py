@@ -66,18 +66,9 @@ def keep(
 ) -> tuple[Pool, dict[str, Any]]:
     """Cluster, and choose representatives of every cluster.
 
-    Returns
-    -------
-    Pool
-        All prompts with their arms, and which were kept.
-    dict
-        ``shortfall``, ``silhouette`` and ``tokens`` for the manifest.
-
-    Raises
-    ------
-    SparftError
-        If there are too few distinct prompts, the selector breaks its contract or no prompt fits
-        the budget.
+    Returned are all prompts with their arms and which were kept; and ``shortfall``, ``silhouette``
+    and ``tokens`` for the manifest. A SparftError says if there are too few distinct prompts, the
+    selector breaks its contract or no prompt fits the budget.
     """
     with timing("features"):
         features = build_features(
@@ -122,20 +113,20 @@ def _choose(
 ) -> tuple[list[NDArray[np.int64]], int]:
     """Chosen rows of each arm, and how many prompts small arms fell short of their equal share."""
     budget = None if config.budget is None else parse_budget(config.budget)
-    tokens, total = candidates.tokens, config.kept(candidates.whole or len(features))
-    if budget is not None and tokens is not None:
+    total, tokens = len(members) * config.per_cluster, candidates.tokens
+    limit = 0 if budget is None else int(budget.amount)
+    if tokens is not None:
         # One that alone costs more than all may can never be kept.
-        members = [rows[tokens[rows] <= budget.amount] for rows in members]
+        members = [rows[tokens[rows] <= limit] for rows in members]
     sizes = np.array([len(rows) for rows in members], dtype=np.int64)
     of = _chooser(candidates, features, members, sizes, selector, config)
-    if budget is not None and tokens is not None:
-        most = most_prompts(tokens, int(budget.amount))
+    if tokens is not None:
+        most = most_prompts(tokens, limit)
         of = _beginnings(of(most), sizes) if selector.nested else of
-        total = fit_tokens(of, tokens, int(budget.amount), most)
-    elif budget is not None and budget.unit == "prompts":
-        total = int(budget.amount)
-    elif total is None:
-        total = len(members) * config.per_cluster
+        total = fit_tokens(of, tokens, limit, most)
+    elif budget is not None:
+        whole = budget.prompts(candidates.whole or len(features))
+        total = int(budget.amount) if budget.unit == "prompts" else whole
     shares = int(np.maximum(0, total // len(members) - sizes).sum())
     return of(total), max(shares, total - len(features))
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -99,9 +100,18 @@ def reduce(
     looked_at = len(order)
     with timing("embed"):
         if embeddings is None:
-            texts = PickedTexts(prompts.texts, order)
-            vectors, encoder = _encoded(texts, config, engine, progress)
-            evaluations = [_embedded(each, config, engine, progress) for each in evaluations]
+            encode = partial(
+                encode_texts,
+                embedder=config.embedder,
+                options=config.encoding,
+                engine=engine,
+                progress=progress,
+            )
+            vectors, encoder = encode(PickedTexts(prompts.texts, order))
+            evaluations = [
+                each if each.vectors is not None else replace(each, vectors=encode(each.texts)[0])
+                for each in evaluations
+            ]
         else:
             vectors, encoder = _taken(embeddings, prompts, order), "given"
     with timing("hygiene"):
@@ -122,21 +132,22 @@ def reduce(
     )
     pool, choice = keep(candidates, selector, config, timing)
     with timing("explain"):
-        facts = _facts(
-            pool,
-            config,
-            _words(prompts.texts, order, pool.arms),
-            choice,
-            source=prompts.source,
-            fingerprint=prompts.fingerprint,
-            prompts=len(prompts),
-            sample=None if looked_at == len(prompts) else looked_at,
-            duplicates=prompts.duplicates,
-            encoder=encoder,
-            difficulty=None if difficulties is None else difficulties.manifest,
-            hygiene=None if hygiene is None else hygiene.counts,
-        )
-    return Reduction.of(pool, facts, timing.seconds, hygiene)
+        words = _words(prompts.texts, order, pool.arms)
+    return _result(
+        pool,
+        config,
+        words,
+        choice,
+        timing,
+        hygiene,
+        source=prompts.source,
+        fingerprint=prompts.fingerprint,
+        prompts=len(prompts),
+        sample=None if looked_at == len(prompts) else looked_at,
+        duplicates=prompts.duplicates,
+        encoder=encoder,
+        difficulty=None if difficulties is None else difficulties.manifest,
+    )
 
 
 def from_embeddings(
@@ -186,24 +197,22 @@ def from_embeddings(
     warn_of_few(len(first), "the embeddings", config)
     selector = config.build_selector()
     check_needs(config.selector, selector, set() if difficulty is None else {"difficulties"})
-    sorted_ids = names[first].astype(str).tolist()
-    candidates = Candidates(sorted_ids, first, vectors, difficulty)
+    candidates = Candidates(names[first].astype(str).tolist(), first, vectors, difficulty)
     pool, choice = keep(candidates, selector, config, timing)
-    facts = _facts(
+    return _result(
         pool,
         config,
         (),
         choice,
+        timing,
         source=Path(name).name if isinstance(embeddings, (str, Path)) else "embeddings",
-        fingerprint=digest("\n".join(sorted_ids)),
+        fingerprint=digest("\n".join(candidates.ids)),
         prompts=len(first),
         sample=None,
         duplicates=total - len(first),
         encoder="given",
         difficulty=None,
-        hygiene=None,
     )
-    return Reduction.of(pool, facts, timing.seconds)
 
 
 def check_possible(
@@ -313,20 +322,6 @@ def _taken(embeddings: Given, prompts: PromptTable, order: NDArray[np.int64]) ->
     return take_vectors(embeddings, each, len(array))
 
 
-def _encoded(
-    texts: Sequence[str], config: ReductionConfig, engine: str, progress: bool
-) -> tuple[Vectors, str]:
-    return encode_texts(texts, config.embedder, config.encoding, engine=engine, progress=progress)
-
-
-def _embedded(
-    evaluation: Evaluation, config: ReductionConfig, engine: str, progress: bool
-) -> Evaluation:
-    if evaluation.vectors is not None:
-        return evaluation
-    return replace(evaluation, vectors=_encoded(evaluation.texts, config, engine, progress)[0])
-
-
 def _clean(
     prompts: PromptTable,
     order: NDArray[np.int64],
@@ -369,32 +364,45 @@ def _words(
     return cluster_words((texts[i] for i in order[used].tolist()), arms[used], clusters)
 
 
-def _facts(
+def _result(
     pool: Pool,
     config: ReductionConfig,
     words: Sequence[Sequence[str]],
     choice: Mapping[str, Any],
-    *,
-    hygiene: dict[str, Any] | None,
+    timing: Timing,
+    hygiene: Hygiene | None = None,
     **data: Any,
-) -> Manifest:
-    contaminated = (hygiene or {}).get("contaminated", {})
-    return Manifest(
-        version=sparft_plugin.__version__,
-        options=asdict(config),
-        seed=config.seed,
-        pool=len(pool.ids),
-        kept=len(pool.kept),
-        near_duplicates=(
-            None if config.near_duplicates is None or not hygiene else hygiene["near_duplicates"]
-        ),
-        contaminated=contaminated["total"] if contaminated.get("by_file") else None,
+) -> Reduction:
+    """Put together what was kept, and the facts about it that pool and config tell."""
+    counts = None if hygiene is None else hygiene.counts
+    total = counts["contaminated"] if counts else {}
+    with timing("explain"):
+        facts = Manifest(
+            version=sparft_plugin.__version__,
+            options=asdict(config),
+            seed=config.seed,
+            pool=len(pool.ids),
+            kept=len(pool.kept),
+            near_duplicates=(
+                counts["near_duplicates"] if counts and config.near_duplicates is not None else None
+            ),
+            contaminated=total["total"] if total.get("by_file") else None,
+            hygiene=counts,
+            difficulty_histogram=difficulty_histogram(pool),
+            arms=describe_arms(pool, words),
+            coverage=coverage(pool),
+            **choice,
+            **data,
+        )
+    return Reduction(
+        ids=tuple(pool.ids[i] for i in pool.kept),
+        rows=pool.rows[pool.kept],
+        arms=pool.arms[pool.kept],
+        difficulties=pool.difficulties[pool.kept],
+        facts=facts,
+        seconds=timing.seconds,
+        pool=pool,
         hygiene=hygiene,
-        difficulty_histogram=difficulty_histogram(pool),
-        arms=describe_arms(pool, words),
-        coverage=coverage(pool),
-        **choice,
-        **data,
     )
 
 

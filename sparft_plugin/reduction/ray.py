@@ -23,22 +23,9 @@ def map_on_ray(
     """Run a task for every chunk of texts; the results come in any order.
 
     Every worker of one core keeps its task, weights and all. The cluster that ``RAY_ADDRESS`` names
-    is used, else one is started on this machine.
-
-    Parameters
-    ----------
-    task : callable
-        Can be sent to another process.
-    chunks : iterable of sequence of str
-        Written to files one after the other, so that memory holds one at a time.
-    shared : Path
-        A folder that the workers find under the same path; on several machines, of a shared file
-        system.
-
-    Raises
-    ------
-    SparftError
-        If Ray Data is not installed, or what the task raised.
+    is used, else one is started on this machine. Chunks are written to files in the folder
+    ``shared``, which workers find under the same path: on several machines, in a shared file
+    system. A SparftError of the task is raised here.
     """
     try:
         import ray

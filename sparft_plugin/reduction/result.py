@@ -89,26 +89,6 @@ class Reduction:
     hygiene: Hygiene | None = None
     """Pairs behind what was left out as contaminated or near-duplicate, if that was asked for."""
 
-    @classmethod
-    def of(
-        cls,
-        pool: Pool,
-        facts: Manifest,
-        seconds: dict[str, float],
-        hygiene: Hygiene | None = None,
-    ) -> Reduction:
-        """Take what was kept out of its pool."""
-        return cls(
-            ids=tuple(pool.ids[i] for i in pool.kept),
-            rows=pool.rows[pool.kept],
-            arms=pool.arms[pool.kept],
-            difficulties=pool.difficulties[pool.kept],
-            facts=facts,
-            seconds=seconds,
-            pool=pool,
-            hygiene=hygiene,
-        )
-
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -37,23 +37,9 @@ def check_output(
 ) -> None:
     """Refuse an output that cannot or should not be written, before any work is done.
 
-    Parameters
-    ----------
-    out : path
-        The parquet file to write.
-    inputs : sequence of path
-        What is read.
-    overwrite : bool, default False
-        Replace files that exist.
-    beside : sequence of Path
-        Files to write beside ``out`` and its manifest.
-
-    Raises
-    ------
-    SparftError
-        If ``out`` is no parquet name or not UTF-8, or one of the files is an input, has no folder
-        or one that takes no files, is a link that leads nowhere, or exists and must not be
-        overwritten.
+    A SparftError says if ``out`` is no parquet name or not UTF-8; or if it, its manifest or a file
+    ``beside`` is an input, has no folder or one that takes no files, is a link that leads nowhere,
+    or exists and must not be overwritten.
     """
     target = Path(out)
     check_name(target)
@@ -81,11 +67,8 @@ def check_output(
 def check_rows(corpus: Corpus) -> None:
     """Refuse rows that cannot be written with their arms, before any work is done.
 
-    Raises
-    ------
-    SparftError
-        If the rows have no common schema, ``extra_info`` is no struct, or parquet cannot hold a
-        type, such as a struct that has no field in any row.
+    A SparftError says if they have no common schema, ``extra_info`` is no struct, or parquet cannot
+    hold a type, such as a struct that has no field in any row.
     """
     schema = corpus.schema
     extra = schema.field("extra_info").type if "extra_info" in schema.names else pa.null()
@@ -166,15 +149,10 @@ def write_reduced(
 
 
 def _kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any:
-    """Read the kept rows, shape (m,).
+    """Read the m kept rows, and refuse one that no longer is the prompt that was chosen.
 
     Where several rows hold one prompt, the one whose content sorts first is taken, so that the
     order of the rows decides nothing.
-
-    Raises
-    ------
-    SparftError
-        If a row no longer is the prompt that was chosen.
     """
     position = {int(row): at for at, row in enumerate(prompts.rows)}
     groups = [(int(row), *prompts.others.get(position[int(row)], ())) for row in reduction.rows]
@@ -206,21 +184,7 @@ def _sha256(path: Path) -> str:
 
 
 def _add_sparft(table: Any, reduction: Reduction) -> Any:
-    """Put ``sparft: {id, arm, difficulty}`` into the ``extra_info`` of every row.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        m rows in the order of the reduction; ``extra_info`` is a struct, null or not there, and an
-        older ``sparft`` in it is replaced.
-    reduction : Reduction
-        Ids, arms and difficulties of the m rows.
-
-    Returns
-    -------
-    pyarrow.Table
-        The same columns; ``extra_info``, and ``sparft`` in it, stand where their names sort.
-    """
+    """Put ``sparft: {id, arm, difficulty}`` into the ``extra_info`` of every row of the table."""
     unknown = np.isnan(reduction.difficulties)
     columns = [
         pa.array(reduction.ids, pa.string()),
@@ -231,6 +195,7 @@ def _add_sparft(table: Any, reduction: Reduction) -> Any:
 
 
 def _with_column(table: Any, sparft: Any) -> Any:
+    """Put a column in place of an older ``extra_info.sparft``, and where the names sort."""
     names, columns = table.column_names, {}
     old = table["extra_info"] if "extra_info" in names else None
     if old is not None and pa.types.is_struct(old.type):
