@@ -127,14 +127,21 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(source, capsys):
     assert names(source) == ["in.parquet"]
 
 
-def test_a_dry_run_knows_what_is_in_the_cache_and_what_is_given(source, capsys):
-    assert reduce(source) == 0
-    HashEmbedder.calls.clear()
-    assert reduce(source, "--overwrite", "--dry-run") == 0
-    assert "encoding: none, all texts are in the cache" in capsys.readouterr().out
-    assert reduce(source, "--overwrite", "--dry-run", "--embeddings", "v.npy") == 0
-    assert "encoding: none, embeddings are given" in capsys.readouterr().out
-    assert HashEmbedder.calls == []
+def test_a_dry_run_knows_the_pool_what_is_in_the_cache_and_what_is_given(source, capsys):
+    assert reduce(source, "--pool", "20") == 0
+    assert HashEmbedder.calls == [20]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("kept 6 of 60 prompts in 3 arms;")
+    assert printed[1] == "looked at a random sample of 20 prompts; --pool all looks at every one."
+    assert (manifest(source)["prompts"], manifest(source)["sample"]) == (60, 20)
+    for options, plan in (
+        (["--pool", "20"], "encoding: none, all texts are in the cache"),
+        (["--pool", "25"], "encoding: 5 texts with hash@"),
+        (["--pool", "25"], "pool: a random sample of 25 prompts"),
+        (["--embeddings", "v.npy"], "encoding: none, embeddings are given"),
+    ):
+        assert reduce(source, "--overwrite", "--dry-run", *options) == 0
+        assert plan in capsys.readouterr().out
 
 
 class Page(HTMLParser):

@@ -50,12 +50,10 @@ def test_an_array_and_a_file_of_it_give_the_same(tmp_path, kind):
     assert (here.near_duplicates, here.contaminated) == (0, 0)
 
 
-@pytest.mark.parametrize("selector", PLAIN)
-def test_a_copy_on_disk_gives_what_one_in_memory_gives(monkeypatch, selector):
-    config = ReductionConfig(clusters=4, per_cluster=3, selector=selector)
-    here = from_embeddings(cloud(), config)
+def test_a_copy_on_disk_gives_what_one_in_memory_gives(monkeypatch):
+    here = from_embeddings(cloud(), SMALL)
     monkeypatch.setattr(vectors_module, "IN_MEMORY", 0)
-    assert what(from_embeddings(cloud(), config)) == what(here)
+    assert what(from_embeddings(cloud(), SMALL)) == what(here)
 
 
 @COSTLY

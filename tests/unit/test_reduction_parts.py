@@ -165,14 +165,6 @@ def test_small_clusters_give_all_and_the_largest_refill(sizes, per_cluster, quot
     assert allocate(np.array(sizes), len(sizes) * per_cluster).tolist() == quotas
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 12))
-def test_quotas_add_up_and_never_exceed_a_cluster(sizes, per_cluster):
-    quotas = allocate(np.array(sizes), len(sizes) * per_cluster)
-    assert quotas.sum() == min(sum(sizes), len(sizes) * per_cluster)
-    for quota, size in zip(quotas, sizes, strict=True):
-        assert min(size, per_cluster) <= quota <= size
-
-
 def one_at_a_time(sizes, total):
     """The rule as its docstring says it."""
     shares = [total // len(sizes) + (arm < total % len(sizes)) for arm in range(len(sizes))]
