@@ -102,19 +102,6 @@ def test_a_full_disk_is_one_sentence_and_every_old_file_stays(folder, case):
     assert contents(folder) == before
 
 
-def test_with_room_every_file_is_replaced(folder):
-    before = contents(folder)
-    done = run(folder, 10_000_000, "write_reduced")
-    assert (done.returncode, done.stderr) == (0, "")
-    after = contents(folder)
-    assert set(after) == set(before)
-    assert {name for name in after if after[name] != before[name]} == {
-        *("out.parquet", "out.manifest.json", "out.pairs.jsonl", "out.html")
-    }
-    manifest = json.loads(after["out.manifest.json"])
-    assert manifest["output"]["sha256"] == hashlib.sha256(after["out.parquet"]).hexdigest()
-
-
 def no_room(*_):
     raise OSError(28, "No space left on device")
 
