@@ -306,8 +306,7 @@ class PickedTexts(Sequence[str]):
 
 
 def _labelled(prompts: PromptTable, config: ReductionConfig) -> Difficulties | None:
-    from sparft_plugin.difficulty.sources import combine
-    from sparft_plugin.difficulty.sources import SourceSpec, column_source
+    from sparft_plugin.difficulty.sources import SourceSpec, column_source, combine
 
     key = config.difficulty_key
     if key is None or key not in prompts.labels:
