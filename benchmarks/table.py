@@ -34,6 +34,13 @@ def reduction_table(result: dict[str, Any]) -> list[str]:
         )
     if result["gsm8k"]:
         lines += ["", *gsm8k_lines(result["gsm8k"])]
+    if result.get("cached"):
+        cached = result["cached"]
+        lines += [
+            "",
+            f"`sparft reduce` of {cached['rows']:,} questions that are in the cache takes "
+            f"{cached['cpu_seconds']:.1f} s of CPU.",
+        ]
     return lines
 
 
@@ -41,10 +48,11 @@ def gsm8k_lines(result: dict[str, Any]) -> list[str]:
     """Lines about the GSM8K training questions."""
     random = result["random_radius_of_100_draws"]
     lines = [
-        f"GSM8K, {result['prompts']:,} questions to {result['kept']}: encoding took "
+        f"GSM8K, {result['prompts']:,} questions to {result['kept']}: encoding "
+        f"{'all' if result.get('sample') is None else format(result['sample'], ',')} took "
         f"{result['encoding_seconds']:.0f} s, everything else {result['other_seconds']:.1f} s, "
         f"{100 * result['other_over_encoding']:.1f} % of it. Distance of a question to the nearest "
-        "kept one of its arm:",
+        "kept one of its arm, where all are encoded:",
         "",
         "| selector | largest (radius) | mean |",
         "|---|---:|---:|",

@@ -19,8 +19,8 @@ from sparft_plugin.difficulty.verifier import load_verifier
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import read_options
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import check_link
 from sparft_plugin.reduction.embedders.models import model_identity
+from sparft_plugin.reduction.files import check_link
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""

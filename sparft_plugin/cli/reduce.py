@@ -5,42 +5,28 @@ from __future__ import annotations
 import argparse
 import errno
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sparft_plugin.cli import reduce_options
 from sparft_plugin.cli.corpus_options import corpus_of
-from sparft_plugin.cli.reduce_plan import plan
-from sparft_plugin.cli.summary import say, summary
+from sparft_plugin.cli.summary import plan, say, summary
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty.sources import (
-    Difficulties,
-    SourceSpec,
-    find_difficulties,
-    label_keys,
-    parse_source,
-)
+from sparft_plugin.difficulty.sources import find_difficulties, label_keys, parse_source
 from sparft_plugin.errors import SparftError, import_extra
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import whole_file
 from sparft_plugin.reduction.config import ReductionConfig
-from sparft_plugin.reduction.engines import open_engine
-from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.files import cache_folder, sync, whole_file
 from sparft_plugin.reduction.hygiene import Evaluation, write_pairs
-from sparft_plugin.reduction.pipeline import check_possible, reduce
+from sparft_plugin.reduction.pipeline import Given, check_possible, reduce
 from sparft_plugin.reduction.result import Reduction
-from sparft_plugin.reduction.vectors import Vectors, given_vectors
-from sparft_plugin.reduction.vectors.column import save_column
+from sparft_plugin.reduction.vectors import column_vectors, open_vectors
 from sparft_plugin.reduction.write import (
     check_output,
     check_rows,
     manifest_path,
-    sync,
     write_reduced,
 )
 
@@ -85,17 +71,16 @@ def _run(arguments: argparse.Namespace) -> int:
     config = reduce_options.config_of(arguments)
     pairs, page = _pairs(arguments, config), _page(arguments)
     beside = [path for path in (pairs, page) if path is not None]
-    inputs = [*arguments.inputs, *arguments.decontaminate]
-    _check_outputs(arguments, inputs, beside)
+    _check_outputs(arguments, [*arguments.inputs, *arguments.decontaminate], beside)
     specs = [parse_source(text) for text in arguments.difficulty]
+    kinds = [spec.kind for spec in specs]
     corpus = corpus_of(arguments)
     _check_outputs(arguments, [source.name for source in corpus.sources], beside)
     check_rows(corpus)
-    strict = [spec.kind for spec in specs] == ["column"]
-    prompts = PromptTable.from_corpus(corpus, label_keys=label_keys(specs), complete=strict)
-    has = {"difficulties"} if specs else set()
-    if any(spec.kind == "rollouts" for spec in specs):
-        has |= {"curves"}
+    prompts = PromptTable.from_corpus(
+        corpus, label_keys=label_keys(specs), complete=kinds == ["column"]
+    )
+    has = ({"difficulties"} if specs else set()) | ({"curves"} if "rollouts" in kinds else set())
     check_possible(prompts, config, has)
     evaluations = [
         Evaluation.read(corpus_of(arguments, [name]), name) for name in arguments.decontaminate
@@ -103,27 +88,23 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         say(plan(corpus, prompts, evaluations, config, arguments))
         return 0
-    difficulties, curves = _difficulties(specs, prompts, corpus)
-    engine = open_engine(arguments.engine)
-    with tempfile.TemporaryDirectory(prefix="sparft-") as scratch:
-        vectors = _given(arguments.embeddings, corpus, prompts, Path(scratch))
-        reduction = reduce(
-            prompts,
-            config,
-            embeddings=vectors,
-            difficulties=difficulties,
-            curves=curves,
-            evaluations=evaluations,
-            engine=engine,
-        )
+    difficulties, curves = find_difficulties(specs, prompts, corpus) if specs else (None, None)
+    reduction = reduce(
+        prompts,
+        config,
+        embeddings=_given(arguments.embeddings, corpus, prompts),
+        difficulties=difficulties,
+        curves=curves,
+        evaluations=evaluations,
+        engine=arguments.engine,
+    )
     with ExitStack() as staged:
         # The last two are replaced when the first two are.
         if pairs is not None and reduction.hygiene is not None:
-            with _called(pairs, staged.enter_context(whole_file(pairs))) as temporary:
-                write_pairs(temporary, reduction.hygiene, prompts, evaluations)
+            found = reduction.hygiene
+            _stage(staged, pairs, lambda path: write_pairs(path, found, prompts, evaluations))
         if page is not None:
-            with _called(page, staged.enter_context(whole_file(page))) as temporary:
-                _write_page(temporary, reduction, prompts)
+            _stage(staged, page, lambda path: _write_page(path, reduction, prompts))
         write_reduced(corpus, prompts, reduction, arguments.output, overwrite=arguments.overwrite)
     written = [arguments.output, manifest_path(arguments.output), *beside]
     say(summary(prompts, reduction))
@@ -137,29 +118,16 @@ def _check_outputs(
     check_output(arguments.output, inputs, overwrite=arguments.overwrite, beside=beside)
 
 
-def _difficulties(
-    specs: Sequence[SourceSpec], prompts: PromptTable, corpus: Corpus
-) -> tuple[Difficulties | None, NDArray[np.float64] | None]:
-    if not specs:
-        return None, None
-    return find_difficulties(specs, prompts, corpus)
-
-
-def _given(
-    embeddings: str | None, corpus: Corpus, prompts: PromptTable, scratch: Path
-) -> Vectors | None:
+def _given(embeddings: str | None, corpus: Corpus, prompts: PromptTable) -> Given | None:
     """Vectors that the user brings, one per row of the corpus; None if texts are to be encoded."""
     if embeddings is None:
         return None
-    path = Path(embeddings)
     if embeddings.startswith(COLUMN):
-        path = save_column(corpus, embeddings.removeprefix(COLUMN), scratch / "column.npy")
-    elif path.suffix != ".npy":
+        return column_vectors(corpus, embeddings.removeprefix(COLUMN))
+    if Path(embeddings).suffix != ".npy":
         raise SparftError(f"--embeddings {embeddings} must be a .npy file or column:NAME.")
-    rows = len(prompts) + prompts.duplicates
-    positions = np.full(rows, -1, dtype=np.int64)
-    positions[prompts.rows] = np.arange(len(prompts))
-    return given_vectors(path, positions, len(prompts))
+    open_vectors(embeddings, len(prompts) + prompts.duplicates)
+    return embeddings
 
 
 def _pairs(arguments: argparse.Namespace, config: ReductionConfig) -> Path | None:
@@ -178,11 +146,11 @@ def _page(arguments: argparse.Namespace) -> Path | None:
     return page
 
 
-@contextmanager
-def _called(path: Path, temporary: Path) -> Iterator[Path]:
-    """Give a temporary file that errors call by the name it is to have."""
+def _stage(staged: ExitStack, path: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary file that becomes ``path`` later; errors call it by that name."""
+    temporary = staged.enter_context(whole_file(path))
     try:
-        yield temporary
+        write(temporary)
         sync(temporary)
     except SparftError as error:
         raise SparftError(str(error).replace(str(temporary), str(path))) from error

@@ -6,8 +6,8 @@ import argparse
 
 from sparft_plugin.cli.corpus_options import add_corpus_options
 from sparft_plugin.plugins import read_options, registered
-from sparft_plugin.reduction.config import AUTO, ReductionConfig
-from sparft_plugin.reduction.engines.base import ENGINES, check_engine
+from sparft_plugin.reduction.config import ALL, AUTO, ReductionConfig
+from sparft_plugin.reduction.encode import ENGINES, check_engine
 
 DEFAULTS = ReductionConfig()
 
@@ -15,28 +15,24 @@ DEFAULTS = ReductionConfig()
 def add(parser: argparse.ArgumentParser) -> None:
     """Add inputs, output, sources of difficulty, hygiene, method and engine."""
     add_corpus_options(parser)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "-o", "--output", required=True, metavar="OUT.parquet", help="file to write, never an input"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument(
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add(
         "--dry-run",
         action="store_true",
         help="print options, rows and an estimate of time and memory; write nothing",
     )
-    parser.add_argument(
+    add(
         "--report",
         nargs="?",
         const="",
         metavar="PAGE.html",
         help="also write a page that shows what was kept (default name: OUT.html)",
     )
-    _add_data(parser)
-    _add_method(parser)
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add(
         "--difficulty",
         action="append",
         default=[],
@@ -45,21 +41,27 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "trainer.rollout_data_dir, or none; repeat it, the most trusted first (default: meaning "
         "only)",
     )
-    parser.add_argument(
-        "--difficulty-key", metavar="COLUMN", help="the same as --difficulty column:COLUMN"
-    )
-    parser.add_argument(
+    add("--difficulty-key", metavar="COLUMN", help="the same as --difficulty column:COLUMN")
+    add(
         "--embeddings",
         metavar="SOURCE",
         help="FILE.npy with one vector per row, or column:NAME (default: encode the texts)",
     )
-    parser.add_argument(
+    add(
         "--decontaminate",
         nargs="+",
         action="extend",
         default=[],
         metavar="EVAL",
         help="evaluation sets whose prompts must not be kept; the pairs go to OUT.pairs.jsonl",
+    )
+    _add_method(parser)
+    add(
+        "--engine",
+        default="local",
+        metavar="NAME",
+        help=f"{' or '.join(ENGINES)}; ray encodes with Ray Data, for corpora beyond one machine; "
+        "the result is the same (default: local)",
     )
 
 
@@ -71,6 +73,12 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         ("per_cluster", int, "prompts kept of each arm; training sees clusters x per-cluster"),
         ("budget", str, "prompts kept in all instead: 500, 2%% or '50000 tokens'"),
         ("tokenizer", str, "counts the tokens of a budget"),
+        (
+            "pool",
+            str,
+            f"prompts that are looked at, a random sample: a number, {AUTO} or {ALL}; "
+            f"{AUTO} is 25 for each that is kept, and at least 2500",
+        ),
         ("difficulty_weight", float, "difficulty against meaning in the distance; free"),
         ("pca_components", int, "dimensions of meaning; time grows in proportion"),
         ("selector", str, f"rule that keeps representatives: {selectors}; medoid is the slowest"),
@@ -88,7 +96,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
             metavar={int: "N", float: "X", str: "NAME"}[kind],
             help=f"{text} (default: {'none' if default is None else default})",
         )
-    for method, example in (("selector", "sample=500"), ("embedder", "precision=bfloat16")):
+    for method, example in (("selector", "sample=500"), ("embedder", "precision=auto")):
         parser.add_argument(
             f"--{method}-option",
             action="append",
@@ -96,13 +104,6 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
             metavar="NAME=VALUE",
             help=f"an option of the {method}, such as {example}; may be repeated (default: none)",
         )
-    parser.add_argument(
-        "--engine",
-        default="local",
-        metavar="NAME",
-        help=f"{' or '.join(ENGINES)}; ray encodes and assigns with Ray Data, for corpora beyond "
-        "one machine; the result is the same (default: local)",
-    )
 
 
 def config_of(arguments: argparse.Namespace) -> ReductionConfig:
@@ -116,8 +117,9 @@ def config_of(arguments: argparse.Namespace) -> ReductionConfig:
     check_engine(arguments.engine)
     names = ReductionConfig.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    if given["clusters"] != AUTO and str(given["clusters"]).lstrip("-").isdigit():
-        given["clusters"] = int(given["clusters"])
+    for name in ("clusters", "pool"):
+        if str(given[name]).lstrip("-").isdigit():
+            given[name] = int(given[name])
     for kind in ("selector", "embedder"):
         texts = getattr(arguments, f"{kind}_option")
         given[f"{kind}_options"] = read_options(f"--{kind}-option", texts)

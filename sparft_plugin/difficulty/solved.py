@@ -82,7 +82,7 @@ def write_solved(
     and counted in the header. The file appears whole or not at all.
     """
     # The reduction itself reads difficulties, so that its room cannot be imported above.
-    from sparft_plugin.reduction.atomic import whole_file
+    from sparft_plugin.reduction.files import whole_file
 
     rows = zip(prompts.ids, prompts.rows.tolist(), strict=True)
     lines = [

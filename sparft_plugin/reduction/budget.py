@@ -30,13 +30,7 @@ class Budget(NamedTuple):
 
 
 def parse_budget(text: int | str) -> Budget:
-    """Read ``500``, ``2%`` or ``50000 tokens``.
-
-    Raises
-    ------
-    SparftError
-        If it is none of them, or not above 0.
-    """
+    """Read ``500``, ``2%`` or ``50000 tokens``; anything else is a SparftError."""
     found = _FORM.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
     if found is None:
         raise SparftError(f"budget must be like 500, 2% or '50000 tokens', not {text!r}.")
@@ -49,23 +43,11 @@ def parse_budget(text: int | str) -> Budget:
 
 
 def allocate(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Decide how many prompts each cluster gives: equal shares, as far as clusters go.
+    """Decide how many of ``total`` prompts each cluster of some size gives: equal shares.
 
     What does not divide goes to the lowest arms, one each; they are the largest. What small
     clusters cannot give is taken, one at a time, from the cluster with most members left (the
-    lowest arm of equal ones).
-
-    Parameters
-    ----------
-    sizes : ndarray of int64, shape (K,)
-        Members of each cluster.
-    total : int >= 0
-        Prompts wanted in all.
-
-    Returns
-    -------
-    ndarray of int64, shape (K,)
-        At most ``sizes``; the sum is ``total``, or all members if there are fewer.
+    lowest arm of equal ones). If there are fewer than ``total`` members, all are given.
     """
     shares = total // len(sizes) + (np.arange(len(sizes)) < total % len(sizes))
     quotas: NDArray[np.int64] = np.minimum(sizes, shares)
@@ -93,20 +75,7 @@ def _level(left: NDArray[np.int64], missing: int) -> int:
 
 
 def most_prompts(tokens: NDArray[np.int64], limit: int) -> int:
-    """Most prompts that a number of tokens can pay for: the shortest ones.
-
-    Parameters
-    ----------
-    tokens : ndarray of int64, shape (n,)
-        Tokens of each prompt.
-    limit : int
-        Tokens allowed in all.
-
-    Raises
-    ------
-    SparftError
-        If not even one prompt fits.
-    """
+    """Most prompts that a number of tokens can pay for, the shortest ones; one at least."""
     most = int(np.searchsorted(np.cumsum(np.sort(tokens)), limit, side="right"))
     if not most:
         raise SparftError(
@@ -122,25 +91,11 @@ def fit_tokens(
     limit: int,
     most: int,
 ) -> int:
-    """Find how many prompts a number of tokens allows.
+    """Find by bisection how many prompts a number of tokens allows.
 
-    Parameters
-    ----------
-    choose : callable
-        Chosen rows of each arm, if a number of prompts is allowed in all; none is longer than the
-        limit.
-    tokens : ndarray of int64, shape (n,)
-        Tokens of each prompt.
-    limit : int
-        Tokens allowed in all.
-    most : int >= 1
-        What ``most_prompts`` gives.
-
-    Returns
-    -------
-    int
-        A number of prompts, found by bisection, whose choice costs at most ``limit`` while that of
-        one more costs more, or ``most``.
+    ``choose`` gives the rows of each arm that are kept if a number of prompts is, up to ``most``.
+    The choice of the number that is found costs at most ``limit`` tokens, that of one more costs
+    more, unless it is ``most``.
     """
     low, high = 1, most
     while low < high:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sparft_plugin.reduction.embedders import Embedder
     from sparft_plugin.reduction.selectors import Selector
 
-AUTO = "auto"
+AUTO, ALL = "auto", "all"
+POOL_SHARE, POOL_LEAST = 25, 2500
+"""Prompts that ``pool=auto`` looks at: so many for each that is kept, and at least so many."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class ReductionConfig:
     """That rule's own options."""
     near_duplicates: float | None = None
     """Cosine from which one of two prompts is left out, in (0, 1]; None keeps both."""
+    pool: int | str = AUTO
+    """Prompts that are looked at: of a larger corpus those whose ids come first, which are a random
+    sample because ids are hashes. A number; ``auto`` for 25 times what is kept, but at least 2,500;
+    or ``all``."""
     seed: int = 0
     """Seed of k-means and of the selector, 0 to 2**32 - 1."""
 
@@ -73,14 +79,25 @@ class ReductionConfig:
             _check_integer(name, getattr(self, name), 1)
         if self.clusters != AUTO:
             _check_integer("clusters", self.clusters, 1)
+        if self.pool not in (AUTO, ALL):
+            _check_integer("pool", self.pool, 1)
         _check_integer("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise SparftError(f"seed must be below 2**32, not {self.seed}.")
         _check_number("difficulty_weight", self.difficulty_weight, 0, math.inf)
         if self.near_duplicates is not None:
             _check_number("near_duplicates", self.near_duplicates, 0, 1)
+            if not self.near_duplicates:
+                raise SparftError("near_duplicates=0 must be a cosine above 0, such as 0.95.")
         if self.budget is not None:
             parse_budget(self.budget)
+
+    def kept(self, prompts: int) -> int | None:
+        """Prompts to keep of so many; None where a budget counts tokens or clusters are chosen."""
+        if self.budget is not None:
+            budget = parse_budget(self.budget)
+            return None if budget.unit == "tokens" else budget.prompts(prompts)
+        return None if self.clusters == AUTO else int(self.clusters) * self.per_cluster
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -88,24 +105,12 @@ class ReductionConfig:
         return {"model": self.encoder, **self.embedder_options}
 
     def build_embedder(self) -> Embedder:
-        """Construct the embedder; its weights are not loaded yet.
-
-        Raises
-        ------
-        SparftError
-            If it is unknown, or an option of it is unknown or out of its range.
-        """
+        """Construct the embedder, whose weights are not loaded yet; a bad option is refused."""
         built: Embedder = plugins.build("embedder", self.embedder, self.encoding)
         return built
 
     def build_selector(self) -> Selector:
-        """Construct the selector.
-
-        Raises
-        ------
-        SparftError
-            If it is unknown, or an option of it is unknown or out of its range.
-        """
+        """Construct the selector; a bad option is refused."""
         built: Selector = plugins.build("selector", self.selector, self.selector_options)
         return built
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,24 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin import plugins
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.prompts import digest
+from sparft_plugin.reduction.cache import EmbeddingCache, prune, text_keys, write_shard
+from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.embedders.base import Embedder
-from sparft_plugin.reduction.engines.base import Engine, Local
-from sparft_plugin.reduction.vectors.base import Vectors, to_unit
-from sparft_plugin.reduction.vectors.cache import (
-    KEY_BYTES,
-    SCRATCH,
-    EmbeddingCache,
-    prune,
-    text_key,
-    write_shard,
-)
+from sparft_plugin.reduction.embedders.models import find_weights, not_installed, unreachable
+from sparft_plugin.reduction.files import cache_folder
+from sparft_plugin.reduction.vectors import Vectors, to_unit
 
 logger = logging.getLogger(__name__)
 
+ENGINES = ("local", "ray")
 CHUNK_TEXTS = 2048
 """Texts of one task, and of one file of the cache: what a kill can lose."""
+TOKENIZED = 4096
+
+
+def check_engine(name: str) -> None:
+    """Refuse an unknown engine; the nearest one is offered."""
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
 
 
 @dataclass
@@ -43,42 +43,32 @@ class EncodeTexts:
     """Encode a chunk of texts into a file of the cache; the weights are loaded once a process."""
 
     embedder: str
-    """Registered name."""
     options: Mapping[str, Any]
-    """Options of the embedder."""
     folder: Path
-    """Folder of the cache."""
-    _built: Embedder | None = field(default=None, init=False, repr=False)
+    built: Embedder | None = field(default=None, repr=False)
 
-    def __call__(self, chunk: Sequence[str] | Path) -> tuple[str, int]:
-        """Return the name of the new file and its number of texts.
-
-        Raises
-        ------
-        SparftError
-            If the embedder breaks its contract.
-        """
-        texts = json.loads(chunk.read_text("utf-8")) if isinstance(chunk, Path) else chunk
-        if self._built is None:
-            self._built = plugins.build("embedder", self.embedder, self.options)
-        vectors = np.asarray(self._built.encode(texts))
+    def __call__(self, texts: Sequence[str]) -> tuple[str, int]:
+        """Name of the new file, and its number of texts."""
+        if self.built is None:
+            self.built = plugins.build("embedder", self.embedder, self.options)
+        vectors = np.asarray(self.built.encode(texts))
+        name = f"the embedder '{self.embedder}'"
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.size:
             raise SparftError(
-                f"the embedder '{self.embedder}' gave shape {vectors.shape} for {len(texts)} "
-                "texts; one row for each is needed."
+                f"{name} gave shape {vectors.shape} for {len(texts)} texts; one row for each is "
+                "needed."
             )
-        name = f"the embedder '{self.embedder}'"
         unit = to_unit(vectors, name, lambda place: f"the text {texts[place][:60]!r}")
-        return write_shard(self.folder, [text_key(text) for text in texts], unit), len(texts)
+        return write_shard(self.folder, text_keys(texts), unit), len(texts)
 
 
 def encode_texts(
     texts: Sequence[str],
     embedder: str,
     options: Mapping[str, Any],
-    engine: Engine,
-    cache: Path,
     *,
+    engine: str = "local",
+    cache: Path | None = None,
     progress: bool = True,
 ) -> tuple[Vectors, str]:
     """Encode what the cache does not hold, and return vectors for all texts.
@@ -89,17 +79,17 @@ def encode_texts(
         n texts, read by number; repeats are encoded once.
     embedder, options
         Registered name and options of the encoder.
-    engine : Engine
+    engine : {"local", "ray"}
         Where it runs.
-    cache : Path
-        Folder of all cached embeddings; each encoder has a folder in it.
+    cache : Path, optional
+        Folder of all cached embeddings, with a folder for each encoder; None is that of the user.
     progress : bool
         Show a bar on stderr, with rate and time left, if there is more than one chunk.
 
     Returns
     -------
-    Vectors
-        n vectors in the order of ``texts``.
+    ndarray of float32, shape (n, d)
+        Unit vectors in the order of ``texts``; a memory map if they are large.
     str
         Identity of the encoder.
 
@@ -108,67 +98,55 @@ def encode_texts(
     SparftError
         If the encoder cannot be loaded or breaks its contract.
     """
+    check_engine(engine)
+    if not len(texts):
+        raise SparftError("there is no text to encode; give at least one.")
     built: Embedder = plugins.build("embedder", embedder, options)
-    cache = _usable(cache)
+    cache = _usable(cache or cache_folder("embeddings"))
     folder = _usable(_folder(cache, embedder, built))
-    store, keys = EmbeddingCache(folder), _keys(texts)
-    missing = _first_of_each(keys, store.missing(keys))
-    task = EncodeTexts(embedder, options, folder)
-    local = isinstance(engine, Local)
-    if local:
-        task._built = built
-    room = nullcontext() if local else tempfile.TemporaryDirectory(prefix=SCRATCH, dir=cache)
-    with room as scratch, _bar(len(missing), progress) as bar:
-        for name, count in engine.map(task, _chunks(texts, missing, scratch)):
-            store.add(name)
-            bar.update(count)
-            if scratch is not None:
-                # A sign of life: ``prune`` removes what nobody touched for a week.
-                os.utime(scratch)
-    vectors = store.vectors(keys)
-    if len(missing):
-        prune(cache)
+    store, keys = EmbeddingCache(folder), text_keys(texts)
+    task = EncodeTexts(embedder, options, folder, built if engine == "local" else None)
+    vectors = None
+    # Once, unless a file of the cache turns out to be corrupt.
+    while vectors is None:
+        missing = store.missing(keys)
+        if len(missing):
+            with _bar(len(missing), progress) as bar:
+                for name, count in _map(engine, task, _chunks(texts, missing), cache):
+                    store.add(name)
+                    bar.update(count)
+            prune(cache)
+        vectors = store.vectors(keys)
     return vectors, str(built.identity)
+
+
+def _map(
+    engine: str, task: EncodeTexts, chunks: Iterator[list[str]], cache: Path
+) -> Iterator[tuple[str, int]]:
+    if engine == "local":
+        return map(task, chunks)
+    from sparft_plugin.reduction.ray import map_on_ray
+
+    return map_on_ray(task, chunks, cache)
 
 
 def missing_texts(
     texts: Sequence[str], embedder: str, built: Embedder, cache: Path
 ) -> NDArray[np.int64]:
     """Positions of the different texts that the cache does not hold."""
-    keys = _keys(texts)
-    return _first_of_each(keys, EmbeddingCache(_folder(cache, embedder, built)).missing(keys))
+    return EmbeddingCache(_folder(cache, embedder, built)).missing(text_keys(texts))
 
 
 def _folder(cache: Path, embedder: str, built: Embedder) -> Path:
     return cache / digest(f"{embedder} {built.identity} {built.arithmetic}")
 
 
-def _keys(texts: Sequence[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(map(text_key, texts)), np.uint8).reshape(-1, KEY_BYTES)
-
-
-def _first_of_each(keys: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np.int64]:
-    words = np.ascontiguousarray(keys[at]).view("<u8")
-    _, first = np.unique(words, axis=0, return_index=True)
-    return at[first]
-
-
-def _chunks(
-    texts: Sequence[str], missing: NDArray[np.int64], scratch: str | None
-) -> Iterator[list[str] | Path]:
+def _chunks(texts: Sequence[str], missing: NDArray[np.int64]) -> Iterator[list[str]]:
     """Chunks of similar length, the longest first so that memory shows its peak at once."""
-    sizes = getattr(texts, "sizes", None)
-    if sizes is None:
-        sizes = np.array([len(text) for text in texts], dtype=np.int64)
-    order = missing[np.argsort(-sizes[missing], kind="stable")]
-    for number, start in enumerate(range(0, len(order), CHUNK_TEXTS)):
-        chunk = [texts[i] for i in order[start : start + CHUNK_TEXTS].tolist()]
-        if scratch is None:
-            yield chunk
-        else:
-            path = Path(scratch) / f"{number}.json"
-            path.write_text(json.dumps(chunk), encoding="utf-8")
-            yield path
+    sizes = np.array([len(texts[i]) for i in missing.tolist()])
+    order = missing[np.argsort(-sizes, kind="stable")].tolist()
+    for start in range(0, len(order), CHUNK_TEXTS):
+        yield [texts[i] for i in order[start : start + CHUNK_TEXTS]]
 
 
 def _usable(folder: Path) -> Path:
@@ -194,3 +172,23 @@ def _bar(total: int, shown: bool) -> Any:
     return tqdm(
         total=total, unit="text", desc="encoding", disable=not shown or total <= CHUNK_TEXTS
     )
+
+
+def count_tokens(texts: Sequence[str], config: ReductionConfig) -> NDArray[np.int64]:
+    """Tokens of each text, shape (n,), special tokens not counted."""
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise not_installed("transformers", "embed") from error
+    owner = plugins.lookup("embedder", config.embedder).owner
+    weights = find_weights(config.tokenizer or config.encoder, owner=owner)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.location, revision=weights.revision)
+    except (OSError, ValueError) as error:
+        raise unreachable(weights.location, error) from error
+    counts = []
+    for start in range(0, len(texts), TOKENIZED):
+        batch = [texts[i] for i in range(start, min(start + TOKENIZED, len(texts)))]
+        ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+        counts += [len(row) for row in ids]
+    return np.array(counts, dtype=np.int64)

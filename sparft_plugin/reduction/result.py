@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.coverage import Arm, Pool
 
 if TYPE_CHECKING:
     import pandas
 
-    from sparft_plugin.reduction.explain import Pool
     from sparft_plugin.reduction.hygiene import Hygiene
+
+METHOD = "SPaRFT stage one: embed, cluster, keep representatives (arXiv 2508.05015)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything needed to judge a reduction or to make it again, in plain JSON values.
+
+    Nothing in it depends on the order of rows, the machine or the time.
+    """
+
+    method: str = METHOD
+    version: str
+    """Of this package."""
+    options: dict[str, Any]
+    """Of ``ReductionConfig``."""
+    seed: int
+    encoder: str
+    """``name@revision``, or ``given``."""
+    source: str
+    fingerprint: str
+    """Of the prompts with their truths and labels."""
+    prompts: int
+    """Different prompts of the data."""
+    pool: int
+    """Prompts that were chosen from: all, or a sample, less what hygiene left out."""
+    sample: int | None
+    """Prompts that were looked at, where ``pool`` bounds them; None where all were."""
+    kept: int
+    duplicates: int
+    """Rows left out because an earlier row holds the same prompt."""
+    near_duplicates: int | None
+    """Prompts left out because one that is almost the same stands for them; None if not asked."""
+    contaminated: int | None
+    """Prompts left out because an evaluation set holds them; None if none was named."""
+    hygiene: dict[str, Any] | None
+    """Counts of ``Hygiene``."""
+    shortfall: int
+    """Prompts of the budget that small arms could not give, so that larger ones did or none."""
+    tokens: int | None
+    """Tokens of the kept prompts, where the budget counts them."""
+    difficulty: dict[str, Any] | None
+    """Sources of difficulty, and how they were put on one scale."""
+    difficulty_histogram: dict[str, list[Any]] | None
+    """Prompts per bin of difficulty: ``edges`` (21), ``pool`` and ``kept`` (20 each)."""
+    arms: list[Arm]
+    coverage: dict[str, float | None]
+    """``radius`` and ``mean_distance``; None if the budget left an arm without any."""
+    silhouette: list[dict[str, Any]] | None
+    """Score of each number of clusters that ``auto`` tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +80,8 @@ class Reduction:
     """Arm of each kept prompt, shape (m,), in 0 .. K - 1, not decreasing."""
     difficulties: NDArray[np.float64]
     """Difficulty of each kept prompt in [0, 1], shape (m,); NaN where the data has no label."""
-    manifest: dict[str, Any]
-    """How it came about: options, data fingerprint, encoder, counts; plain JSON. Equal reductions
-    have equal manifests."""
+    facts: Manifest
+    """How it came about; equal reductions have equal facts."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time of each part."""
     pool: Pool | None = None
@@ -40,63 +89,48 @@ class Reduction:
     hygiene: Hygiene | None = None
     """Pairs behind what was left out as contaminated or near-duplicate, if that was asked for."""
 
-    @classmethod
-    def of(
-        cls,
-        pool: Pool,
-        manifest: dict[str, Any],
-        seconds: dict[str, float],
-        hygiene: Hygiene | None = None,
-    ) -> Reduction:
-        """Take what was kept out of its pool."""
-        return cls(
-            ids=tuple(pool.ids[i] for i in pool.kept),
-            rows=pool.rows[pool.kept],
-            arms=pool.arms[pool.kept],
-            difficulties=pool.difficulties[pool.kept],
-            manifest=manifest,
-            seconds=seconds,
-            pool=pool,
-            hygiene=hygiene,
-        )
-
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """The facts as plain JSON."""
+        return asdict(self.facts)
+
+    @property
     def counts(self) -> tuple[int, ...]:
         """Prompts kept of each arm, K numbers."""
-        return tuple(arm["kept"] for arm in self.manifest["arms"])
+        return tuple(arm.kept for arm in self.facts.arms)
 
     @property
     def pool_counts(self) -> tuple[int, ...]:
         """Prompts that each arm was chosen from, K numbers, not increasing."""
-        return tuple(arm["pool"] for arm in self.manifest["arms"])
+        return tuple(arm.pool for arm in self.facts.arms)
 
     @property
     def cluster_words(self) -> tuple[tuple[str, ...], ...]:
         """The most distinctive words of each arm, K tuples; empty without texts."""
-        return tuple(tuple(arm["words"]) for arm in self.manifest["arms"])
+        return tuple(tuple(arm.words) for arm in self.facts.arms)
 
     @property
     def shortfall(self) -> int:
         """Prompts of the budget that small arms could not give, so that larger ones did or none."""
-        return int(self.manifest["shortfall"])
+        return self.facts.shortfall
 
     @property
     def duplicates(self) -> int:
         """Source rows left out because an earlier row holds the same prompt."""
-        return int(self.manifest["duplicates"])
+        return self.facts.duplicates
 
     @property
     def near_duplicates(self) -> int:
         """Prompts left out because one that is almost the same stands for them; 0 if not asked."""
-        return int(self.manifest["near_duplicates"] or 0)
+        return self.facts.near_duplicates or 0
 
     @property
     def contaminated(self) -> int:
         """Prompts left out because an evaluation set holds them; 0 if none was named."""
-        return int(self.manifest["contaminated"] or 0)
+        return self.facts.contaminated or 0
 
     @property
     def coverage_radius(self) -> float:
@@ -104,18 +138,17 @@ class Reduction:
 
         Infinite if the budget left an arm without any.
         """
-        return _distance(self.manifest["coverage"]["radius"])
+        return _distance(self.facts.coverage["radius"])
 
     @property
     def mean_distance(self) -> float:
         """Mean distance of a prompt to the nearest kept one of its arm, or infinity likewise."""
-        return _distance(self.manifest["coverage"]["mean_distance"])
+        return _distance(self.facts.coverage["mean_distance"])
 
     @property
     def difficulty_histogram(self) -> dict[str, list[Any]] | None:
         """Prompts per bin of difficulty: ``edges`` (21), ``pool`` and ``kept`` (20 each)."""
-        histogram: dict[str, list[Any]] | None = self.manifest["difficulty_histogram"]
-        return histogram
+        return self.facts.difficulty_histogram
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Kept prompts as a table with the columns id, row, arm, words and difficulty.
@@ -129,16 +162,15 @@ class Reduction:
             import pandas
         except ImportError as error:
             raise SparftError("to_dataframe needs pandas; pip install pandas.") from error
-        words = [", ".join(self.cluster_words[arm]) for arm in self.arms]
         columns = {
             "id": list(self.ids),
             "row": self.rows,
             "arm": self.arms,
-            "words": words,
+            "words": [", ".join(self.cluster_words[arm]) for arm in self.arms],
             "difficulty": self.difficulties,
         }
         return pandas.DataFrame(columns)
 
 
 def _distance(value: float | None) -> float:
-    return math.inf if value is None else float(value)
+    return math.inf if value is None else value

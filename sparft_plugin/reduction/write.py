@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.sources import check_name
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable, prompt_id
-from sparft_plugin.reduction.atomic import check_link, check_writable, whole_file
+from sparft_plugin.reduction.files import check_link, check_writable, sync, whole_file
 from sparft_plugin.reduction.result import Reduction
-from sparft_plugin.reduction.schema import add_sparft_column
+
+SPARFT_TYPE = pa.struct([("id", pa.string()), ("arm", pa.int64()), ("difficulty", pa.float64())])
+"""How ids, arms and difficulties travel with each row, in ``extra_info.sparft``."""
 
 
 def manifest_path(out: Path | str) -> Path:
@@ -36,23 +37,9 @@ def check_output(
 ) -> None:
     """Refuse an output that cannot or should not be written, before any work is done.
 
-    Parameters
-    ----------
-    out : path
-        The parquet file to write.
-    inputs : sequence of path
-        What is read.
-    overwrite : bool, default False
-        Replace files that exist.
-    beside : sequence of Path
-        Files to write beside ``out`` and its manifest.
-
-    Raises
-    ------
-    SparftError
-        If ``out`` is no parquet name or not UTF-8, or one of the files is an input, has no folder
-        or one that takes no files, is a link that leads nowhere, or exists and must not be
-        overwritten.
+    A SparftError says if ``out`` is no parquet name or not UTF-8; or if it, its manifest or a file
+    ``beside`` is an input, has no folder or one that takes no files, is a link that leads nowhere,
+    or exists and must not be overwritten.
     """
     target = Path(out)
     check_name(target)
@@ -80,11 +67,8 @@ def check_output(
 def check_rows(corpus: Corpus) -> None:
     """Refuse rows that cannot be written with their arms, before any work is done.
 
-    Raises
-    ------
-    SparftError
-        If the rows have no common schema, ``extra_info`` is no struct, or parquet cannot hold a
-        type, such as a struct that has no field in any row.
+    A SparftError says if they have no common schema, ``extra_info`` is no struct, or parquet cannot
+    hold a type, such as a struct that has no field in any row.
     """
     schema = corpus.schema
     extra = schema.field("extra_info").type if "extra_info" in schema.names else pa.null()
@@ -92,9 +76,7 @@ def check_rows(corpus: Corpus) -> None:
         raise SparftError(
             f"{corpus.name}: the column 'extra_info' is a {extra}; make it a struct, or rename it."
         )
-    none = np.array([], dtype=np.int64)
-    kept = Reduction((), none, none, none.astype(np.float64), {})
-    table = add_sparft_column(schema.empty_table(), kept)
+    table = _with_column(schema.empty_table(), pa.array([], SPARFT_TYPE))
     try:
         pq.ParquetWriter(pa.BufferOutputStream(), table.schema).close()
     except pa.ArrowException as error:
@@ -149,7 +131,7 @@ def write_reduced(
     inputs = [source.name for source in corpus.sources]
     check_output(out, inputs, overwrite=overwrite)
     check_rows(corpus)
-    table = add_sparft_column(kept_rows(corpus, prompts, reduction), reduction)
+    table = _add_sparft(_kept_rows(corpus, prompts, reduction), reduction)
     target, beside = Path(out), manifest_path(out)
     try:
         with whole_file(beside) as note, whole_file(target) as data:
@@ -166,16 +148,11 @@ def write_reduced(
     return beside
 
 
-def kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any:
-    """Read the kept rows, shape (m,).
+def _kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any:
+    """Read the m kept rows, and refuse one that no longer is the prompt that was chosen.
 
     Where several rows hold one prompt, the one whose content sorts first is taken, so that the
     order of the rows decides nothing.
-
-    Raises
-    ------
-    SparftError
-        If a row no longer is the prompt that was chosen.
     """
     position = {int(row): at for at, row in enumerate(prompts.rows)}
     groups = [(int(row), *prompts.others.get(position[int(row)], ())) for row in reduction.rows]
@@ -202,17 +179,33 @@ def kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any
     return table
 
 
-def sync(path: Path) -> None:
-    """Wait until a file is on disk.
-
-    Raises
-    ------
-    OSError
-        If there is no room for it.
-    """
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _add_sparft(table: Any, reduction: Reduction) -> Any:
+    """Put ``sparft: {id, arm, difficulty}`` into the ``extra_info`` of every row of the table."""
+    unknown = np.isnan(reduction.difficulties)
+    columns = [
+        pa.array(reduction.ids, pa.string()),
+        pa.array(reduction.arms, pa.int64()),
+        pa.array(reduction.difficulties, pa.float64(), mask=unknown),
+    ]
+    return _with_column(table, pa.StructArray.from_arrays(columns, fields=list(SPARFT_TYPE)))
+
+
+def _with_column(table: Any, sparft: Any) -> Any:
+    """Put a column in place of an older ``extra_info.sparft``, and where the names sort."""
+    names, columns = table.column_names, {}
+    old = table["extra_info"] if "extra_info" in names else None
+    if old is not None and pa.types.is_struct(old.type):
+        whole = old.combine_chunks()
+        whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+        # Flattening hands a null struct's nullness to its fields, so that no row stays null.
+        columns = {part.name: each for part, each in zip(whole.type, whole.flatten(), strict=True)}
+    columns["sparft"] = sparft
+    inside = sorted(columns)
+    column = pa.StructArray.from_arrays([columns[name] for name in inside], inside)
+    if old is not None:
+        return table.set_column(names.index("extra_info"), "extra_info", column)
+    return table.add_column(sum(name < "extra_info" for name in names), "extra_info", column)

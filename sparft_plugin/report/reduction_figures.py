@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparft_plugin.reduction.explain import Pool
+from sparft_plugin.reduction.coverage import Pool
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

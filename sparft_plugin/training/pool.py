@@ -25,8 +25,6 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.reduction.encode import encode_texts
-from sparft_plugin.reduction.engines.base import Local
-from sparft_plugin.reduction.folders import cache_folder
 from sparft_plugin.training.encoding import free_cores
 
 logger = logging.getLogger(__name__)
@@ -129,10 +127,7 @@ def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
     """
     config = options.reduction or ReductionConfig()
     with every_core():
-        vectors, _ = encode_texts(
-            texts, config.embedder, config.encoding, Local(), cache_folder("embeddings")
-        )
-        return vectors.take(np.arange(len(texts)))
+        return np.asarray(encode_texts(texts, config.embedder, config.encoding)[0])
 
 
 @contextmanager
@@ -234,7 +229,8 @@ def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> t
     """
     options = json.loads(canonical_json(asdict(config)))
     state = json.loads(saved) if saved else None
-    if state and state["options"] != options:
+    # A checkpoint of an earlier version does not hold the options that came later.
+    if state and state["options"] != {k: v for k, v in options.items() if k in state["options"]}:
         logger.warning("sparft: sparft.reduction differs from the checkpoint; reducing anew.")
         state = None
     if state is None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from sparft_plugin import plugins
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.hookspecs import hookimpl
 from sparft_plugin.prompts import PromptTable, prompt_id
-from sparft_plugin.reduction import Reduction, write_reduced
+from sparft_plugin.reduction import Manifest, Reduction, write_reduced
 from sparft_plugin.reduction.embedders import Embedder
 
 WIDTH = 6
@@ -49,8 +50,13 @@ def kept(rows: Sequence[Mapping[str, Any]], *numbers: int, **fields: Any) -> Red
         ids=tuple(prompt_id("sums", rows[n]["prompt"]) for n in numbers),
         rows=np.array(numbers, dtype=np.int64),
         arms=np.arange(len(numbers), dtype=np.int64),
-        **{"difficulties": np.full(len(numbers), 0.5), "manifest": {"seed": 0}} | fields,
+        **{"difficulties": np.full(len(numbers), 0.5), "facts": facts()} | fields,
     )
+
+
+def facts() -> Manifest:
+    """Facts that say nothing."""
+    return Manifest(**{field.name: None for field in dataclass_fields(Manifest)})
 
 
 def write_out(inputs: Sequence[Path], reduction: Any, out: Path, **options: Any) -> Path:

@@ -72,16 +72,6 @@ def test_several_files_are_one_pool(source, tmp_path):
     assert (manifest["pool"], manifest["source"]) == (70, "in.parquet, more.parquet")
 
 
-def test_the_same_command_gives_the_same_bytes_whatever_the_row_order(source, tmp_path):
-    table = pq.read_table(source)
-    flipped = tmp_path / "flipped.parquet"
-    pq.write_table(table.take(list(range(len(table)))[::-1]), flipped)
-    outs = [tmp_path / f"{i}.parquet" for i in range(3)]
-    for out, path in zip(outs, (source, source, flipped), strict=True):
-        assert reduce(path, out, "--selector", "random") == 0
-    assert outs[0].read_bytes() == outs[1].read_bytes() == outs[2].read_bytes()
-
-
 def test_an_output_is_only_replaced_when_told(source, tmp_path, capsys):
     out = tmp_path / "out.parquet"
     assert reduce(source, out) == 0
@@ -121,38 +111,6 @@ def test_a_bad_row_is_one_line_and_exit_code_2_and_no_file(tmp_path, capsys, cas
     assert error.count("\n") == 1
     assert printed == ""
     assert [p.name for p in tmp_path.iterdir()] == ["bad.parquet"]
-
-
-BAD_OPTIONS = {
-    "constant": (["--difficulty-key", "extra_info.index"], "leave out --difficulty-key"),
-    "no column": (["--difficulty-key", "dificulty"], f"did you mean '{KEY}'?"),
-    "words": (["--difficulty-key", "data_source"], "row 0, key 'data_source': must be a number"),
-    "prompt key": (["--prompt-key", "promt"], "no column 'promt'; did you mean 'prompt'?"),
-    "clusters": (["--clusters", "0"], "clusters must be an integer >= 1, not 0"),
-    "too many": (["--clusters", "99"], "has 60 prompts, fewer than clusters=99; set clusters<=60"),
-    "selector": (["--selector", "farthest"], "did you mean 'farthest_point'?"),
-    "weight": (["--difficulty-weight", "nan"], "difficulty_weight must be a finite number"),
-    "encoder": (
-        ["--embedder", "sentence_transformers", "--encoder", "./none"],
-        "the encoder folder ./none does not exist",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_a_bad_option_is_one_line_and_exit_code_2_and_no_file(source, tmp_path, capsys, case):
-    options, problem = BAD_OPTIONS[case]
-    assert reduce(source, tmp_path / "out.parquet", *options) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("sparft: error: ")
-    assert problem in error
-    assert error.count("\n") == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["in.parquet"]
-
-
-def test_a_missing_input_is_one_line(tmp_path, capsys):
-    assert reduce(tmp_path / "none.parquet", tmp_path / "out.parquet") == 2
-    assert "none.parquet does not exist" in capsys.readouterr().err
 
 
 def test_help_gives_every_default(capsys):

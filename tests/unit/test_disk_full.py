@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin import SparftError
-from sparft_plugin.reduction import write
-from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction import files, write
+from sparft_plugin.reduction.files import whole_file
 from tests.unit.reduction_data import kept, row, write_out
 from tests.unit.reduction_data import write as write_rows
 
@@ -102,25 +102,12 @@ def test_a_full_disk_is_one_sentence_and_every_old_file_stays(folder, case):
     assert contents(folder) == before
 
 
-def test_with_room_every_file_is_replaced(folder):
-    before = contents(folder)
-    done = run(folder, 10_000_000, "write_reduced")
-    assert (done.returncode, done.stderr) == (0, "")
-    after = contents(folder)
-    assert set(after) == set(before)
-    assert {name for name in after if after[name] != before[name]} == {
-        *("out.parquet", "out.manifest.json", "out.pairs.jsonl", "out.html")
-    }
-    manifest = json.loads(after["out.manifest.json"])
-    assert manifest["output"]["sha256"] == hashlib.sha256(after["out.parquet"]).hexdigest()
-
-
 def no_room(*_):
     raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [(write.os, "fsync"), (write.pq, "write_table"), (write, "_sha256")]
+    ("module", "step"), [(files.os, "fsync"), (write.pq, "write_table"), (write, "_sha256")]
 )
 def test_no_file_is_replaced_before_both_are_on_disk(tmp_path, monkeypatch, module, step):
     rows, out = long_rows(4), tmp_path / "out.parquet"

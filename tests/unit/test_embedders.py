@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import ReductionConfig, reduce
+from sparft_plugin.reduction import ReductionConfig, encode, reduce
 from sparft_plugin.reduction.embedders import models
 from sparft_plugin.reduction.embedders import sentence_transformer as module
 from sparft_plugin.reduction.embedders.models import find_weights, model_identity
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
-from sparft_plugin.reduction.tokens import count_tokens
+from sparft_plugin.reduction.encode import count_tokens, encode_texts
 from tests.budget import COSTLY
 from tests.unit.reduction_data import row
 
@@ -67,6 +67,18 @@ def threads(torch):
 @given(st.lists(st.integers(0, len(QUESTIONS) - 1), min_size=1, max_size=12))
 def test_order_company_and_repeats_change_no_bit(minilm, expected, chosen):
     np.testing.assert_array_equal(minilm.encode([QUESTIONS[i] for i in chosen]), expected[chosen])
+
+
+def test_the_chunks_of_a_run_change_no_bit(minilm, expected, tmp_path, monkeypatch):
+    for size in (3, 100):
+        monkeypatch.setattr(encode, "CHUNK_TEXTS", size)
+        options = {"device": "cpu"}
+        cache = tmp_path / str(size)
+        vectors, identity = encode_texts(
+            QUESTIONS, "sentence_transformers", options, cache=cache, progress=False
+        )
+        np.testing.assert_array_equal(vectors, expected)
+        assert identity == minilm.identity
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,16 +17,8 @@ import pytest
 from sparft_plugin import SparftError
 from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.reduction import encode
+from sparft_plugin.reduction.cache import EmbeddingCache, prune, text_keys, write_shard
 from sparft_plugin.reduction.encode import encode_texts, missing_texts
-from sparft_plugin.reduction.engines import Local
-from sparft_plugin.reduction.vectors import cache as cache_module
-from sparft_plugin.reduction.vectors.cache import (
-    EmbeddingCache,
-    prune,
-    read_shard,
-    text_key,
-    write_shard,
-)
 from tests.unit.reduction_data import HashEmbedder, registered, vector
 
 TEXTS = ["ten", "one hundred", "a", "", "two", "ten", "é\ud83d", "a"]
@@ -71,10 +63,9 @@ def cache(tmp_path):
 
 def run(texts, cache, **options):
     """Vectors of the texts, after a check that they are the right ones."""
-    vectors, identity = encode_texts(
-        texts, "counting", {"model": "m"} | options, Local(), cache, progress=False
+    found, identity = encode_texts(
+        texts, "counting", {"model": "m"} | options, cache=cache, progress=False
     )
-    found = vectors.take(np.arange(len(texts)))
     np.testing.assert_array_equal(found, np.stack([surrogate_safe(t) for t in texts]))
     return identity
 
@@ -159,7 +150,8 @@ def empty(path):
 
 
 def holds(path, text):
-    return text_key(text) in {bytes(key) for key in read_shard(path)[0]}
+    with path.open("rb") as file:
+        return text_keys([text])[0] in np.load(file).view("S16")
 
 
 @pytest.mark.parametrize("damage", [flip, truncate, empty])
@@ -182,31 +174,15 @@ def test_a_corrupt_file_is_reported_set_aside_and_encoded_again(cache, monkeypat
     assert (encoded(), caplog.records) == ([], [])
 
 
-def test_a_file_that_is_damaged_while_it_is_used_stops_the_run(cache):
-    vectors, _ = encode_texts(["a"], "counting", {}, Local(), cache, progress=False)
-    truncate(shards(cache)[0])
-    with pytest.raises(SparftError, match="changed while it was in use; run again"):
-        vectors.take(np.array([0]))
-
-
-def test_of_other_corpora_the_keys_alone_are_read_and_a_used_file_is_checked_once(
-    cache, monkeypatch
-):
-    checked = []
-
-    def checking(path):
-        checked.append(path)
-        return read_shard(path)
-
-    monkeypatch.setattr(cache_module, "read_shard", checking)
+def test_of_other_corpora_the_keys_alone_are_read(cache, monkeypatch):
     monkeypatch.setattr(encode, "CHUNK_TEXTS", 2)
     run(["a", "b", "cc", "dd"], cache)
-    assert checked == []
-    (used,) = [path for path in shards(cache) if holds(path, "a")]
-    vectors, _ = encode_texts(["a"], "counting", {"model": "m"}, Local(), cache, progress=False)
-    for _ in range(3):
-        vectors.take(np.array([0]))
-    assert checked == [used]
+    (used, other) = sorted(shards(cache), key=lambda path: not holds(path, "a"))
+    read, whole = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or whole(path))
+    run(["a", "b"], cache)
+    assert read == [used]
+    assert encoded() == ["cc", "dd", "a", "b"]
 
 
 def age(path, days):
@@ -250,87 +226,52 @@ def test_what_a_killed_run_left_goes_after_a_week(cache):
     assert [path.exists() for path in (alive, strange, shard)] == [True] * 3
 
 
-def test_keys_that_are_not_there_are_never_made_up(cache):
-    keys = np.frombuffer(text_key("a"), np.uint8).reshape(1, 16)
-    with pytest.raises(SparftError, match="lost embeddings while it was in use; run again"):
-        EmbeddingCache(cache).vectors(keys)
-
-
-def test_a_corrupt_file_that_another_process_sets_aside_first_is_no_error(cache, monkeypatch):
-    from sparft_plugin.reduction.vectors import cache as module
-
+def test_a_file_that_another_process_takes_away_meanwhile_is_no_error(cache, monkeypatch):
     run(["a"], cache)
-    (bad,) = shards(cache)
-    flip(bad)
-    read = module.read_shard
-
-    def read_late(path):
-        content = read(path)
-        path.rename(path.with_suffix(".corrupt"))
-        return content
-
-    monkeypatch.setattr(module, "read_shard", read_late)
-    store = EmbeddingCache(bad.parent)
+    (shard,) = shards(cache)
+    store, keys = EmbeddingCache(shard.parent), text_keys(["a"])
+    shard.unlink()
     store.add("gone.vectors")
-    assert store.missing(np.frombuffer(text_key("a"), np.uint8).reshape(1, 16)).tolist() == [0]
+    assert store.missing(keys).tolist() == []
+    assert store.vectors(keys) is None
+    assert store.missing(keys).tolist() == [0]
+    assert EmbeddingCache(cache / "no folder").vectors(keys) is None
 
 
-def test_a_folder_that_cannot_be_made_is_a_warning_and_costs_only_the_cache(tmp_path, caplog):
-    (tmp_path / "file").touch()
+@pytest.mark.parametrize("whose", ["cache", "encoder"])
+def test_a_folder_that_cannot_be_written_is_a_warning_and_costs_only_the_cache(
+    cache, caplog, whose
+):
+    run(["a"], cache)
+    (made,) = cache.iterdir()
+    bad = cache if whose == "cache" else made
+    shutil.rmtree(bad)
+    bad.write_text("of another user")
+    encoded()
     with caplog.at_level(logging.WARNING):
-        run(TEXTS, tmp_path / "file" / "embeddings")
-    assert len(encoded()) == len(set(TEXTS))
+        run(["a", "b"], cache)
+    assert sorted(encoded()) == ["a", "b"]
     (record,) = caplog.records
-    assert str(tmp_path / "file" / "embeddings") in record.getMessage()
+    assert f"embeddings are not kept: {bad} cannot be written" in record.getMessage()
     assert "set SPARFT_CACHE to a folder that can" in record.getMessage()
 
 
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
-from sparft_plugin.reduction.vectors.cache import EmbeddingCache, text_key, write_shard
-keys = [text_key(str(i)) for i in range(500)]
-vectors = np.arange(1500, dtype=np.float32).reshape(500, 3)
-for _ in range(30):
-    name = write_shard(Path(sys.argv[1]), keys, vectors)
-    EmbeddingCache(Path(sys.argv[1]))
-print(name)
-"""
-
-
-def test_a_folder_of_the_encoder_that_cannot_be_written_is_a_warning(cache, caplog):
-    run(["a"], cache)
-    (made,) = cache.iterdir()
-    shutil.rmtree(made)
-    made.write_text("of another user")
-    encoded()
-    run(["a", "b"], cache)
-    assert sorted(encoded()) == ["a", "b"]
-    assert f"embeddings are not kept: {made} cannot be written" in caplog.text
-
-
-def test_two_processes_that_write_the_same_file_leave_one_whole_file(cache):
-    command = [sys.executable, "-W", "error", "-c", WRITER, str(cache)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    names = {process.communicate(timeout=60)[0].strip() for process in both}
-    assert [process.returncode for process in both] == [0, 0]
-    (path,) = cache.iterdir()
-    assert names == {path.name}
-    keys, vectors = read_shard(path)
-    assert keys.tobytes() == b"".join(text_key(str(i)) for i in range(500))
-    assert vectors.tolist() == np.arange(1500).reshape(500, 3).tolist()
+def test_a_file_that_is_written_twice_at_once_is_one_whole_file(cache):
+    keys, rows = text_keys(map(str, range(500))), np.eye(500, 3, dtype=np.float32)
+    with ThreadPoolExecutor(4) as threads:
+        names = set(threads.map(lambda _: write_shard(cache, keys, rows), range(60)))
+    assert names == {path.name for path in cache.iterdir()}
+    np.testing.assert_array_equal(EmbeddingCache(cache).vectors(keys), rows)
 
 
 def test_texts_of_the_same_file_may_lie_in_another_one_too(cache):
-    a, b, c = (text_key(text) for text in "abc")
+    keys = text_keys("abc")
     rows = np.eye(3, dtype=np.float32)
     store = EmbeddingCache(cache)
-    store.add(write_shard(cache, [a, b], rows[:2]))
-    store.add(write_shard(cache, [b, c], rows[1:]))
-    wanted = np.frombuffer(c + b + a + b, np.uint8).reshape(4, 16)
-    found = store.vectors(wanted).take(np.arange(4))
-    np.testing.assert_array_equal(found, rows[[2, 1, 0, 1]])
+    store.add(write_shard(cache, keys[:2], rows[:2]))
+    store.add(write_shard(cache, keys[1:], rows[1:]))
+    order = [2, 1, 0, 1]
+    np.testing.assert_array_equal(store.vectors(keys[order]), rows[order])
 
 
 @pytest.mark.parametrize(("scale", "problem"), [(0.0, "zero"), (np.nan, "not finite")])
@@ -344,16 +285,9 @@ def test_a_vector_without_a_direction_is_named_by_its_text_and_not_kept(
     assert shards(cache) == []
 
 
-def test_vectors_of_another_norm_are_scaled_to_one(cache, monkeypatch):
-    monkeypatch.setattr(Counting, "scale", 7.0)
-    vectors, _ = encode_texts(TEXTS, "counting", {}, Local(), cache, progress=False)
-    norms = np.linalg.norm(vectors.take(np.arange(len(TEXTS))), axis=1)
-    np.testing.assert_allclose(norms, 1, atol=1e-6)
-
-
 @pytest.mark.parametrize("shape", [(1, 3), (3,), (2, 0)])
 def test_a_wrong_shape_is_refused(cache, monkeypatch, shape):
     monkeypatch.setattr(Counting, "encode", lambda self, texts: np.ones(shape))
     with pytest.raises(SparftError, match=r"'counting' gave shape .* for 2 texts; one row for"):
-        encode_texts(["a", "b"], "counting", {}, Local(), cache)
+        encode_texts(["a", "b"], "counting", {}, cache=cache)
     assert shards(cache) == []

@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 
 from sparft_plugin import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction import ReductionConfig, reduce
-from sparft_plugin.reduction.from_embeddings import from_embeddings
-from sparft_plugin.reduction.vectors import base
-from sparft_plugin.reduction.vectors import given as given_module
+from sparft_plugin.reduction import ReductionConfig, from_embeddings, reduce
+from sparft_plugin.reduction import vectors as vectors_module
 from tests.budget import COSTLY
 from tests.unit.reduction_data import sums, vector
 
@@ -40,13 +38,6 @@ def what(got):
     return got.ids, got.arms.tolist(), got.difficulties.tobytes(), json.dumps(manifest)
 
 
-@pytest.fixture
-def small_parts(monkeypatch):
-    for module in (base, given_module):
-        monkeypatch.setattr(module, "PART_ROWS", 16)
-    monkeypatch.setattr("sparft_plugin.reduction.cluster.ASSIGN_ROWS", 10)
-
-
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_an_array_and_a_file_of_it_give_the_same(tmp_path, kind):
     vectors = cloud().astype(kind)
@@ -59,18 +50,10 @@ def test_an_array_and_a_file_of_it_give_the_same(tmp_path, kind):
     assert (here.near_duplicates, here.contaminated) == (0, 0)
 
 
-@pytest.mark.parametrize("selector", PLAIN)
-def test_small_parts_give_what_one_part_gives(tmp_path, small_parts, selector):
-    config = ReductionConfig(clusters=4, per_cluster=3, selector=selector)
-    vectors = cloud()
-    np.save(tmp_path / "v.npy", vectors)
-    pieces = [from_embeddings(vectors, config), from_embeddings(tmp_path / "v.npy", config)]
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (base, given_module):
-            patch.setattr(module, "PART_ROWS", 1000)
-        patch.setattr("sparft_plugin.reduction.cluster.ASSIGN_ROWS", 1000)
-        whole = from_embeddings(vectors, config)
-    assert what(pieces[0]) == what(pieces[1]) == what(whole)
+def test_a_copy_on_disk_gives_what_one_in_memory_gives(monkeypatch):
+    here = from_embeddings(cloud(), SMALL)
+    monkeypatch.setattr(vectors_module, "IN_MEMORY", 0)
+    assert what(from_embeddings(cloud(), SMALL)) == what(here)
 
 
 @COSTLY
@@ -80,7 +63,7 @@ def test_small_parts_give_what_one_part_gives(tmp_path, small_parts, selector):
     named=st.booleans(),
     graded=st.booleans(),
 )
-def test_the_order_of_the_rows_changes_nothing(small_parts, order, selector, named, graded):
+def test_the_order_of_the_rows_changes_nothing(order, selector, named, graded):
     # Norms on both sides of the bound below which a vector counts as of norm 1.
     vectors = cloud(50)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -226,10 +209,8 @@ def test_a_budget_below_the_arms_leaves_some_without_and_the_distance_is_infinit
 
 PEAK = """
 import sys
-from sparft_plugin.reduction import ReductionConfig
-from sparft_plugin.reduction.from_embeddings import from_embeddings
-from sparft_plugin.reduction.vectors import given
-given.PART_ROWS = 2048
+from sparft_plugin.reduction import ReductionConfig, from_embeddings, vectors
+vectors.BLOCK, vectors.IN_MEMORY = 2048, 2**20
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) // 1024
@@ -242,7 +223,7 @@ sys.stdout.write(str(peak() - before))
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure memory")
 def test_a_file_is_never_in_memory_as_a_whole(tmp_path):
-    width, step = 512, 20_000
+    width, step = 512, 10_000
     np.save(tmp_path / "small.npy", cloud(200, width))
     large = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.float64, (5 * step, width))
     block = np.random.default_rng(0).normal(size=(step, width))
@@ -253,6 +234,5 @@ def test_a_file_is_never_in_memory_as_a_whole(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PEAK, *paths], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert (tmp_path / "large.npy").stat().st_size >> 20 == 390
-    # A part takes 8 MiB, and 8 as whole numbers; names and features of the rows take the most.
-    assert int(done.stdout) < 195
+    # The file has 195 MiB and its sorted copy 98; a block takes 8 in float64, features twice 3.
+    assert int(done.stdout) < 80

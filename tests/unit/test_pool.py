@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,6 +251,16 @@ def test_another_reduction_is_made_anew_and_told(caplog: pytest.LogCaptureFixtur
     again, _ = pool_of(sums(30), first.saved, **more)
     assert len(again.prompts) == 15
     assert "sparft.reduction differs from the checkpoint" in caplog.text
+
+
+def test_a_checkpoint_from_before_an_option_came_keeps_its_prompts() -> None:
+    first, _ = pool_of(sums(30), **BANDIT)
+    older = json.loads(first.saved)
+    del older["options"]["pool"]
+    older["ids"], older["arms"] = older["ids"][:5], older["arms"][:5]
+    older["difficulties"] = older["difficulties"][:5]
+    again, _ = pool_of(sums(30), json.dumps(older), **BANDIT)
+    assert len(again.prompts) == 5
 
 
 def test_without_a_reduction_the_state_holds_no_pool() -> None:

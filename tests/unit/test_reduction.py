@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +13,8 @@ from hypothesis import strategies as st
 from sparft_plugin import SparftError, __version__
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
+from sparft_plugin.reduction.hygiene import Evaluation
+from sparft_plugin.reduction.pipeline import pool_of
 from sparft_plugin.reduction.selectors import Selector
 from tests.budget import COSTLY
 from tests.unit.reduction_data import HashEmbedder, registered, row, sums, vector
@@ -70,12 +68,6 @@ def test_the_order_of_the_rows_changes_nothing(random, selector):
         assert rows[a] == shuffled[b]
 
 
-def test_the_seed_decides_the_random_selector_and_nothing_else_does():
-    runs = [reduced(sums(80), selector="random", seed=seed) for seed in (1, 1, 2)]
-    assert what(runs[0]) == what(runs[1])
-    assert runs[0].ids != runs[2].ids
-
-
 def test_clusters_follow_the_difficulty_when_it_weighs_everything():
     got = reduced(sums(80), clusters=2, difficulty_weight=1000.0)
     hard = got.difficulties[got.arms == 0], got.difficulties[got.arms == 1]
@@ -119,13 +111,6 @@ def test_one_prompt_is_one_arm():
     assert (got.rows.tolist(), got.arms.tolist(), got.counts) == ([0], [0], (1,))
 
 
-def test_more_clusters_than_prompts_names_the_mend():
-    with pytest.raises(
-        SparftError, match="rows has 7 prompts, fewer than clusters=10; set clusters<=7"
-    ):
-        reduced(sums(7), clusters=10)
-
-
 def test_the_manifest_explains_the_reduction():
     rows = [*sums(80), sums(80)[3]]
     got = reduced(rows, seed=5)
@@ -144,6 +129,7 @@ def test_the_manifest_explains_the_reduction():
         "selector": "farthest_point",
         "selector_options": {},
         "near_duplicates": None,
+        "pool": "auto",
         "seed": 5,
     }
     source = {"name": f"column:{KEY}", "known": 80, "count": 80, "lo": 0.0, "hi": 9.0}
@@ -175,20 +161,13 @@ def test_the_manifest_explains_the_reduction():
         ("difficulty_weight", float("nan"), "difficulty_weight must be a finite number >= 0"),
         ("difficulty_key", "", "difficulty_key must be a non-empty string"),
         ("encoder", None, "encoder must be a non-empty string, not None"),
+        ("pool", 0, "pool must be an integer >= 1, not 0"),
+        ("pool", "some", "pool must be an integer >= 1, not 'some'"),
     ],
 )
 def test_a_bad_option_is_refused_by_name(option, value, problem):
     with pytest.raises(SparftError, match=problem):
         ReductionConfig(**{option: value})
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [("selector", "unknown selector 'farthest'"), ("embedder", "unknown embedder 'farthest'")],
-)
-def test_an_unknown_plugin_is_named(name, problem):
-    with pytest.raises(SparftError, match=problem):
-        reduce(table(sums(20)), ReductionConfig(**(SMALL | {name: "farthest"})))
 
 
 def test_a_table_read_without_the_difficulty_is_refused():
@@ -263,16 +242,49 @@ def test_an_edited_selector_chooses_anew_and_no_text_is_encoded_again():
     assert HashEmbedder.calls == [40]
 
 
-def test_the_same_prompts_in_another_process_give_the_same_bytes():
-    code = (
-        "from tests.unit.test_reduction import *\n"
-        "import sys, hashlib\n"
-        "text = repr(what(reduced(sums(60))))\n"
-        "sys.stdout.write(hashlib.sha256(text.encode()).hexdigest())"
-    )
-    here = hashlib.sha256(repr(what(reduced(sums(60)))).encode()).hexdigest()
-    root = Path(__file__).parents[2]
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
-    )
-    assert there.stdout == here
+POOLS = {
+    "25 for each kept": ({"clusters": 20, "per_cluster": 10}, 5000),
+    "2500 at least": ({"clusters": 2, "per_cluster": 10}, 2500),
+    "share of all": ({"budget": "2%"}, 3000),
+    "most clusters of auto": ({"clusters": "auto", "per_cluster": 2}, 3200),
+    "a number": ({"pool": 70}, 70),
+    "all": ({"pool": "all"}, 6000),
+    "more than there are": ({"pool": 7000}, 6000),
+}
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_the_pool_is_the_prompts_of_the_first_ids(case):
+    options, size = POOLS[case]
+    ids = [f"{i:04}" for i in np.random.default_rng(0).permutation(6000)]
+    prompts, config = replace(table(sums(2)), ids=tuple(ids)), ReductionConfig(**options)
+    order, tokens = pool_of(prompts, config, given=False)
+    assert [ids[i] for i in order] == sorted(ids)[:size]
+    assert tokens is None
+    assert len(pool_of(prompts, config, given=True)[0]) == (70 if config.pool == 70 else 6000)
+
+
+def test_only_the_pool_is_encoded_cleaned_and_kept_whatever_the_order(hash_embedder):
+    config = replace(HASH, pool=30, near_duplicates=0.9999)
+    rows = sums(60)
+    prompts = table(rows)
+    got = reduce(prompts, config)
+    assert hash_embedder.calls == [30]
+    assert (got.facts.prompts, got.facts.sample, got.facts.pool) == (60, 30, 30)
+    assert set(got.ids) < set(sorted(prompts.ids)[:30])
+    assert what(reduce(table(rows[::-1]), config)) == what(got)
+    half = reduce(prompts, replace(HASH, pool=30, budget="50%", clusters=4))
+    assert (len(half), half.facts.pool) == (30, 30)
+    with pytest.raises(SparftError, match="pool=11 is fewer than the 12 prompts to keep; raise it"):
+        reduce(prompts, replace(HASH, pool=11))
+
+
+def test_what_hygiene_finds_is_numbered_as_the_table_is(hash_embedder):
+    rows = sums(60)
+    prompts = table(rows)
+    text = prompts.texts[prompts.ids.index(sorted(prompts.ids)[3])]
+    held = Evaluation("test", [text], np.array([0]))
+    got = reduce(prompts, replace(HASH, pool=40), evaluations=[held])
+    assert got.contaminated == 1
+    assert {prompts.texts[found.position] for found in got.hygiene.contaminated} == {text}
+    assert got.facts.pool == 39

@@ -6,18 +6,14 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sparft_plugin import SparftError
 from sparft_plugin.cli.main import main
-from sparft_plugin.reduction import ReductionConfig
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
-from sparft_plugin.reduction.engines import open_engine
-from sparft_plugin.reduction.from_embeddings import from_embeddings
-from sparft_plugin.reduction.vectors import base, given
+from sparft_plugin.reduction.ray import map_on_ray
 from tests.unit.reduction_data import row
 from tests.unit.test_reduction_bytes import outcome
 
@@ -71,58 +67,26 @@ def test_ray_gives_the_bytes_of_one_process_and_encodes_in_others(source, tmp_pa
     assert shards[0] == shards[1]
 
 
-def test_both_workers_take_items_and_every_result_comes_back_once():
-    def slow(item):
+def test_both_workers_take_chunks_and_every_result_comes_back_once(tmp_path):
+    def slow(texts):
         import time
 
         time.sleep(0.3)
-        return item * item, os.getpid()
+        return texts[0] * 2, os.getpid()
 
-    found = list(open_engine("ray").map(slow, range(8)))
-    assert sorted(square for square, _ in found) == [i * i for i in range(8)]
+    found = list(map_on_ray(slow, ([text] for text in "abcdefgh"), tmp_path))
+    assert sorted(text for text, _ in found) == [text * 2 for text in "abcdefgh"]
     workers = {worker for _, worker in found}
     assert os.getpid() not in workers
     assert len(workers) == 2
-    assert list(open_engine("ray").map(slow, [])) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_parts_of_a_file_are_read_by_the_workers(tmp_path, monkeypatch):
-    for module in (base, given):
-        monkeypatch.setattr(module, "PART_ROWS", 64)
-    monkeypatch.setattr("sparft_plugin.reduction.cluster.ASSIGN_ROWS", 50)
-    path = tmp_path / "vectors.npy"
-    np.save(path, np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32))
-    config = ReductionConfig(clusters=4, per_cluster=3)
-    here, there = (
-        from_embeddings(path, config, engine=open_engine(name)) for name in ("local", "ray")
-    )
-    assert (here.ids, here.manifest) == (there.ids, there.manifest)
-    assert here.pool.features.tobytes() == there.pool.features.tobytes()
-    assert here.pool.arms.tobytes() == there.pool.arms.tobytes()
-
-
-def test_bad_data_that_a_worker_finds_is_one_sentence(source, tmp_path, capfd):
-    vectors = np.ones((80, 4), np.float32)
-    vectors[33, 2] = np.nan
-    path, out = tmp_path / "bad.npy", tmp_path / "out.parquet"
-    np.save(path, vectors)
-    options = ["--engine", "ray", "--clusters", "3", "--embeddings", str(path)]
-    capfd.readouterr()
-    assert main(["reduce", str(source), "-o", str(out), *options]) == 2
-    printed, error = capfd.readouterr()
-    assert printed == ""
-    assert [line for line in error.splitlines() if "sparft" in line] == [
-        f"sparft: error: {path}: the vector of row 33 is not finite; use another encoder or drop "
-        "the row."
-    ]
-    assert "Traceback" not in error
-    assert not out.exists()
-
-
-def test_a_bad_row_stops_the_items_behind_it():
-    def refuse(item):
-        raise SparftError(f"item {item} is bad; mend it.")
+def test_a_text_that_a_worker_refuses_is_one_sentence_and_leaves_nothing(tmp_path):
+    def refuse(texts):
+        raise SparftError(f"the text {texts[0]!r} is bad; mend it.")
 
     with pytest.raises(SparftError) as stop:
-        list(open_engine("ray").map(refuse, [7]))
-    assert str(stop.value) == "item 7 is bad; mend it."
+        list(map_on_ray(refuse, [["why"]], tmp_path))
+    assert str(stop.value) == "the text 'why' is bad; mend it."
+    assert list(tmp_path.iterdir()) == []

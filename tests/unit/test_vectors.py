@@ -1,9 +1,11 @@
-"""Vectors in parts, from an array, a file, a column or the cache, are one matrix of unit rows."""
+"""Vectors from an array, a file, a column or the cache are one matrix of unit rows."""
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,16 +15,14 @@ from hypothesis.extra import numpy as hnp
 
 from sparft_plugin import SparftError
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.reduction.vectors import Vectors, given_vectors
-from sparft_plugin.reduction.vectors import given as given_module
-from sparft_plugin.reduction.vectors.base import to_unit
-from sparft_plugin.reduction.vectors.cache import EmbeddingCache, text_key, write_shard
-from sparft_plugin.reduction.vectors.column import save_column
+from sparft_plugin.reduction import vectors
+from sparft_plugin.reduction.cache import EmbeddingCache, text_keys, write_shard
+from sparft_plugin.reduction.vectors import column_vectors, open_vectors, take_vectors, to_unit
 from tests.unit.reduction_data import write
 
 WIDTH = 3
 numbers = st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6)
-blocks = hnp.arrays(
+arrays = hnp.arrays(
     np.float32, st.tuples(st.integers(1, 8), st.integers(1, 20)), elements=numbers
 ).filter(lambda block: block.any(axis=1).all())
 
@@ -41,10 +41,6 @@ def named(place):
     return f"row {place}"
 
 
-def dense(vectors):
-    return vectors.take(np.arange(len(vectors)))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("vectors")
@@ -53,31 +49,31 @@ def folder(tmp_path_factory):
 count = itertools.count()
 
 
-def from_array(folder, block):
-    return given_vectors(block, np.arange(len(block)), len(block))
+def from_array(folder, block, rows):
+    return take_vectors(block, rows, len(block))
 
 
-def from_file(folder, block):
+def from_file(folder, block, rows):
     path = folder / f"{next(count)}.npy"
     np.save(path, block)
-    return given_vectors(path, np.arange(len(block)), len(block))
+    return take_vectors(path, rows, len(block))
 
 
-def from_shards(folder, block):
+def from_shards(folder, block, rows):
     place, half = folder / str(next(count)), len(block) // 2
-    keys = [text_key(str(i)) for i in range(len(block))]
+    keys = text_keys(map(str, range(len(block))))
     store = EmbeddingCache(place)
-    rows = to_unit(block, "block", named)
+    scaled = to_unit(block, "block", named)
     for part in (slice(half, None), slice(0, half)):
         if len(keys[part]):
-            store.add(write_shard(place, keys[part], rows[part]))
-    return store.vectors(np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 16))
+            store.add(write_shard(place, keys[part], scaled[part]))
+    return store.vectors(keys[rows])
 
 
 SOURCES = [from_array, from_file, from_shards]
 
 
-@given(blocks, st.data())
+@given(arrays, st.data())
 def test_a_unit_vector_depends_on_its_row_alone(block, data):
     found = to_unit(block, "block", named)
     assert found.dtype == np.float32
@@ -107,70 +103,54 @@ def test_a_vector_keeps_its_direction_however_short_or_long_it_is(exponent):
     np.testing.assert_array_equal(block, given)
 
 
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite"), (1e300, "not finite")],
-)
-def test_a_vector_without_a_direction_is_named(value, problem):
-    block = np.ones((4, 2))
-    block[2] = value
-    with pytest.raises(SparftError, match=f"^mine: the vector of row 2 is {problem}; use another"):
-        to_unit(block, "mine", named)
-
-
 @pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("in_memory", [True, False])
 @given(st.integers(1, 12), st.integers(1, 5), st.data())
-def test_moving_and_taking_are_indexing_a_matrix(folder, source, n, part_rows, data):
+def test_taking_is_indexing_a_matrix_in_memory_and_on_disk(folder, source, in_memory, n, b, data):
+    rows = data.draw(st.lists(st.sampled_from(range(n)), min_size=1, unique=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(given_module, "PART_ROWS", part_rows)
-        vectors = source(folder, matrix(n))
-    expected = dense(vectors)
-    np.testing.assert_allclose(expected, unit(matrix(n)), atol=1e-6)
-    for _ in range(2):
-        kept = data.draw(
-            st.lists(st.sampled_from(range(len(vectors))), unique=True, min_size=1), label="kept"
-        )
-        to = np.full(len(vectors), -1)
-        to[kept] = np.arange(len(kept))
-        vectors, expected = vectors.moved(to, len(kept)), expected[kept]
-        assert (len(vectors), vectors.width) == expected.shape
-        np.testing.assert_array_equal(dense(vectors), expected)
-    positions = data.draw(st.lists(st.sampled_from(range(len(vectors))), max_size=9))
-    found = vectors.take(np.array(positions, dtype=np.int64))
-    np.testing.assert_array_equal(found, expected[positions].reshape(-1, WIDTH))
-    met = np.concatenate([at for at, _ in vectors.blocks()])
-    assert sorted(met.tolist()) == list(range(len(vectors)))
+        patch.setattr(vectors, "BLOCK", b)
+        patch.setattr(vectors, "IN_MEMORY", 2**20 if in_memory else 0)
+        taken = source(folder, matrix(n), np.array(rows))
+        assert isinstance(taken, np.memmap) != in_memory
+        np.testing.assert_allclose(taken, unit(matrix(n))[rows], atol=1e-6)
+        places = [(place.start, len(block)) for place, block in vectors.blocks(taken)]
+        seen = np.concatenate([block for _, block in vectors.blocks(taken)])
+    np.testing.assert_array_equal(seen, taken)
+    assert [size for _, size in places] == [min(b, len(rows) - start) for start, _ in places]
+
+
+def test_a_disk_without_room_is_named_before_anything_is_written(monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(vectors, "IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
+    with pytest.raises(SparftError, match=r"the 5 vectors do not fit into .*No space.*TMPDIR"):
+        take_vectors(matrix(5), np.arange(5), 5)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
 def test_files_of_every_float_type_are_the_same_vectors(folder, dtype):
-    block = matrix(7).astype(np.float16).astype(dtype)
+    block, rows = matrix(7).astype(np.float16).astype(dtype), np.arange(7)
     np.testing.assert_array_equal(
-        dense(from_file(folder, block)), dense(from_array(folder, block.astype(np.float32)))
+        from_file(folder, block, rows), from_array(folder, block.astype(np.float32), rows)
     )
 
 
-def test_rows_that_are_left_out_are_not_looked_at(folder):
-    block = matrix(5)
-    block[1], block[3] = 0, np.nan
-    path = folder / "holes.npy"
-    np.save(path, block)
-    for embeddings in (block, path):
-        vectors = given_vectors(embeddings, np.array([2, -1, 1, -1, 0]), 3)
-        np.testing.assert_allclose(dense(vectors), unit(block[[4, 2, 0]]), atol=1e-6)
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_a_bad_vector_is_named_by_its_row_of_the_file(folder, value, monkeypatch):
-    monkeypatch.setattr(given_module, "PART_ROWS", 2)
-    block = matrix(6)
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite"), (1e300, "not finite")],
+)
+def test_a_vector_without_a_direction_is_named_by_its_row_if_it_is_taken(folder, value, problem):
+    block = np.ones((6, 2))
     block[5] = value
     path = folder / "bad.npy"
     np.save(path, block)
     for embeddings, name in ((path, "bad.npy"), (block, "the embeddings")):
-        vectors: Vectors = given_vectors(embeddings, np.array([0, -1, 1, 2, 3, 4]), 5)
-        with pytest.raises(SparftError, match=rf"{name}: the vector of row 5 is (zero|not finite)"):
-            dense(vectors)
+        assert len(take_vectors(embeddings, np.array([4, 0, 2]), 6)) == 3
+        with pytest.raises(SparftError, match=f"{name}: the vector of row 5 is {problem}; use"):
+            take_vectors(embeddings, np.array([0, 5, 2]), 6)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (6, 3), (5,), (5, 0), (0, 3), (5, 3, 1)])
@@ -179,7 +159,7 @@ def test_a_wrong_number_of_rows_or_axes_is_refused(folder, shape):
     np.save(path, np.ones(shape, dtype=np.float32))
     for embeddings in (path, np.ones(shape)):
         with pytest.raises(SparftError, match=r"have shape \(.*one row for each of the 5 rows"):
-            given_vectors(embeddings, np.arange(5), 5)
+            open_vectors(embeddings, 5)
 
 
 def test_files_that_hold_no_matrix_of_floats_are_named(tmp_path):
@@ -205,25 +185,22 @@ def test_files_that_hold_no_matrix_of_floats_are_named(tmp_path):
     }
     for name, message in cases.items():
         with pytest.raises(SparftError, match=f"{name} {message}"):
-            given_vectors(tmp_path / name, np.arange(5), 5)
+            open_vectors(tmp_path / name)
 
 
-def test_a_column_gives_the_vectors_of_a_file_with_the_same_numbers(tmp_path):
+def test_a_column_gives_the_vectors_of_the_same_numbers(tmp_path):
     block = matrix(7) * 5
     rows = [{"inner": {"emb": row.tolist()}} for row in block]
     (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows[4:])))
     corpus = Corpus.open([write(tmp_path / "a.parquet", rows[:4]), tmp_path / "b.jsonl"])
-    path = save_column(corpus, "inner.emb", tmp_path / "column.npy")
-    found = dense(given_vectors(path, np.arange(7), 7))
-    np.testing.assert_array_equal(found, dense(from_array(tmp_path, block)))
-    assert np.load(path).shape == (7, WIDTH)
+    found = column_vectors(corpus, "inner.emb")
+    np.testing.assert_array_equal(found, to_unit(block, "block", named))
 
 
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
         ([1.0], "has 1 numbers where earlier rows have 2"),
-        ([1.0, 2.0, 3.0], "has 3 numbers where earlier rows have 2"),
         (None, "must be a list of numbers, not NoneType"),
         ([], "must be a list of numbers, not list"),
         (0.5, "must be a list of numbers, not float"),
@@ -237,17 +214,11 @@ def test_a_column_gives_the_vectors_of_a_file_with_the_same_numbers(tmp_path):
         ([1.0, float("nan")], "the vector of this row is not finite"),
     ],
 )
-def test_a_bad_value_of_a_column_is_named_by_source_row_and_key(tmp_path, value, problem):
+def test_a_bad_value_of_a_column_is_named_by_source_row_and_key(value, problem):
     good = [{"emb": [1.0, 2.0]}]
     sources = (
         Corpus.of_rows(good, "a").sources + Corpus.of_rows([*good, {"emb": value}], "b").sources
     )
     with pytest.raises(SparftError) as caught:
-        save_column(Corpus(sources), "emb", tmp_path / "column.npy")
+        column_vectors(Corpus(sources), "emb")
     assert str(caught.value).startswith(f"b, row 1, key 'emb': {problem}")
-
-
-def test_a_column_that_does_not_exist_offers_the_nearest(tmp_path):
-    corpus = Corpus.of_rows([{"embedding": [1.0]}], "rows")
-    with pytest.raises(SparftError, match="no column 'embeding'; did you mean 'embedding'"):
-        save_column(corpus, "embeding", tmp_path / "column.npy")

@@ -22,7 +22,7 @@ from sparft_plugin.corpus.rows import (
 )
 from sparft_plugin.corpus.sources import Source
 from sparft_plugin.prompts import PromptTable, digest
-from sparft_plugin.reduction.folders import cache_folder
+from sparft_plugin.reduction.files import cache_folder
 from sparft_plugin.reduction.pipeline import check_possible
 
 MEDIA = {"image_key": "images", "video_key": "videos", "audio_key": "audios"}

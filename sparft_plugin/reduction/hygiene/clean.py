@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.reduction.atomic import whole_file
+from sparft_plugin.reduction.files import whole_file
 from sparft_plugin.reduction.hygiene.near import (
     NearDuplicate,
     check_threshold,

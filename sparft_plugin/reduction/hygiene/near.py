@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction.threads import one_thread
+from sparft_plugin.reduction.vectors import one_thread
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and where things that can be made again are kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sparft_plugin.errors import SparftError
+
+
+def cache_folder(kind: str) -> Path:
+    """Folder of one kind of things in ``$SPARFT_CACHE``, or in ``~/.cache/sparft``."""
+    root = os.environ.get("SPARFT_CACHE") or "~/.cache/sparft"
+    return Path(root).expanduser() / kind
 
 
 @contextmanager
@@ -22,21 +28,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def check_link(path: Path) -> None:
-    """Refuse to write to a link that leads nowhere.
+def sync(path: Path) -> None:
+    """Wait until a file is on disk; an OSError if there is no room for it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
-    Raises
-    ------
-    SparftError
-        Naming the link and what it leads to.
-    """
+
+def check_link(path: Path) -> None:
+    """Refuse to write to a link that leads nowhere."""
     if path.is_symlink() and not path.exists():
         raise SparftError(
             f"{path} is a link to {os.readlink(path)}, which does not exist; remove the link or "
@@ -45,13 +50,7 @@ def check_link(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make the temporary file that ``whole_file`` would, and remove it.
-
-    Raises
-    ------
-    OSError
-        If the folder takes no such file.
-    """
+    """Make the temporary file that ``whole_file`` would, and remove it, or raise an OSError."""
     temporary = _beside(path.resolve())
     temporary.touch()
     temporary.unlink()

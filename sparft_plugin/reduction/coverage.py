@@ -1,4 +1,4 @@
-"""How well what is kept stands for the whole: distances, histograms, a map."""
+"""How well what is kept stands for the whole: distances, and counts by arm and by difficulty."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 20
-DRAWS = 20
-_BLOCK = 1 << 22
+BLOCK = 1 << 20
 """Distances in memory at once, per thread."""
 
 
@@ -35,20 +34,10 @@ class Pool:
     distances: NDArray[np.float32]
     """Distance of each prompt to the nearest kept one of its arm, shape (n,)."""
 
-    def random_coverage(self, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-        """Coverage of random prompts, as many of each arm as were kept.
+    def random_coverage(self, draws: int = 20, seed: int = 0) -> dict[str, Any]:
+        """Coverage of independent draws of random prompts, as many of each arm as were kept.
 
-        Parameters
-        ----------
-        draws : int >= 1
-            Independent random subsets.
-        seed : int
-            Seed of all draws.
-
-        Returns
-        -------
-        dict
-            ``draws``, and ``radius`` and ``mean_distance`` of each.
+        Returned are ``draws``, and lists of the ``radius`` and ``mean_distance`` of each.
         """
         quotas = np.bincount(self.arms[self.kept], minlength=int(self.arms.max()) + 1)
         members = [np.flatnonzero(self.arms == arm) for arm in range(len(quotas))]
@@ -65,6 +54,23 @@ class Pool:
         return found
 
 
+@dataclass(frozen=True)
+class Arm:
+    """One arm of a reduction."""
+
+    arm: int
+    words: list[str]
+    """Most distinctive words; empty without texts."""
+    pool: int
+    """Prompts that it was chosen from."""
+    kept: int
+    mean_difficulty: float | None
+    """Of the kept prompts; None where unknown."""
+    radius: float | None
+    """Largest distance of a prompt to the nearest kept one; None where none is kept."""
+    mean_distance: float | None
+
+
 def distances_to_kept(
     features: NDArray[np.float32],
     members: Sequence[NDArray[np.int64]],
@@ -72,41 +78,25 @@ def distances_to_kept(
 ) -> NDArray[np.float32]:
     """Euclidean distance of every prompt to the nearest chosen one of its own arm.
 
-    Parameters
-    ----------
-    features : ndarray of float32, shape (n, d)
-        The space that was clustered.
-    members, chosen : sequences of ndarray of int64
-        Rows of each arm, and those that stand for it; infinity where none does.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
+    ``members`` and ``chosen`` hold the rows of each arm, and those that stand for it; the distance
+    is infinite where none does.
     """
+    from scipy.spatial.distance import cdist
+
     distances = np.full(len(features), np.inf, dtype=np.float32)
 
-    def one(arm: int) -> None:
-        kept = features[chosen[arm]].astype(np.float64)
-        if not len(kept):
-            return
-        step = max(1, _BLOCK // len(kept))
-        squares = np.square(kept).sum(axis=1)
-        for start in range(0, len(members[arm]), step):
-            rows = members[arm][start : start + step]
-            points = features[rows].astype(np.float64)
-            squared = (squares - 2 * (points @ kept.T)).min(axis=1)
-            squared += np.square(points).sum(axis=1)
-            distances[rows] = np.sqrt(np.maximum(squared, 0))
-        # The expansion leaves rounding where the distance is nothing.
-        distances[chosen[arm]] = 0
+    def one(rows: NDArray[np.int64], kept: NDArray[np.int64]) -> None:
+        if len(kept):
+            for some in np.array_split(rows, len(rows) * len(kept) // BLOCK + 1):
+                distances[some] = cdist(features[some], features[kept]).min(axis=1, initial=np.inf)
 
     with ThreadPoolExecutor() as threads:
-        list(threads.map(one, range(len(members))))
+        list(threads.map(one, members, chosen))
     return distances
 
 
-def describe_arms(pool: Pool, words: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Size, difficulty and coverage of each arm, in plain JSON values."""
+def describe_arms(pool: Pool, words: Sequence[Sequence[str]]) -> list[Arm]:
+    """Size, difficulty and coverage of each arm."""
     clusters = int(pool.arms.max()) + 1
     sizes = np.bincount(pool.arms, minlength=clusters)
     kept = np.bincount(pool.arms[pool.kept], minlength=clusters)
@@ -115,15 +105,15 @@ def describe_arms(pool: Pool, words: Sequence[Sequence[str]]) -> list[dict[str, 
     means = np.bincount(pool.arms, pool.distances, clusters) / np.maximum(sizes, 1)
     difficulty = pool.difficulties[pool.kept]
     return [
-        {
-            "arm": arm,
-            "words": list(words[arm]) if words else [],
-            "pool": int(sizes[arm]),
-            "kept": int(kept[arm]),
-            "mean_difficulty": _mean(difficulty[pool.arms[pool.kept] == arm]),
-            "radius": _finite(radius[arm]),
-            "mean_distance": _finite(means[arm]),
-        }
+        Arm(
+            arm=arm,
+            words=list(words[arm]) if words else [],
+            pool=int(sizes[arm]),
+            kept=int(kept[arm]),
+            mean_difficulty=_mean(difficulty[pool.arms[pool.kept] == arm]),
+            radius=_finite(radius[arm]),
+            mean_distance=_finite(means[arm]),
+        )
         for arm in range(clusters)
     ]
 
@@ -135,8 +125,8 @@ def coverage(pool: Pool) -> dict[str, float | None]:
     selection keeps within twice the least possible in every arm (Gonzalez 1985).
     """
     return {
-        "radius": _finite(float(pool.distances.max())),
-        "mean_distance": _finite(float(pool.distances.mean(dtype=np.float64))),
+        "radius": _finite(pool.distances.max()),
+        "mean_distance": _finite(pool.distances.mean(dtype=np.float64)),
     }
 
 
@@ -156,5 +146,5 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return None if not len(values) or np.isnan(values).any() else float(values.mean())
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: np.floating) -> float | None:
     return float(value) if np.isfinite(value) else None

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin import SparftError
-from sparft_plugin.reduction import cluster_names
-from sparft_plugin.reduction.cluster_names import cluster_words
+from sparft_plugin.reduction import words as module
+from sparft_plugin.reduction.words import cluster_words
+
+
+def named(texts, arms, *options, **more):
+    return cluster_words(texts, np.array(arms, dtype=np.int64), *options, **more)
+
 
 WORDS = ["apple", "pear", "train", "hour", "coin", "frog", "river", "clock", "paint"]
 
@@ -57,9 +62,7 @@ def test_names_are_the_words_of_largest_class_tf_idf(corpus, top):
     texts = [" ".join(words) for words, _ in corpus]
     arms = [arm for _, arm in corpus]
     expected, common = class_tf_idf(texts, arms, 4, top)
-    for arm, (found, words) in enumerate(
-        zip(cluster_words(texts, arms, 4, top), expected, strict=True)
-    ):
+    for arm, (found, words) in enumerate(zip(named(texts, arms, 4, top), expected, strict=True)):
         if words:
             assert found == words
         else:
@@ -68,15 +71,12 @@ def test_names_are_the_words_of_largest_class_tf_idf(corpus, top):
 
 
 @given(corpora, st.randoms(use_true_random=False))
-def test_the_order_of_the_texts_and_the_size_of_the_blocks_change_nothing(corpus, shuffle):
+def test_the_order_of_the_texts_changes_nothing(corpus, shuffle):
     texts = [" ".join(words) for words, _ in corpus]
     arms = [arm for _, arm in corpus]
-    whole = cluster_words(texts, arms, 4)
+    whole = named(texts, arms, 4)
     order = shuffle.sample(range(len(texts)), len(texts))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster_names, "CHUNK", 3)
-        patch.setattr(cluster_names, "BUFFER", 4)
-        assert cluster_words((texts[i] for i in order), [arms[i] for i in order], 4) == whole
+    assert named((texts[i] for i in order), [arms[i] for i in order], 4) == whole
 
 
 def test_each_cluster_is_named_by_what_only_it_talks_about():
@@ -86,20 +86,20 @@ def test_each_cluster_is_named_by_what_only_it_talks_about():
         "The train runs 60 miles in an hour.",
         "A train takes an hour and 5 minutes.",
     ]
-    assert cluster_words(texts, [0, 0, 1, 1], 2, top=2) == [["apples", "basket"], ["hour", "train"]]
+    assert named(texts, [0, 0, 1, 1], 2, top=2) == [["apples", "basket"], ["hour", "train"]]
 
 
 def test_an_instruction_that_ends_every_prompt_names_no_cluster():
     end = " Let's think step by step and output the final answer after '####'."
     texts = ["Two frogs jump.", "Frogs swim.", "A clock ticks.", "The clock stops."]
-    plain = cluster_words(texts, [0, 0, 1, 1], 2)
+    plain = named(texts, [0, 0, 1, 1], 2)
     assert plain == [["frogs", "jump", "swim"], ["clock", "stops", "ticks"]]
-    assert cluster_words([text + end for text in texts], [0, 0, 1, 1], 2) == plain
+    assert named([text + end for text in texts], [0, 0, 1, 1], 2) == plain
 
 
 def test_a_word_names_only_the_clusters_that_say_it_more_often_than_all_together():
     texts = ["total " * 5 + "frog frog", "total clock clock", "river paint paint"]
-    assert cluster_words(texts, [0, 1, 2], 3, top=2) == [
+    assert named(texts, [0, 1, 2], 3, top=2) == [
         ["total", "frog"],
         ["clock"],
         ["paint", "river"],
@@ -107,24 +107,17 @@ def test_a_word_names_only_the_clusters_that_say_it_more_often_than_all_together
 
 
 def test_a_single_cluster_is_named_by_its_most_frequent_words():
-    assert cluster_words(["frog frog clock", "frog clock river"], [0, 0], 1, top=2) == [
-        ["frog", "clock"]
-    ]
+    assert named(["frog frog clock", "frog clock river"], [0, 0], 1, top=2) == [["frog", "clock"]]
 
 
-def test_clusters_without_words_are_named_by_tokens_and_empty_ones_not_at_all():
+def test_clusters_without_words_and_empty_ones_have_no_name():
     texts = ["1 + 1?", "1 + 2?", "what is it", "?!", "frog"]
-    assert cluster_words(texts, [0, 0, 1, 2, 4], 5) == [
-        ["1", "2"],
-        ["is", "it", "what"],
-        [],
-        [],
-        ["frog"],
-    ]
+    assert named(texts, [0, 0, 1, 2, 4], 5) == [[], [], [], [], ["frog"]]
+    assert named(texts[:4], [0, 0, 1, 2], 4) == [[]] * 4
 
 
 def test_a_cluster_with_nothing_but_shared_words_is_named_by_those():
-    assert cluster_words(["frog", "frog", "frog clock"], [0, 1, 2], 3) == [
+    assert named(["frog", "frog", "frog clock"], [0, 1, 2], 3) == [
         ["frog"],
         ["frog"],
         ["clock"],
@@ -133,7 +126,7 @@ def test_a_cluster_with_nothing_but_shared_words_is_named_by_those():
 
 def test_a_word_and_its_plural_are_named_once():
     texts = ["coin coins coins paint", "river"]
-    assert cluster_words(texts, [0, 1], 2) == [["coins", "paint"], ["river"]]
+    assert named(texts, [0, 1], 2) == [["coins", "paint"], ["river"]]
 
 
 @pytest.mark.parametrize(
@@ -143,47 +136,20 @@ def test_a_word_and_its_plural_are_named_once():
         ("L’été, l’argent ÉTÉ", ["été", "argent"]),
         ("हिन्दी हिन्दी में", ["हिन्दी", "में"]),
         ("苹果和苹果", ["苹果", "和苹", "果和"]),
+        ("한국어 사과 사과", ["사과", "한국어"]),
         ("كم تفاحة؟ تفاحة", ["تفاحة", "كم"]),
         ("x" * 31 + " frog", ["frog"]),
         ("frog_clock frog-frog \\frac{river}{2}", ["frog", "clock", "frac", "river"]),
     ],
 )
 def test_words_of_any_script_stay_whole(text, words):
-    assert cluster_words([text], [0], 1) == [words]
+    assert named([text], [0], 1) == [words]
 
 
 def test_of_a_text_of_megabytes_the_beginning_is_read():
-    text = "frog " + "x" * cluster_names.READ + " clock"
-    assert cluster_words([text, "river"], [0, 1], 2) == [["frog"], ["river"]]
-
-
-def test_texts_are_read_once_and_in_blocks(monkeypatch):
-    monkeypatch.setattr(cluster_names, "CHUNK", 2)
-    asked = []
-
-    def source():
-        for i in range(5):
-            asked.append(i)
-            yield WORDS[i]
-
-    cluster_words(source(), [0] * 5, 1)
-    assert asked == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    ("texts", "arms", "clusters", "message"),
-    [
-        (["a", "b"], [0], 2, "arms names 1 texts, but there are more."),
-        (["a"], [0, 1], 2, "arms names 2 texts, but there are 1."),
-        (["a", "b"], [0, 2], 2, r"arms must lie in 0 .. 1, not 2."),
-        (["a"], [-1], 2, r"arms must lie in 0 .. 1, not -1."),
-        (["a"], [0], 0, "clusters=0"),
-    ],
-)
-def test_arms_that_do_not_fit_are_refused(texts, arms, clusters, message):
-    with pytest.raises(SparftError, match=message):
-        cluster_words(texts, arms, clusters)
+    text = "frog " + "x" * module.READ + " clock"
+    assert named([text, "river"], [0, 1], 2) == [["frog"], ["river"]]
 
 
 def test_no_texts_give_no_names():
-    assert cluster_words([], [], 3) == [[], [], []]
+    assert named([], [], 3) == [[], [], []]
