@@ -19,10 +19,10 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import preflight
-from sparft_plugin.hosts.verl.dataset import CurriculumDataset
-from sparft_plugin.hosts.verl.pool import Pool
+from sparft_plugin.hosts.verl.dataset import CurriculumDataset, read_pool
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
+from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
 from tests.unit.prompt_data import group
 from tests.unit.reduction_data import (
@@ -55,7 +55,7 @@ def pool_of(
     options = SparftConfig.from_mapping(section)
     dataset = SimpleNamespace(dataframe=Dataset.from_list(rows))
     config = OmegaConf.create({"prompt_key": "prompt"})
-    return Pool.from_dataset(dataset, config, options, saved), options
+    return read_pool(dataset, config, options, saved), options
 
 
 def expected(pool: Pool) -> np.ndarray:
@@ -91,7 +91,7 @@ def test_a_reduced_file_gets_vectors_too(tmp_path: Path) -> None:
 def test_without_a_reduction_the_default_encoder_reads_every_prompt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sparft_plugin.hosts.verl.pool.ReductionConfig", _hashing)
+    monkeypatch.setattr("sparft_plugin.training.pool.ReductionConfig", _hashing)
     pool, _ = pool_of(sums(7), curriculum=PCL)
     assert pool.prompts.n_arms == 1
     np.testing.assert_array_equal(pool.prompts.embeddings, expected(pool))
@@ -283,7 +283,7 @@ def test_without_a_reduction_the_state_holds_no_pool() -> None:
 def test_a_dataset_without_rows_is_refused() -> None:
     options = SparftConfig.from_mapping({"curriculum": PCL})
     with pytest.raises(SparftError, match="has no 'dataframe'"):
-        Pool.from_dataset(object(), OmegaConf.create({"prompt_key": "prompt"}), options)
+        read_pool(object(), OmegaConf.create({"prompt_key": "prompt"}), options)
 
 
 def test_preflight_accepts_a_method_that_needs_embeddings(tmp_path: Path) -> None:

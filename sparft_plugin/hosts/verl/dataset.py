@@ -14,6 +14,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.import_utils import load_extern_object
 
 from sparft_plugin.config.schema import SparftConfig
+from sparft_plugin.corpus import Columns
 from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.corpus.rows import Place, read_user_text
 from sparft_plugin.curriculum import Pick, Prompt
@@ -21,10 +22,10 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.checkpoint import saved_pool
 from sparft_plugin.hosts.verl.lengths import AT_ONCE, PromptLengths
 from sparft_plugin.hosts.verl.media import check_media
-from sparft_plugin.hosts.verl.pool import Pool
 from sparft_plugin.hosts.verl.preflight import check_settings
 from sparft_plugin.hosts.verl.retention import forget_pruned
 from sparft_plugin.prompts import prompt_id
+from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
 
 PATIENCE = 10
@@ -88,7 +89,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
         self.lengths: PromptLengths | None = None
         if options.curriculum is not None:
             saved = saved_pool(recipe)
-            self.pool = Pool.from_dataset(self.inner, config, options, saved)
+            self.pool = read_pool(self.inner, config, options, saved)
             if not config.filter_overlong_prompts:
                 self.lengths = PromptLengths(self.inner, tokenizer, processor, config)
                 self.lengths.check_rows(self.inner.dataframe, self.pool.longest(AT_ONCE).tolist())
@@ -218,6 +219,26 @@ def run_of(dataset: Any) -> TrainingRun:
 def training_set(config: DictConfig) -> CurriculumDataset | None:
     """Return the training set that was made from a run's config, if it is alive."""
     return _training_sets.get(id(config.data))
+
+
+def read_pool(
+    inner: Any, config: DictConfig, options: SparftConfig, saved: str | None = None
+) -> Pool:
+    """Read the rows of a recipe's dataset as the pool of its run; see `Pool.from_source`.
+
+    Raises
+    ------
+    SparftError
+        As there, or if the dataset has no ``dataframe`` as verl's ``RLHFDataset`` has.
+    """
+    frame = getattr(inner, "dataframe", None)
+    if frame is None:
+        raise SparftError(
+            f"the dataset class {type(inner).__name__} has no 'dataframe' of rows as verl's "
+            "RLHFDataset has; give it one, or use a sparft name without a curriculum."
+        )
+    source = DatasetSource(frame, "data.train_files")
+    return Pool.from_source(source, Columns(config.prompt_key, template=None), options, saved)
 
 
 def wrapped_class(config: DictConfig) -> Any:
