@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin import plugins
-from sparft_plugin.errors import unknown_name
+from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.memory.stored import stored_text
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 
 Vector = NDArray[np.float32]
@@ -85,6 +86,52 @@ def encode_stored(
     means = np.stack([block.mean(axis=0, dtype=np.float64) for block in np.split(encoded, ends)])
     units: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
     return units.astype(np.float32)
+
+
+def embed_responses(
+    encoder: SentenceTransformerEmbedder, stored: str, responses: Sequence[str]
+) -> tuple[NDArray[np.float16], list[bool]]:
+    """Encode n whole responses, each different text once.
+
+    Returns
+    -------
+    float16 (n, d)
+        Their embeddings.
+    list of bool
+        Which of their texts are empty; they get the embedding of the empty text.
+
+    Raises
+    ------
+    SparftError
+        If an embedding has no direction.
+    """
+    texts = [stored_text(response, stored) for response in responses]
+    different = list(dict.fromkeys(texts))
+    encoded = encode_stored(encoder, stored, different)
+    for text, vector in zip(different, encoded, strict=True):
+        check_embedding(vector, encoder.identity, text)
+    at = {text: row for row, text in enumerate(different)}
+    blank = [not text.strip() for text in texts]
+    return encoded.astype(np.float16)[[at[text] for text in texts]], blank
+
+
+def check_embedding(embedding: NDArray[np.float32], encoder: str, text: str) -> None:
+    """Refuse an embedding that has no direction.
+
+    Raises
+    ------
+    SparftError
+        Naming the encoder and the text if a number is not finite or all are zero.
+    """
+    finite = bool(np.isfinite(embedding).all())
+    if finite and embedding.any():
+        return
+    fault = "zero" if finite else "not finite"
+    start = repr(text if len(text) <= 40 else text[:40] + "...")
+    raise SparftError(
+        f"the encoder {encoder} gave the response {start} an embedding that is {fault}; use "
+        "another sparft.memory.encoder."
+    )
 
 
 class MicroBatcher:

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
@@ -20,7 +19,12 @@ from sparft_plugin.config.accuracy import MEND, AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.cores import cores_of_a_worker
 from sparft_plugin.memory.stored import stored_text
-from sparft_plugin.training.encoding import MicroBatcher, encode_stored, memory_encoder
+from sparft_plugin.training.encoding import (
+    MicroBatcher,
+    check_embedding,
+    encode_stored,
+    memory_encoder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -147,25 +151,6 @@ def fault_of(error: Exception, doing: str, tag: Mapping[str, Any]) -> str:
     return (
         f"{place}: {doing} raised {type(error).__name__}: {error}; mend it, or let it handle such "
         "a response."
-    )
-
-
-def check_embedding(embedding: NDArray[np.float32], encoder: str, text: str) -> None:
-    """Refuse an embedding that has no direction.
-
-    Raises
-    ------
-    SparftError
-        Naming the encoder and the text if a number is not finite or all are zero.
-    """
-    finite = bool(np.isfinite(embedding).all())
-    if finite and embedding.any():
-        return
-    fault = "zero" if finite else "not finite"
-    start = repr(text if len(text) <= 40 else text[:40] + "...")
-    raise SparftError(
-        f"the encoder {encoder} gave the response {start} an embedding that is {fault}; use "
-        "another sparft.memory.encoder."
     )
 
 
