@@ -79,6 +79,9 @@ def drive(
     for step in range(steps):
         picks = choose(run, step)
         told = [answers(pool.text_of(pick.prompt.id)) for pick in picks]
+        if choosing and run.remembering is not None:
+            # One encoder, so one at a time.
+            run.remembering.queries.wait(pick.prompt.id for pick in picks)
         groups = [
             _group(run, number, pick, given, step, limit, choosing)
             for number, (pick, given) in enumerate(zip(picks, told, strict=True))

@@ -94,6 +94,6 @@ def check_trainer(trainer: Any) -> None:
         )
     if not isinstance(trainer.train_dataset, datasets.Dataset):
         raise SparftError(
-            f"train_dataset is a {type(trainer.train_dataset).__name__}; sparft chooses rows by "
-            "number and needs a datasets.Dataset, which is read from disk as it is used."
+            f"train_dataset is of type {type(trainer.train_dataset).__name__}; sparft chooses "
+            "rows by number and needs a datasets.Dataset, which is read from disk as it is used."
         )

@@ -102,6 +102,8 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         If an option is unknown or asks for what TRL cannot do.
     """
 
+    reward_weights: torch.Tensor
+
     def __init__(
         self,
         *args: Any,
@@ -150,7 +152,8 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         options, state = self._options, read_state(folder) if folder else None
         self._pool, self._texts = None, {}
         if options.curriculum is not None:
-            self._pool = read_pool(self.train_dataset, options, state and state["pool"])
+            saved = state["pool"] if state is not None else None
+            self._pool = read_pool(self.train_dataset, options, saved)
         pool = self._pool
         self.sparft_run = TrainingRun(
             options,
@@ -172,6 +175,8 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         here = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))
         on_cpu = self.accelerator.device.type == "cpu"
         encoder.cores = torch.get_num_threads() if on_cpu else max(1, free_cores() // here)
+        # Loaded here, not in a thread: what a library does to torch meanwhile is nobody's business.
+        encoder.encode(["."])
         return encoder
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
