@@ -11,7 +11,7 @@ import numpy as np
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Pick
-from sparft_plugin.training.encoder import embed_responses
+from sparft_plugin.training.encoding import embed_responses
 from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
