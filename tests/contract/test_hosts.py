@@ -7,20 +7,25 @@ driven with it through its own adapter, over stand-ins that follow the published
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from datasets import Dataset
 
 from sparft_plugin.corpus import Columns
 from sparft_plugin.corpus.parquet import DatasetSource
 from sparft_plugin.curriculum import Pick, Prompt
+from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.trl.trainer import with_sparft
 from sparft_plugin.prompts import prompt_id
 from sparft_plugin.training.pool import Pool
@@ -194,6 +199,106 @@ def trl(name: str) -> Record:
         terms = {i: t for i, t in zip(chosen, paid, strict=False) if not math.isnan(t[0])}
         record.add(list(zip(numbers, chosen, strict=True)), terms, metrics)
     return record.close(run)
+
+
+class SampleStandIn:
+    """The part of slime's Sample that sparft meets."""
+
+    def __init__(self, prompt: Any, label: str) -> None:
+        self.prompt, self.label, self.metadata = prompt, label, {}
+        self.response, self.response_length, self.reward = "", 0, None
+        self.group_index = self.index = None
+        self.status = SimpleNamespace(value="pending")
+
+    def get_reward_value(self, args: Any) -> Any:
+        return self.reward if not args.reward_key else self.reward[args.reward_key]
+
+
+class SourceStandIn:
+    """The part of slime's RolloutDataSourceWithBuffer that sparft meets."""
+
+    def __init__(self, args: Any) -> None:
+        self.args, self.buffer = args, []
+        self.sample_group_index = self.sample_index = 0
+        samples = [SampleStandIn(r["prompt"], r["reward_model"]["ground_truth"]) for r in ROWS]
+        self.dataset = SimpleNamespace(origin_samples=samples)
+
+    def _get_samples_from_buffer(self, num_samples: int) -> list[Any]:
+        taken, self.buffer = self.buffer[:num_samples], self.buffer[num_samples:]
+        return taken
+
+    def save(self, rollout_id: int) -> None: ...
+
+    def load(self, rollout_id: int | None = None) -> None: ...
+
+
+@pytest.fixture
+def slime_hooks(monkeypatch: pytest.MonkeyPatch) -> Any:
+    module = ModuleType("slime.rollout.data_source")
+    module.RolloutDataSourceWithBuffer = SourceStandIn  # type: ignore[attr-defined]
+    for name in ("slime", "slime.rollout"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name in [name for name in sys.modules if name.startswith("sparft_plugin.hosts.slime")]:
+        monkeypatch.delitem(sys.modules, name)
+    return importlib.import_module("sparft_plugin.hosts.slime")
+
+
+@pytest.mark.parametrize("name", ["curriculum", "both"])
+def test_slime_learns_and_saves(
+    name: str, slime_hooks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "section.yaml"
+    file.write_text(yaml.safe_dump(section(name)))
+    monkeypatch.setenv("SPARFT", str(file))
+    args = SimpleNamespace(
+        n_samples_per_prompt=ROLLOUTS, reward_key=None, rollout_max_response_len=LIMIT,
+        save=str(tmp_path), load=str(tmp_path),
+    )  # fmt: skip
+    source, script, record = slime_hooks.PickSource(args), Script(), Record()
+    for _ in range(STEPS):
+        groups = source.get_samples(PROMPTS)
+        before = []
+        for group in groups:
+            for sample, said in zip(group, script.answers(text_of(vars(group[0]))), strict=True):
+                sample.response, sample.response_length = said, len(said.split())
+                sample.reward = score(said)
+                sample.status.value = "aborted" if sample.reward is None else "completed"
+            before.append([sample.reward for sample in group])
+        slime_hooks.feedback(args, groups, source.get_samples)
+        terms = {}
+        for group, rewards in zip(groups, before, strict=True):
+            if name == "both" and None not in rewards:
+                after = [sample.reward for sample in group]
+                paid = [a - b for a, b in zip(after, rewards, strict=True)]
+                terms[group[0].metadata["sparft"]["id"]] = paid
+        tags = [group[0].metadata["sparft"] for group in groups]
+        metrics = {k: v for k, v in args.sparft_metrics.items() if k != "sparft/feedback/late"}
+        record.add([(tag["pick"], tag["id"]) for tag in tags], terms, metrics)
+    said = Script()
+
+    def answers(text: str) -> list[Answer]:
+        return [Answer(one, len(one.split()), score(one)) for one in said.answers(text)]
+
+    pool = slime_hooks.PickSource(args).pool
+    by_hand = drive(
+        section(name), lambda _: pool, lambda run, _: run.select(PROMPTS), answers, STEPS, LIMIT
+    )
+    assert_alike(record.close(source.run), by_hand)
+    told = source.run.curriculum.metrics()
+    assert told["observed"] + told["expired"] == STEPS * PROMPTS
+    source.save(3)
+    again = slime_hooks.PickSource(args)
+    again.load(3)
+    assert again.run.state_dict()["curriculum"] == source.run.state_dict()["curriculum"]
+    picks = [g[0].metadata["sparft"] for g in source.get_samples(PROMPTS)]
+    assert [g[0].metadata["sparft"] for g in again.get_samples(PROMPTS)] == picks
+    # What a partial rollout puts back comes out first, with its pick.
+    again.buffer.append([SampleStandIn("", "") for _ in range(ROLLOUTS)])
+    again.buffer[0][0].metadata = {"sparft": picks[0]}
+    assert again.waiting() == {picks[0]["pick"]}
+    with pytest.raises(SparftError, match="give --data-source-path"):
+        slime_hooks.feedback(args, groups, lambda n: [])
 
 
 HOSTS: dict[str, Callable[[str], Record]] = {"trl": trl}
