@@ -44,8 +44,12 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit contract verl: $(READY)
-	$(BIN)/python -m pytest tests/$@
+# Two at a time: these are one process each, and a run of verl waits for itself half of its time.
+unit contract: $(READY)
+	$(BIN)/python -m pytest -n 2 tests/$@
+
+verl: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/$@
 
 # TRL in an environment of its own, where neither verl, Ray nor vLLM is installed.
 TRL := .venvs/trl

@@ -56,7 +56,7 @@ def made():
 
 
 def changed(reduction, **fields):
-    return replace(reduction, manifest=reduction.manifest | fields)
+    return replace(reduction, facts=replace(reduction.facts, **fields))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_reduction_without_difficulty_coverage_or_choice_of_clusters_says_so(m
     reduction, prompts = made
     bare = changed(
         reduction,
-        arms=[arm | {"mean_difficulty": None} for arm in reduction.manifest["arms"]],
+        arms=[replace(arm, mean_difficulty=None) for arm in reduction.facts.arms],
         difficulty=None,
         difficulty_histogram=None,
         silhouette=None,
