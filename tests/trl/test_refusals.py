@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.trl import with_sparft
 from sparft_plugin.hosts.trl.rows import response_text
-from sparft_plugin.hosts.trl.state import FILE, read_state
+from sparft_plugin.training.state import FILE, read_state
 from tests.trl.tiny import BOTH, NAMED, Rewards, history, rows, trainer
 
 STREAM = IterableDataset.from_generator(lambda: iter(rows()))

@@ -93,7 +93,7 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
 
     def save(self, rollout_id: int) -> None:
         """Save what slime does, and ours beside it."""
-        from sparft_plugin.hosts.trl.state import write_state
+        from sparft_plugin.training.state import write_state
 
         write_state(self._folder(self.args.save, rollout_id), self.run.state_dict())
         super().save(rollout_id)
@@ -106,7 +106,7 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
         SparftError
             If the checkpoint holds no state of ours, or one that the run cannot take.
         """
-        from sparft_plugin.hosts.trl.state import read_state
+        from sparft_plugin.training.state import read_state
 
         super().load(rollout_id)
         if self.args.load is None or rollout_id is None or rollout_id < 0:

@@ -21,11 +21,11 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.trl.accuracy import Accuracy
 from sparft_plugin.hosts.trl.preflight import check_class, check_options, check_trainer
 from sparft_plugin.hosts.trl.rows import identify, read_pool, response_text
-from sparft_plugin.hosts.trl.state import read_state, write_state
 from sparft_plugin.training.encoding import embed_responses, free_cores, memory_encoder
 from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
+from sparft_plugin.training.state import read_state, write_state
 
 if TYPE_CHECKING:
     from trl import GRPOTrainer as Trainer
