@@ -44,12 +44,12 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# Two at a time: these are one process each, and a run of verl waits for itself half of its time.
 unit contract: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/$@
 
+# One after the other: two runs of verl at once take more than twice as long.
 verl: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/$@
+	$(BIN)/python -m pytest --durations=20 tests/$@
 
 # TRL in an environment of its own, where neither verl, Ray nor vLLM is installed.
 TRL := .venvs/trl
