@@ -41,16 +41,17 @@ class Losses:
         if lost > self.limit * all_groups * STEPS / len(self.steps):
             raise SparftError(
                 f"{lost} of the {all_groups} groups of the last {len(self.steps)} steps lost a "
-                "rollout to a dead worker or a failed agent, more than "
+                "rollout to a dead worker, a failed agent or a reward of None, more than "
                 f"sparft.max_incomplete={self.limit:g} of {STEPS} steps; the first error in "
                 "the log above names the cause, and a higher limit goes on without such groups."
             )
         if incomplete and not self.warned:
             self.warned = True
             logger.warning(
-                "sparft: %d of the step's %d groups lost a rollout to a dead worker or a failed "
-                "agent; curriculum and memory leave such groups out, sparft/feedback/incomplete "
-                "counts them, and the run stops at more than sparft.max_incomplete=%g of %d steps.",
+                "sparft: %d of the step's %d groups lost a rollout to a dead worker, a failed agent "
+                "or a reward of None; curriculum and memory leave such groups out, "
+                "sparft/feedback/incomplete counts them, and the run stops at more than "
+                "sparft.max_incomplete=%g of %d steps.",
                 incomplete,
                 groups,
                 self.limit,
