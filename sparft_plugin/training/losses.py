@@ -48,8 +48,8 @@ class Losses:
         if incomplete and not self.warned:
             self.warned = True
             logger.warning(
-                "sparft: %d of the step's %d groups lost a rollout to a dead worker, a failed agent "
-                "or a reward of None; curriculum and memory leave such groups out, "
+                "sparft: %d of the step's %d groups lost a rollout to a dead worker, a failed "
+                "agent or a reward of None; curriculum and memory leave such groups out, "
                 "sparft/feedback/incomplete counts them, and the run stops at more than "
                 "sparft.max_incomplete=%g of %d steps.",
                 incomplete,
