@@ -39,7 +39,7 @@ def bereft(workspace: Workspace) -> Running:
 
 def test_lost_rollouts_are_warned_of_and_end_the_run_where_they_are_many(bereft: Running) -> None:
     assert "ActorDiedError" in bereft.output
-    assert "groups lost a rollout to a dead worker, a failed agent or a reward of None" in bereft.output
+    assert "lost a rollout to a dead worker, a failed agent or a reward of None" in bereft.output
     assert bereft.process.returncode != 0
     assert "more than sparft.max_incomplete=0.1 of 20 steps" in bereft.output
     assert len(bereft.metrics) < 9
