@@ -94,6 +94,16 @@ class FinishedGroup:
         )
 
 
+def tag_of(prompt: Prompt, pick: int | None) -> dict[str, Any]:
+    """What travels with each rollout of a prompt, and comes back in `FinishedGroup.tag`."""
+    return {
+        "id": prompt.id,
+        "arm": prompt.arm,
+        "difficulty": prompt.difficulty,
+        "pick": pick,
+    }
+
+
 def in_pick_order(groups: Sequence[FinishedGroup]) -> list[FinishedGroup]:
     """Sort groups by pick, then prompt: an order that no worker's timing changes."""
     return sorted(groups, key=lambda group: (group.pick_id, group.prompt_id))

@@ -14,8 +14,10 @@ from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.corpus import Columns
 from sparft_plugin.corpus.sources import RowsSource
 from sparft_plugin.errors import SparftError
+from sparft_plugin.training.groups import tag_of
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
+from sparft_plugin.training.state import read_state, write_state
 
 SECTION = "SPARFT"
 """Environment variable that names the section, since slime's arguments are its own."""
@@ -70,12 +72,7 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
         groups: list[list[Any]] = self._get_samples_from_buffer(num_samples)
         for pick in self.run.select(num_samples - len(groups)) if num_samples > len(groups) else ():
             original = self.prompts[self.pool.row_of(pick.prompt.id)]
-            tag = {
-                "id": pick.prompt.id,
-                "arm": pick.prompt.arm,
-                "difficulty": pick.prompt.difficulty,
-                "pick": pick.pick_id,
-            }
+            tag = tag_of(pick.prompt, pick.pick_id)
             group = []
             for _ in range(self.args.n_samples_per_prompt):
                 sample = copy.deepcopy(original)
@@ -93,8 +90,6 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
 
     def save(self, rollout_id: int) -> None:
         """Save what slime does, and ours beside it."""
-        from sparft_plugin.training.state import write_state
-
         write_state(self._folder(self.args.save, rollout_id), self.run.state_dict())
         super().save(rollout_id)
 
@@ -106,8 +101,6 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
         SparftError
             If the checkpoint holds no state of ours, or one that the run cannot take.
         """
-        from sparft_plugin.training.state import read_state
-
         super().load(rollout_id)
         if self.args.load is None or rollout_id is None or rollout_id < 0:
             return

@@ -22,7 +22,7 @@ from sparft_plugin.hosts.trl.accuracy import Accuracy
 from sparft_plugin.hosts.trl.preflight import check_class, check_options, check_trainer
 from sparft_plugin.hosts.trl.rows import identify, read_pool, response_text
 from sparft_plugin.training.encoding import embed_responses, free_cores, memory_encoder
-from sparft_plugin.training.groups import FinishedGroup, in_pick_order
+from sparft_plugin.training.groups import FinishedGroup, in_pick_order, tag_of
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
 from sparft_plugin.training.state import read_state, write_state
@@ -277,12 +277,7 @@ class SparftMixin(Trainer):  # type: ignore[misc]
             groups.append(
                 FinishedGroup(
                     uid=str(number),
-                    tag={
-                        "id": pick.prompt.id,
-                        "arm": pick.prompt.arm,
-                        "difficulty": pick.prompt.difficulty,
-                        "pick": pick.pick_id if self._picks else None,
-                    },
+                    tag=tag_of(pick.prompt, pick.pick_id if self._picks else None),
                     outputs=tuple((row,) for row in range(*at.indices(len(values)))),
                     rewards=rewards[at],
                     accuracies=accuracies[at],

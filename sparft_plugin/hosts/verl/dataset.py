@@ -23,6 +23,7 @@ from sparft_plugin.hosts.verl.checkpoint import forget_pruned, saved_pool
 from sparft_plugin.hosts.verl.preflight import check_settings
 from sparft_plugin.hosts.verl.rows import AT_ONCE, PromptLengths, check_media
 from sparft_plugin.prompts import prompt_id
+from sparft_plugin.training.groups import tag_of
 from sparft_plugin.training.pool import Pool
 from sparft_plugin.training.run import TrainingRun
 
@@ -265,11 +266,7 @@ def _files(given: Any) -> list[str]:
 
 def _with_tag(item: dict[str, Any], row: int, prompt: Prompt, pick: int | None) -> dict[str, Any]:
     """Attach what comes back with each rollout of an item."""
-    tag = {
-        "id": prompt.id,
-        "arm": prompt.arm,
-        "difficulty": prompt.difficulty,
-        "pick": pick,
+    tag = tag_of(prompt, pick) | {
         "row": row,
         # verl's key for a dataset's own number of rollouts; null: rollout.n.
         "rollouts": item.get("__rollout_n__"),
