@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
-from sparft_plugin.curriculum.options import check_number
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -62,10 +62,10 @@ class AdarftCurriculum(PromptCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("eta", self.eta, 0, open_low=True)
-        check_number("alpha", self.alpha, 0, open_low=True)
+        check_number("sparft.curriculum.eta", self.eta, 0, open_low=True)
+        check_number("sparft.curriculum.alpha", self.alpha, 0, open_low=True)
         for name in ("beta", "start_difficulty", "rest"):
-            check_number(name, getattr(self, name), 0, 1)
+            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
 
     def begin(self) -> None:
         """Aim at the first target."""

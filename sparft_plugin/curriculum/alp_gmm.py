@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum
 from sparft_plugin.curriculum.ledger import Remap
-from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
 from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.state import dump_arrays, load_arrays, unpack
 from sparft_plugin.curriculum.threads import one_thread
+from sparft_plugin.options import check_choice, check_number, check_whole
 
 LEVELS = 1001
 LEARNED = ("last", "share")
@@ -74,10 +74,10 @@ class AlpGmmCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("random_ratio", self.random_ratio, 0, 1, open_low=True)
-        check_whole("refit_every", self.refit_every, 2)
-        check_whole("max_components", self.max_components, 1)
-        check_choice("criterion", self.criterion, ("bic", "aic"))
+        check_number("sparft.curriculum.random_ratio", self.random_ratio, 0, 1, open_low=True)
+        check_whole("sparft.curriculum.refit_every", self.refit_every, 2)
+        check_whole("sparft.curriculum.max_components", self.max_components, 1)
+        check_choice("sparft.curriculum.criterion", self.criterion, ("bic", "aic"))
 
     def begin(self) -> None:
         """Start without a history."""

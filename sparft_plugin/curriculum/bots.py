@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
-from sparft_plugin.curriculum.options import check_file, check_number, check_whole, read_numbers
+from sparft_plugin.curriculum.options import check_file, read_numbers
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number, check_whole
 
 MEND = 'give {"id", "weak", "strong"} in each line, pass rates in [0, 1].'
 LEAST_GAP = 0.01
@@ -82,8 +83,8 @@ class BotsCurriculum(PromptCurriculum):
         if self.reference is not None:
             check_file("reference", self.reference, MEND)
         for name in ("target", "lam", "rho", "momentum"):
-            check_number(name, getattr(self, name), 0, 1)
-        check_whole("m", self.m, 1)
+            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
+        check_whole("sparft.curriculum.m", self.m, 1)
 
     def begin(self) -> None:
         """Read the pass rates of the two models."""

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.ledger import Ledger, Remap
-from sparft_plugin.curriculum.options import check_choice, check_whole
 from sparft_plugin.curriculum.pool import Passes, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Groups, Outcome, Pick, Prompt
 from sparft_plugin.curriculum.state import check_state, dump_arrays, load_arrays, pack
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_choice, check_whole
 
 STATE_VERSION = 2
 
@@ -292,7 +292,7 @@ class ArmCurriculum(Curriculum):
     passes: Passes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_choice("draw", self.draw, ("slot", "step"))
+        check_choice("sparft.curriculum.draw", self.draw, ("slot", "step"))
 
     @abstractmethod
     def score_arms(self) -> NDArray[np.float64]:
@@ -360,7 +360,9 @@ class PromptCurriculum(Curriculum):
 
     def __post_init__(self) -> None:
         if self.candidates is not None:
-            check_whole("candidates", self.candidates, 1, "; null takes every prompt")
+            check_whole(
+                "sparft.curriculum.candidates", self.candidates, 1, "; null takes every prompt"
+            )
 
     @abstractmethod
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:

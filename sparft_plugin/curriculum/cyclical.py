@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_prompt, per_run
-from sparft_plugin.curriculum.options import check_number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -54,12 +53,12 @@ class CyclicalCurriculum(Curriculum):
     """Prompts that the phase has yet to hand out."""
 
     def __post_init__(self) -> None:
-        check_number("start_share", self.start_share, 0, 1, open_low=True)
-        check_number("end_share", self.end_share, self.start_share, 1)
-        check_number("floor", self.floor, 0, 1, open_low=True)
-        check_number("multiplier", self.multiplier, 0, 1, open_low=True)
-        if self.multiplier == 1:
-            raise SparftError("sparft.curriculum.multiplier=1 must be below 1.")
+        check_number("sparft.curriculum.start_share", self.start_share, 0, 1, open_low=True)
+        check_number("sparft.curriculum.end_share", self.end_share, self.start_share, 1)
+        check_number("sparft.curriculum.floor", self.floor, 0, 1, open_low=True)
+        check_number(
+            "sparft.curriculum.multiplier", self.multiplier, 0, 1, open_low=True, open_high=True
+        )
 
     @property
     def shares(self) -> list[float]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
-from sparft_plugin.curriculum.options import check_number
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -55,9 +55,9 @@ class DadsCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("smoothing", self.smoothing, 0, 1)
-        check_number("target", self.target, 0, 1, open_low=True)
-        check_number("temperature", self.temperature, 0, open_low=True)
+        check_number("sparft.curriculum.smoothing", self.smoothing, 0, 1)
+        check_number("sparft.curriculum.target", self.target, 0, 1, open_low=True)
+        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
 
     def gaps(self) -> NDArray[np.float64]:
         """How far every arm is below the target, v, shape (arms,), >= 0."""

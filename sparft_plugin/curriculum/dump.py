@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
-from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.pool import rank_among_equals
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -54,8 +54,8 @@ class DumpCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("window", self.window, 1)
-        check_number("temperature", self.temperature, 0, open_low=True)
+        check_whole("sparft.curriculum.window", self.window, 1)
+        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
 
     def begin(self) -> None:
         """Start with empty windows."""

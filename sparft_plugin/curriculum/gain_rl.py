@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
-from sparft_plugin.curriculum.options import check_file, check_number, check_whole, read_numbers
+from sparft_plugin.curriculum.options import check_file, read_numbers
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number, check_whole
 
 MEND = "write it with `sparft angles IN... -o ANGLES.jsonl --model FOLDER`."
 
@@ -78,10 +79,10 @@ class GainRLCurriculum(PromptCurriculum):
         super().__post_init__()
         check_file("angles", self.angles, MEND)
         for name in ("n", "sigma", "a"):
-            check_number(name, getattr(self, name), 0, open_low=True)
-        check_number("b", self.b, 0, 1)
+            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, open_low=True)
+        check_number("sparft.curriculum.b", self.b, 0, 1)
         if self.corpus is not None:
-            check_whole("corpus", self.corpus, 1)
+            check_whole("sparft.curriculum.corpus", self.corpus, 1)
 
     def begin(self) -> None:
         """Rank the prompts."""

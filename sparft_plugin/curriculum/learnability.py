@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_arm, per_prompt, per_run
 from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
-from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_number, check_whole
 
 FIRST_GROUP_SIZE = 8
 RETIRED_BELOW = 0.25
@@ -87,11 +87,11 @@ class LearnabilityCurriculum(PromptCurriculum):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.group_size is not None:
-            check_whole("group_size", self.group_size, 2)
-        check_number("discount", self.discount, 0, 1, open_low=True)
-        check_number("floor", self.floor, 0, 1)
+            check_whole("sparft.curriculum.group_size", self.group_size, 2)
+        check_number("sparft.curriculum.discount", self.discount, 0, 1, open_low=True)
+        check_number("sparft.curriculum.floor", self.floor, 0, 1)
         if self.prior_strength is not None:
-            check_number("prior_strength", self.prior_strength, 0, open_low=True)
+            check_number("sparft.curriculum.prior_strength", self.prior_strength, 0, open_low=True)
 
     def begin(self) -> None:
         """Sort the prompts by arm."""

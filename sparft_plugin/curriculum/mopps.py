@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt
-from sparft_plugin.curriculum.options import check_number
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -57,9 +57,9 @@ class MoppsCurriculum(PromptCurriculum):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("target", "decay"):
-            check_number(name, getattr(self, name), 0, 1)
+            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
         for name in ("prior_right", "prior_wrong"):
-            check_number(name, getattr(self, name), 0, open_low=True)
+            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, open_low=True)
 
     def begin(self) -> None:
         """Start every prompt at the prior."""

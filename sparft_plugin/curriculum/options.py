@@ -1,4 +1,4 @@
-"""Checks that name the option as the user wrote it, and files of numbers that options name."""
+"""Files of numbers that options name."""
 
 from __future__ import annotations
 
@@ -14,41 +14,13 @@ from numpy.typing import NDArray
 from sparft_plugin.errors import SparftError
 
 
-def check_whole(option: str, value: Any, least: int, more: str = "") -> None:
-    """Refuse a value that is not a whole number >= `least`; `more` ends the sentence."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _refusal(option, value, f"a whole number of at least {least}{more}")
-
-
-def check_number(
-    option: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False
-) -> None:
-    """Refuse what is not a finite number in [`low`, `high`], without `low` if `open_low`."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # A NaN fails the comparison, so it is refused with the rest.
-    if number and math.isfinite(value) and low <= value <= high and not (open_low and value == low):
-        return
-    least = f"above {low:g}" if open_low else f"of at least {low:g}"
-    most = "" if high == math.inf else f" and at most {high:g}"
-    raise _refusal(option, value, f"a finite number {least}{most}")
-
-
-def check_choice(option: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse a value that is not one of `choices`."""
-    if value not in choices:
-        raise _refusal(option, value, f"one of {', '.join(choices)}")
-
-
 def check_file(option: str, value: Any, mend: str) -> None:
     """Refuse a value that does not name a file; `mend` ends the sentence."""
+    wanted = f"sparft.curriculum.{option}={value!r} must be"
     if not isinstance(value, (str, Path)) or not str(value):
-        raise _refusal(option, value, f"the path of a file of JSON lines; {mend}", end="")
+        raise SparftError(f"{wanted} the path of a file of JSON lines; {mend}")
     if not Path(value).expanduser().is_file():
-        raise _refusal(option, value, f"a file, and there is none; {mend}", end="")
-
-
-def _refusal(option: str, value: Any, wanted: str, end: str = ".") -> SparftError:
-    return SparftError(f"sparft.curriculum.{option}={value!r} must be {wanted}{end}")
+        raise SparftError(f"{wanted} a file, and there is none; {mend}")
 
 
 def read_numbers(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
-from sparft_plugin.curriculum.options import check_choice, check_number, check_whole
 from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_choice, check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -62,11 +62,11 @@ class OrderedCurriculum(Curriculum):
     passes: Passes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole("stages", self.stages, 1)
-        check_choice("advance", self.advance, ("steps", "pass_rate"))
-        check_whole("stage_steps", self.stage_steps, 1)
-        check_number("threshold", self.threshold, 0, 1)
-        check_whole("window", self.window, 1)
+        check_whole("sparft.curriculum.stages", self.stages, 1)
+        check_choice("sparft.curriculum.advance", self.advance, ("steps", "pass_rate"))
+        check_whole("sparft.curriculum.stage_steps", self.stage_steps, 1)
+        check_number("sparft.curriculum.threshold", self.threshold, 0, 1)
+        check_whole("sparft.curriculum.window", self.window, 1)
 
     def begin(self) -> None:
         """Sort the prompts into stages and stand in the easiest."""

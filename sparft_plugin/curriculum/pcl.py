@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
-from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.threads import one_thread
+from sparft_plugin.options import check_number, check_whole
 
 BLOCK = 65_536
 
@@ -62,9 +62,9 @@ class PclCurriculum(PromptCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("tau", self.tau, 0, 1)
-        check_whole("buffer", self.buffer, 1)
-        check_number("ridge", self.ridge, 0, open_low=True)
+        check_number("sparft.curriculum.tau", self.tau, 0, 1)
+        check_whole("sparft.curriculum.buffer", self.buffer, 1)
+        check_number("sparft.curriculum.ridge", self.ridge, 0, open_low=True)
 
     @property
     def embeddings(self) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
-from sparft_plugin.curriculum.options import check_choice, check_number
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_choice, check_number
 
 
 @dataclass(eq=False)
@@ -56,9 +56,9 @@ class SecCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("learning_rate", self.learning_rate, 0, 1, open_low=True)
-        check_number("temperature", self.temperature, 0, open_low=True)
-        check_choice("unsampled", self.unsampled, ("keep", "decay"))
+        check_number("sparft.curriculum.learning_rate", self.learning_rate, 0, 1, open_low=True)
+        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
+        check_choice("sparft.curriculum.unsampled", self.unsampled, ("keep", "decay"))
 
     def score_arms(self) -> NDArray[np.float64]:
         """Q / T, shape (arms,)."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
-from sparft_plugin.curriculum.options import check_number
 from sparft_plugin.curriculum.records import Groups
+from sparft_plugin.options import check_number
 
 MANY_DRAWS = 100_000
 COARSE, FINE = 33, 97
@@ -54,7 +54,7 @@ class SparftCurriculum(ArmCurriculum):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("sigma", self.sigma, 0, open_low=True)
+        check_number("sparft.curriculum.sigma", self.sigma, 0, open_low=True)
 
     def score_arms(self) -> NDArray[np.float64]:
         """Negated posterior mean solve rate, shape (arms,)."""

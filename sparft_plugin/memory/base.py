@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -13,31 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparft_plugin.errors import SparftError, require
 from sparft_plugin.memory.archive import Arrays, State, check_keys, pack, unpack, unpack_version2
+from sparft_plugin.options import check_whole
 
 STATE_VERSION = 3
-
-
-def check_whole(option: str, value: Any, least: int) -> None:
-    """Refuse a value of ``sparft.memory.<option>`` that is not a whole number >= `least`."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    wanted = f"a whole number of at least {least}"
-    require(whole and value >= least, f"sparft.memory.{option} must be {wanted}, not {value!r}.")
-
-
-def check_number(option: str, value: Any, below: float = math.inf) -> None:
-    """Refuse a value of ``sparft.memory.<option>`` that is not a number in [0, `below`)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    limit = "" if below == math.inf else f" and below {below:g}"
-    require(
-        number and 0 <= value < below,
-        f"sparft.memory.{option} must be a finite number of at least 0{limit}, not {value!r}.",
-    )
-
-
-def check_choice(option: str, value: Any, choices: Iterable[str]) -> None:
-    """Refuse a value of ``sparft.memory.<option>`` that is none of the choices."""
-    wanted = " or ".join(map(repr, choices))
-    require(value in choices, f"sparft.memory.{option} must be {wanted}, not {value!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +222,9 @@ class IntrinsicReward(ABC):
         for key, value in own["options"].items():
             _check_same(f"sparft.memory.{key}", header["options"][key], value)
         for count in ("step", "zero_embeddings"):
-            check_whole(f"{count} of the saved state", header[count], 0)
+            check_whole(f"{count} of the memory state", header[count], 0)
         if header["dimension"] is not None:
-            check_whole("dimension of the saved state", header["dimension"], 1)
+            check_whole("dimension of the memory state", header["dimension"], 1)
             if self.dimension is not None:
                 _check_same("dimension", header["dimension"], self.dimension)
 

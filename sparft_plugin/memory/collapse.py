@@ -11,7 +11,7 @@ import numpy as np
 
 from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import check_keys
-from sparft_plugin.memory.base import check_whole
+from sparft_plugin.options import check_whole
 
 STATE_VERSION = 1
 LIMITS = {"reward_mode": (0.5, 0.25), "short": (0.8, 0.6), "limit": (0.5, 0.25)}
@@ -106,7 +106,7 @@ class CollapseWatch:
     _active: dict[str, bool] = field(init=False)
 
     def __post_init__(self) -> None:
-        check_whole("collapse_window", self.window, 2)
+        check_whole("sparft.memory.collapse_window", self.window, 2)
         told = isinstance(self.fade, bool)
         require(told, f"sparft.memory.fade must be true or false, not {self.fade!r}.")
         self._degrees = dict.fromkeys(LIMITS, 0.0)

@@ -11,17 +11,11 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays
-from sparft_plugin.memory.base import (
-    IntrinsicReward,
-    MemoryGroup,
-    Terms,
-    check_choice,
-    check_number,
-    check_whole,
-)
+from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.memory.normalize import WindowNormalizer
 from sparft_plugin.memory.store import STORAGES, EpisodicStore, check_fits
 from sparft_plugin.memory.term import CLOSENESS, Formula, Kept, ReleasedTerm, Term, members
+from sparft_plugin.options import check_choice, check_number, check_whole
 
 RULES = {"paper": Term, "released": ReleasedTerm}
 TEXTS = ("response", "reasoning", "tail", "windows")
@@ -108,15 +102,17 @@ class MemoryR(IntrinsicReward):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("neighbors", self.neighbors, 1)
+        check_whole("sparft.memory.neighbors", self.neighbors, 1)
         if self.query_capacity is not None:
-            check_whole("query_capacity", self.query_capacity, 1)
-        check_whole("response_capacity", self.response_capacity, 1)
-        check_number("success_threshold", self.success_threshold, below=1)
-        check_number("exploit_weight", self.exploit_weight)
-        check_choice("compat", self.compat, tuple(RULES))
-        check_choice("stored", self.stored, TEXTS)
-        check_choice("storage", self.storage, STORAGES)
+            check_whole("sparft.memory.query_capacity", self.query_capacity, 1)
+        check_whole("sparft.memory.response_capacity", self.response_capacity, 1)
+        check_number(
+            "sparft.memory.success_threshold", self.success_threshold, 0, 1, open_high=True
+        )
+        check_number("sparft.memory.exploit_weight", self.exploit_weight, 0)
+        check_choice("sparft.memory.compat", self.compat, RULES)
+        check_choice("sparft.memory.stored", self.stored, TEXTS)
+        check_choice("sparft.memory.storage", self.storage, STORAGES)
         self.exploit = self._empty_exploit()
         require(
             self.compat != "released" or self.normalize == "global",

@@ -10,9 +10,10 @@ import numpy as np
 
 from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays
-from sparft_plugin.memory.base import MemoryGroup, Terms, check_number, check_whole
+from sparft_plugin.memory.base import MemoryGroup, Terms
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.term import NOVELTY, Term, members
+from sparft_plugin.options import check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -54,10 +55,10 @@ exploit_weight, compat, stored, storage
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("explore_weight", self.explore_weight)
-        check_whole("warmup_steps", self.warmup_steps, 0)
+        check_number("sparft.memory.explore_weight", self.explore_weight, 0)
+        check_whole("sparft.memory.warmup_steps", self.warmup_steps, 0)
         if self.warmup_failures is not None:
-            check_whole("warmup_failures", self.warmup_failures, 0)
+            check_whole("sparft.memory.warmup_failures", self.warmup_failures, 0)
         self.explore = self._empty_explore()
 
     def _empty_explore(self) -> Term:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays, check_ids, check_keys
-from sparft_plugin.memory.base import check_choice, check_whole
+from sparft_plugin.options import check_choice, check_whole
 
 SCOPES = ("global", "per_query")
 EPS = 1e-8
@@ -48,8 +48,8 @@ class WindowNormalizer:
     """The raw values by prompt id, oldest first; in the global scope the only id is ""."""
 
     def __post_init__(self) -> None:
-        check_whole("window", self.window, 1)
-        check_choice("normalize", self.scope, SCOPES)
+        check_whole("sparft.memory.window", self.window, 1)
+        check_choice("sparft.memory.normalize", self.scope, SCOPES)
 
     def normalize(self, prompt_id: str, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale raw values (n,) of a prompt's responses to [0, 1]; nothing is recorded.

@@ -10,7 +10,6 @@ its range and a ground truth that is no answer are a `SparftError`.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
@@ -35,20 +34,6 @@ def refuse_unknown(function: str, kwargs: Mapping[str, Any], options: Collection
     for key in kwargs:
         if key not in FROM_VERL:
             raise unknown_name(f"reward_kwargs option of {function}", key, options)
-
-
-def check_number(
-    option: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False
-) -> float:
-    """Return a finite number in [`low`, `high`], without `low` itself where `above`."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and math.isfinite(value) and low <= value <= high and not (above and value == low):
-        return float(value)
-    least = "" if low == -math.inf else f" {'above' if above else 'of at least'} {low:g}"
-    most = "" if high == math.inf else f" and at most {high:g}"
-    raise SparftError(
-        f"reward_kwargs.{option} must be a finite number{least}{most}, not {value!r}."
-    )
 
 
 def verify(

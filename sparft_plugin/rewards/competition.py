@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sparft_plugin.options import check_number
 from sparft_plugin.rewards import math_answer
-from sparft_plugin.rewards.api import check_number, refuse_unknown
+from sparft_plugin.rewards.api import refuse_unknown
 
 ENOUGH = 3
 """Marked steps that earn everything."""
@@ -43,7 +44,7 @@ def compute_score(
         See ``math_answer.compute_score``.
     """
     refuse_unknown("competition", kwargs, ["steps_weight", "seconds"])
-    check_number("steps_weight", steps_weight, 0)
+    check_number("reward_kwargs.steps_weight", steps_weight, 0)
     parts = math_answer.compute_score(
         data_source, solution_str, ground_truth, extra_info, seconds=seconds
     )

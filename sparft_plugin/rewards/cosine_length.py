@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sparft_plugin.rewards.api import check_number, refuse_unknown, response_tokens, verify
+from sparft_plugin.options import check_number, check_whole
+from sparft_plugin.rewards.api import refuse_unknown, response_tokens, verify
 
 RIGHT = (1.0, 0.5)
 WRONG = (-1.0, -0.5)
@@ -73,9 +74,9 @@ def compute_score(
     """
     options = ["limit", "tokenizer", "weight", "exceeded", "verifier", "verifier_kwargs"]
     refuse_unknown("cosine_length", kwargs, options)
-    most = int(check_number("limit", limit, 1))
-    check_number("weight", weight, 0)
-    check_number("exceeded", exceeded)
+    most = check_whole("reward_kwargs.limit", limit, 1)
+    check_number("reward_kwargs.weight", weight, 0)
+    check_number("reward_kwargs.exceeded", exceeded)
     parts = verify(verifier, verifier_kwargs, data_source, solution_str, ground_truth, extra_info)
     tokens = response_tokens(solution_str, extra_info, tokenizer)
     length = cosine_length(tokens, most, parts["acc"], exceeded=exceeded)

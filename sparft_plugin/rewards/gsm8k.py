@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sparft_plugin.rewards.api import check_number, refuse_unknown
+from sparft_plugin.options import check_number
+from sparft_plugin.rewards.api import refuse_unknown
 from sparft_plugin.rewards.exact import same_answer
 from sparft_plugin.rewards.extract import (
     REASONING,
@@ -46,8 +47,8 @@ def compute_score(
         What an answer that is an integer is worth, right or not.
     """
     refuse_unknown("gsm8k", kwargs, ["format_weight", "integer_weight"])
-    check_number("format_weight", format_weight, 0)
-    check_number("integer_weight", integer_weight, 0)
+    check_number("reward_kwargs.format_weight", format_weight, 0)
+    check_number("reward_kwargs.integer_weight", integer_weight, 0)
     answer = extract_answer(solution_str)
     truth = read_truth(ground_truth, data_source)
     question = read_question(extra_info)

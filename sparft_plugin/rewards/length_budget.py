@@ -7,7 +7,8 @@ from numbers import Integral
 from typing import Any
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.api import check_number, refuse_unknown, response_tokens, verify
+from sparft_plugin.options import check_number, check_whole
+from sparft_plugin.rewards.api import refuse_unknown, response_tokens, verify
 
 
 def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:
@@ -67,11 +68,11 @@ def compute_score(
     """
     options = ["start", "decay", "every", "least", "tokenizer", "weight"]
     refuse_unknown("length_budget", kwargs, [*options, "verifier", "verifier_kwargs"])
-    check_number("start", start, 1)
-    check_number("decay", decay, 0, 1, above=True)
-    steps = int(check_number("every", every, 1))
-    check_number("least", least, 1)
-    check_number("weight", weight, 0)
+    check_number("reward_kwargs.start", start, 1)
+    check_number("reward_kwargs.decay", decay, 0, 1, open_low=True)
+    steps = check_whole("reward_kwargs.every", every, 1)
+    check_number("reward_kwargs.least", least, 1)
+    check_number("reward_kwargs.weight", weight, 0)
     parts = verify(verifier, verifier_kwargs, data_source, solution_str, ground_truth, extra_info)
     tokens = response_tokens(solution_str, extra_info, tokenizer)
     budget = budget_at(training_step(extra_info), start, decay, steps, least)

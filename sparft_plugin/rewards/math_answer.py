@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from sparft_plugin.rewards.api import check_number, refuse_unknown
+from sparft_plugin.options import check_number
+from sparft_plugin.rewards.api import refuse_unknown
 from sparft_plugin.rewards.exact import equal
 from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
 from sparft_plugin.rewards.math_process import JUDGE, Verdict
@@ -84,7 +85,7 @@ def compute_score(
     verdict = judge(
         answer,
         read_truth(ground_truth, data_source),
-        check_number("seconds", seconds, 0, above=True),
+        check_number("reward_kwargs.seconds", seconds, 0, open_low=True),
         read_question(extra_info),
     )
     return {

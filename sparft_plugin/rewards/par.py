@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.rewards.api import check_number, refuse_unknown, verify
+from sparft_plugin.options import check_number
+from sparft_plugin.rewards.api import refuse_unknown, verify
 
 
 def par(reward: float, references: Sequence[float]) -> float:
@@ -61,10 +62,10 @@ def reference_rewards(
     """Return the references of a prompt: its own, or the one for all."""
     own = (extra_info or {}).get("reference_rewards")
     if own is not None and len(own):
-        return [check_number("reference_rewards", value) for value in own]
+        return [check_number("reward_kwargs.reference_rewards", value) for value in own]
     if reference is None:
         raise SparftError(
             "par needs rewards of reference responses; give extra_info.reference_rewards in the "
             "training file, or reward_kwargs.reference for all prompts."
         )
-    return [check_number("reference", reference)]
+    return [check_number("reward_kwargs.reference", reference)]

@@ -82,7 +82,7 @@ WRAPPERS = {
 def test_an_option_out_of_its_range_is_refused_by_name(name, option, value, tmp_path):
     (tmp_path / "angles").touch()
     needed = {"angles": str(tmp_path / "angles")} if name == "gain_rl" else {}
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
+    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}\b.* must be"):
         build("curriculum", name, {**needed, option: value})
 
 
@@ -92,7 +92,7 @@ def test_an_option_out_of_its_range_is_refused_by_name(name, option, value, tmp_
 def test_a_wrapper_s_option_out_of_its_range_is_refused_by_name(option, value):
     wrapper, name = option.split(".")
     section = {"floor": 0.1, name: value} if wrapper == "share_floor" else {name: value}
-    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}=.* must be"):
+    with pytest.raises(SparftError, match=rf"^sparft\.curriculum\.{option}\b.* must be"):
         wrap(build("curriculum", "uniform"), {wrapper: section})
 
 

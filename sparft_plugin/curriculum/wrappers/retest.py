@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import per_prompt, per_run
-from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.wrappers.base import Wrapper
+from sparft_plugin.options import check_number, check_whole
 
 MOST = 127
 """Longest streak that is counted; one byte a prompt."""
@@ -55,9 +55,9 @@ class Retest(Wrapper):
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole("retest.after", self.after, 1)
-        check_number("retest.after", self.after, 1, MOST)
-        check_number("retest.share", self.share, 0, 1)
+        check_whole("sparft.curriculum.retest.after", self.after, 1)
+        check_number("sparft.curriculum.retest.after", self.after, 1, MOST)
+        check_number("sparft.curriculum.retest.share", self.share, 0, 1)
 
     @property
     def retired(self) -> NDArray[np.bool_]:

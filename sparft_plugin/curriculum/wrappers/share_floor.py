@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_arm, per_run
-from sparft_plugin.curriculum.options import check_number, check_whole
 from sparft_plugin.curriculum.pool import Members, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Prompt
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -47,8 +47,8 @@ class ShareFloor(Wrapper):
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_number("share_floor.floor", self.floor, 0, 1)
-        check_whole("share_floor.window", self.window, 0)
+        check_number("sparft.curriculum.share_floor.floor", self.floor, 0, 1)
+        check_whole("sparft.curriculum.share_floor.window", self.window, 0)
 
     def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
         """Start the inner curriculum, unless the floors add up to more than everything."""

@@ -269,5 +269,5 @@ def test_without_math_verify_the_error_names_the_extra(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1", None, True])
 def test_a_limit_that_is_none_is_refused(seconds: object) -> None:
-    with pytest.raises(SparftError, match=r"reward_kwargs.seconds must be a finite number above 0"):
+    with pytest.raises(SparftError, match=r"reward_kwargs.seconds must be a finite number > 0"):
         math_answer.compute_score("set", r"\boxed{5}", "5", seconds=seconds)  # type: ignore[arg-type]

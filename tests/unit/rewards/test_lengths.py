@@ -160,9 +160,9 @@ def test_a_budget_without_a_step_is_refused(step: object) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({}, "reward_kwargs.limit must be a finite number of at least 1, not None"),
-        ({"limit": 0}, "reward_kwargs.limit must be a finite number of at least 1, not 0"),
-        ({"limit": 9, "weight": -1}, "reward_kwargs.weight must be a finite number of at least 0"),
+        ({}, "reward_kwargs.limit must be an integer >= 1, not None"),
+        ({"limit": 0}, "reward_kwargs.limit must be an integer >= 1, not 0"),
+        ({"limit": 9, "weight": -1}, "reward_kwargs.weight must be a finite number >= 0"),
         ({"limit": 9, "verifier": "exakt"}, "did you mean 'exact'"),
         ({"limits": 9}, "unknown reward_kwargs option of cosine_length 'limits'; did you mean"),
         ({"limit": 9, "verifier_kwargs": {"a": 1}}, "unknown reward_kwargs option of gsm8k 'a'"),
