@@ -1,235 +1,64 @@
 """Every host gives the same picks, terms, metrics and state for the same outcomes.
 
 A `Script` says what is answered, `direct` drives a `TrainingRun` with it by hand, and each host is
-driven with it through its own adapter, over stand-ins that follow the published signatures.
+driven with it through its own adapter: verl's over its own classes, TRL's and slime's over
+stand-ins that follow the published signatures.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import math
+import importlib.util
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 import yaml
-from datasets import Dataset
 
-from sparft_plugin.corpus import Columns
-from sparft_plugin.corpus.sources import DatasetSource
-from sparft_plugin.curriculum import Pick, Prompt
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.trl.trainer import with_sparft
-from sparft_plugin.prompts import prompt_id
-from sparft_plugin.training.pool import Pool
-from sparft_plugin.training.run import TrainingRun
 from tests.contract.by_hand import Answer, Record, assert_alike, drive
+from tests.contract.hosts.script import (
+    LIMIT,
+    PROMPTS,
+    ROLLOUTS,
+    SECTIONS,
+    STEPS,
+    Script,
+    direct,
+    score,
+    section,
+    text_of,
+)
+from tests.contract.hosts.slime import SampleStandIn, SourceStandIn
 
-STEPS, PROMPTS, ROLLOUTS, LIMIT = 5, 4, 4, 9
-WORDS = ("apple", "river", "stone", "cloud", "seven", "green", "mirror", "candle", "window")
-MEMORY = {"name": "memory_r_plus", "encoder": "all-MiniLM-L6-v2", "warmup_steps": 1}
-SECTIONS = {
-    "curriculum": {"curriculum": {"name": "sec"}},
-    "both": {"curriculum": {"name": "sparft"}, "memory": MEMORY},
-    "memory": {"memory": {"name": "memory_r", "encoder": "all-MiniLM-L6-v2"}},
-}
-"""In each a group may be lost at any step."""
-
-
-def section(name: str) -> dict[str, Any]:
-    return {"seed": 3, "max_incomplete": 1.0, **SECTIONS[name]}
-
-
-def _row(number: int) -> dict[str, Any]:
-    prompt = [{"role": "user", "content": f"What is {number} and {number + 1}?"}]
-    tag = {"id": prompt_id("sums", prompt), "arm": number % 3, "difficulty": number / 12}
-    return {
-        "prompt": prompt,
-        "data_source": "sums",
-        "reward_model": {"style": "rule", "ground_truth": str(2 * number + 1)},
-        "extra_info": {"sparft": tag},
-    }
-
-
-ROWS = [_row(number) for number in range(12)]
-IDS = [row["extra_info"]["sparft"]["id"] for row in ROWS]
+WITH_VERL = pytest.mark.skipif(
+    importlib.util.find_spec("verl") is None,
+    reason="verl is not installed here; make contract runs it in the environment that has it",
+)
+HOSTS = [
+    pytest.param("trl", "trl", True, id="trl"),
+    pytest.param("verl", "v1", True, id="verl v1", marks=WITH_VERL),
+    # verl's legacy trainer stops where a rollout is lost.
+    pytest.param("verl", "legacy", False, id="verl legacy", marks=WITH_VERL),
+]
+expected = cache(direct)
 
 
-def rows() -> Dataset:
-    return Dataset.from_list(ROWS)
-
-
-def text_of(row: dict[str, Any]) -> str:
-    return str(row["prompt"][0]["content"])
-
-
-@dataclass
-class Script:
-    """What the model answers: a function of the prompt, of how often it was asked, and rollout."""
-
-    asked: Counter[str] = field(default_factory=Counter)
-
-    def answers(self, text: str) -> list[str]:
-        """Responses of a group; a lost rollout is told by its first word."""
-        self.asked[text] += 1
-        found = []
-        for rollout in range(ROLLOUTS):
-            code = hashlib.sha1(f"{text}/{self.asked[text]}/{rollout}".encode()).digest()
-            first = "lost" if code[0] < 12 else "right" if code[1] < 90 else "wrong"
-            words = [WORDS[byte % len(WORDS)] for byte in code[2 : 6 + code[2] % 5]]
-            found.append(" ".join([first, *words]))
-        return found
-
-
-def score(response: str) -> float | None:
-    kind = response.split()[0]
-    return None if kind == "lost" else float(kind == "right")
-
-
-def direct(name: str) -> Record:
-    """Drive a run by hand."""
-    script, columns = Script(), Columns(template=None)
-
-    def choose(run: TrainingRun, step: int) -> list[Pick]:
-        if run.curriculum is not None:
-            return run.select(PROMPTS)
-        return [Pick(-1, Prompt(IDS[at])) for at in drawn(step)]
-
-    def answers(text: str) -> list[Answer]:
-        return [Answer(said, len(said.split()), score(said)) for said in script.answers(text)]
-
-    return drive(
-        section(name),
-        lambda options: Pool.from_source(DatasetSource(rows(), "rows"), columns, options),
-        choose,
-        answers,
-        STEPS,
-        LIMIT,
-    )
-
-
-def drawn(step: int) -> list[int]:
-    """Rows of a step in the recipe's own order, where there is no curriculum."""
-    return [(step * PROMPTS + at) % len(ROWS) for at in range(PROMPTS)]
-
-
-class TrainerStandIn:
-    """The part of GRPOTrainer that sparft meets, one process, a scripted model."""
-
-    def __init__(self, model: Any, reward_funcs: Any, args: Any, train_dataset: Any) -> None:
-        self.model, self.args, self.train_dataset = model, args, train_dataset
-        self.reward_funcs = [reward_funcs]
-        self.reward_func_names = [reward_funcs.__name__]
-        self.reward_processing_classes = [None]
-        self.reward_weights = torch.ones(1)
-        self.num_generations, self.max_completion_length = ROLLOUTS, LIMIT
-        self.state = SimpleNamespace(global_step=0)
-        self.accelerator = SimpleNamespace(
-            num_processes=1, process_index=0, is_main_process=True, device=torch.device("cpu")
-        )
-        self._metrics: dict[str, Any] = {"train": defaultdict(list), "eval": defaultdict(list)}
-        self.script, self.seen = Script(), []
-
-    def train(self, resume_from_checkpoint: Any = None) -> None:
-        for step in range(STEPS):
-            self.state.global_step = step
-            found = [self.train_dataset[at] for at in drawn(step) for _ in range(ROLLOUTS)]
-            self._generate_and_score_completions(found)
-
-    def _generate_and_score_completions(self, inputs: list[Any]) -> dict[str, Any]:
-        prompts = [row["prompt"] for row in inputs]
-        groups = [self.script.answers(text_of(row)) for row in inputs[::ROLLOUTS]]
-        completions = [
-            [{"role": "assistant", "content": text}] for group in groups for text in group
-        ]
-        ids = [list(range(len(c[0]["content"].split()))) for c in completions]
-        rewards = self._calculate_rewards(inputs, prompts, completions, ids)
-        told = {name: value for name, (value,) in self._metrics["train"].items()}
-        self._metrics["train"].clear()
-        self.seen.append(([row["extra_info"]["sparft"]["id"] for row in inputs], rewards, told))
-        return {}
-
-    def _calculate_rewards(
-        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
-    ) -> torch.Tensor:
-        columns = [
-            function(prompts=prompts, completions=completions) for function in self.reward_funcs
-        ]
-        known = [[math.nan if value is None else value for value in column] for column in columns]
-        return torch.tensor(known).T.contiguous()
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        raise NotImplementedError
-
-
-def accuracy(completions: Any, **columns: Any) -> list[float | None]:
-    return [score(completion[0]["content"]) for completion in completions]
-
-
-def trl(name: str) -> Record:
-    trainer = with_sparft(TrainerStandIn)(
-        model=SimpleNamespace(training=True),
-        reward_funcs=accuracy,
-        args=SimpleNamespace(output_dir="unused"),
-        train_dataset=rows(),
-        sparft=section(name),
-    )
-    picks: list[list[Pick]] = []
-    choose = trainer._choose
-
-    def watched(groups: int) -> Any:
-        found = choose(groups)
-        picks.append(trainer._picks)
-        return found
-
-    trainer._choose = watched
-    trainer.train()
-    record, run = Record(), trainer.sparft_run
-    for step, (ids, rewards, metrics) in enumerate(trainer.seen):
-        chosen = ids[::ROLLOUTS]
-        numbers = [pick.pick_id for pick in picks[step]] if picks else [None] * PROMPTS
-        paid = rewards[:, 1].reshape(-1, ROLLOUTS).tolist() if rewards.shape[1] > 1 else []
-        terms = {i: t for i, t in zip(chosen, paid, strict=False) if not math.isnan(t[0])}
-        record.add(list(zip(numbers, chosen, strict=True)), terms, metrics)
-    return record.close(run)
-
-
-class SampleStandIn:
-    """The part of slime's Sample that sparft meets."""
-
-    def __init__(self, prompt: Any, label: str) -> None:
-        self.prompt, self.label, self.metadata = prompt, label, {}
-        self.response, self.response_length, self.reward = "", 0, None
-        self.group_index = self.index = None
-        self.status = SimpleNamespace(value="pending")
-
-    def get_reward_value(self, args: Any) -> Any:
-        return self.reward if not args.reward_key else self.reward[args.reward_key]
-
-
-class SourceStandIn:
-    """The part of slime's RolloutDataSourceWithBuffer that sparft meets."""
-
-    def __init__(self, args: Any) -> None:
-        self.args, self.buffer = args, []
-        self.sample_group_index = self.sample_index = 0
-        samples = [SampleStandIn(r["prompt"], r["reward_model"]["ground_truth"]) for r in ROWS]
-        self.dataset = SimpleNamespace(origin_samples=samples)
-
-    def _get_samples_from_buffer(self, num_samples: int) -> list[Any]:
-        taken, self.buffer = self.buffer[:num_samples], self.buffer[num_samples:]
-        return taken
-
-    def save(self, rollout_id: int) -> None: ...
-
-    def load(self, rollout_id: int | None = None) -> None: ...
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(("module", "trainer", "loses"), HOSTS)
+def test_the_same_outcomes_come_to_the_same(
+    module: str,
+    trainer: str,
+    loses: bool,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = getattr(importlib.import_module(f"tests.contract.hosts.{module}"), trainer)
+    assert_alike(host(name, tmp_path, monkeypatch), expected(name, loses))
 
 
 @pytest.fixture
@@ -299,17 +128,3 @@ def test_slime_learns_and_saves(
     assert again.waiting() == {picks[0]["pick"]}
     with pytest.raises(SparftError, match="give --data-source-path"):
         slime_hooks.feedback(args, groups, lambda n: [])
-
-
-HOSTS: dict[str, Callable[[str], Record]] = {"trl": trl}
-
-
-@pytest.fixture(scope="module", params=SECTIONS)
-def expected(request: pytest.FixtureRequest) -> tuple[str, Record]:
-    return request.param, direct(request.param)
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_the_same_outcomes_come_to_the_same(host: str, expected: tuple[str, Record]) -> None:
-    name, by_hand = expected
-    assert_alike(HOSTS[host](name), by_hand)

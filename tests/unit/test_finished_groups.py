@@ -30,27 +30,13 @@ def group(
     )
 
 
-def test_lengths_formats_and_blanks_come_with_the_rollouts_that_tell_them():
-    told = group(
-        {"acc": 1.0, "sparft_tokens": 5, "sparft_at_limit": False, "format": 1.0},
-        {
-            "acc": 0.0,
-            "sparft_tokens": 8,
-            "sparft_at_limit": True,
-            "format": 0.5,
-            "sparft_blank": True,
-        },
-    )
-    assert told.tokens.tolist() == [5, 8]
-    assert told.at_limit.tolist() == [False, True]
+def test_what_a_recipe_reports_is_known_of_a_group_if_each_rollout_tells_it():
+    told = group({"acc": 1.0, "format": 1.0}, {"acc": 0.0, "format": 0.5})
     assert told.formats.tolist() == [1.0, 0.5]
-    assert (told.blank, told.model_version) == (1, 5)
-
-
-def test_what_one_rollout_does_not_tell_is_not_known_of_the_group():
+    # The oldest weights that began a rollout; verl need not tell them.
+    assert (told.model_version, group({"acc": 1.0}).model_version) == (5, 0)
     told = group({"acc": 1.0, "format": "xml", "sparft_tokens": 5}, {"acc": 0.0, "format": 1.0})
     assert told.tokens is told.at_limit is told.formats is None
-    assert (told.blank, group({"acc": 1.0}).model_version) == (0, 0)
 
 
 def test_a_fault_of_any_rollout_is_the_groups():
