@@ -1,7 +1,10 @@
-"""A byte-level Qwen2 of about half a million parameters."""
+"""A byte-level Qwen2, half a million parameters as the quickstart has it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
@@ -17,6 +20,8 @@ CHAT_TEMPLATE = (
 
 MAX_POSITIONS = 160
 """Longest prompt and response together, in tokens."""
+IGNORED = -100
+"""Label of what is not to be learned."""
 
 
 def byte_alphabet() -> dict[str, int]:
@@ -46,13 +51,39 @@ def build_tokenizer() -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def build_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+def encode(
+    pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids and labels, both (pairs, longest), labels only on the response.
+
+    Parameters
+    ----------
+    pairs : sequence of (prompt, response)
+    tokenizer : PreTrainedTokenizerBase
+        From `build_tokenizer`, whose chat template this spells out: token id = byte.
+    """
+    user, assistant, end, pad = tokenizer.convert_tokens_to_ids([USER, ASSISTANT, END, PAD])
+    asked = [[user, *prompt.encode(), end, assistant] for prompt, _ in pairs]
+    answered = [[*response.encode(), end] for _, response in pairs]
+    width = max(len(a) + len(b) for a, b in zip(asked, answered, strict=True))
+    ids = torch.full((len(pairs), width), pad)
+    labels = torch.full((len(pairs), width), IGNORED)
+    for at, (prompt, response) in enumerate(zip(asked, answered, strict=True)):
+        stop = len(prompt) + len(response)
+        ids[at, :stop] = torch.tensor(prompt + response)
+        labels[at, len(prompt) : stop] = torch.tensor(response)
+    return ids, labels
+
+
+def build_model(
+    tokenizer: PreTrainedTokenizerBase, width: int = 128, layers: int = 3
+) -> Qwen2ForCausalLM:
     """Return a randomly initialised model; seed torch first for a reproducible one."""
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=MAX_POSITIONS,

@@ -23,14 +23,13 @@ from typing import Any
 
 import torch
 from evaluate import evaluate
-from model import ASSISTANT, END, PAD, USER, build_model, build_tokenizer
+from model import IGNORED, build_model, build_tokenizer, encode
 from tasks import CELLS, Task, rows, tasks
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 from ways import RIGHT_SHARE, demonstrate
 
 HERE = Path(__file__).resolve().parent
-IGNORED = -100
 CHUNK = 16
 
 
@@ -68,30 +67,6 @@ class Settings:
         """Return the learning rate of a step."""
         rise = min(1.0, (step + 1) / 100)
         return self.learning_rate * rise * 0.5 * (1.02 + math.cos(math.pi * step / self.steps))
-
-
-def encode(
-    pairs: Sequence[tuple[str, str]], tokenizer: PreTrainedTokenizerBase
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and labels, both (pairs, longest), labels only on the response.
-
-    Parameters
-    ----------
-    pairs : sequence of (prompt, response)
-    tokenizer : PreTrainedTokenizerBase
-        From `model.build_tokenizer`, whose chat template this spells out: token id = byte.
-    """
-    user, assistant, end, pad = tokenizer.convert_tokens_to_ids([USER, ASSISTANT, END, PAD])
-    asked = [[user, *prompt.encode(), end, assistant] for prompt, _ in pairs]
-    answered = [[*response.encode(), end] for _, response in pairs]
-    width = max(len(a) + len(b) for a, b in zip(asked, answered, strict=True))
-    ids = torch.full((len(pairs), width), pad)
-    labels = torch.full((len(pairs), width), IGNORED)
-    for at, (prompt, response) in enumerate(zip(asked, answered, strict=True)):
-        stop = len(prompt) + len(response)
-        ids[at, :stop] = torch.tensor(prompt + response)
-        labels[at, len(prompt) : stop] = torch.tensor(response)
-    return ids, labels
 
 
 class Demonstrations:

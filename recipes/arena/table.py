@@ -1,0 +1,122 @@
+"""Tables, answers and pictures from the rows, into the README and docs/arena.md.
+
+python recipes/arena/table.py                    # everything, from the rows as they are
+python recipes/arena/table.py --arm NAME         # one arm beside uniform and the oracle, here
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pictures
+from answers import answers, by_pool
+from pools import POOLS
+from results import Headroom, Results, Verdict, headroom, verdicts
+from rows import ROWS, read
+from stats import Interval
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITES = ("screen", "decide")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=Path, default=ROWS, help="file of rows")
+    parser.add_argument("--arm", help="print this arm's lines and write nothing")
+    parser.add_argument("--suite", default="screen", help="of --arm")
+    args = parser.parse_args(argv)
+    rows = read(args.rows)
+    rooms = headroom([row for row in rows if row["suite"] == "headroom"])
+    if args.arm:
+        results = Results([row for row in rows if row["suite"] == args.suite], rooms)
+        shown = [v for v in verdicts(results) if v.arm in (args.arm, "oracle")]
+        sys.stdout.write(ranking(shown) + "\n" + pool_table(results, [args.arm, "oracle"]))
+        return
+    page = ROOT / "docs" / "arena.md"
+    put(page, "pools", rooms_table(rooms))
+    pictures.headroom(rooms, ROOT / "docs" / "arena-pools.png")
+    for suite in SUITES:
+        results = Results([row for row in rows if row["suite"] == suite], rooms)
+        if not results.rows:
+            continue
+        found = verdicts(results)
+        told = "\n\n".join(answers(results, {v.arm: v for v in found}, None))
+        put(page, f"answers {suite}", told)
+        put(page, f"ranking {suite}", ranking(found))
+        put(page, f"by pool {suite}", pool_table(results, [v.arm for v in found]))
+        put(ROOT / "README.md", "arena", told)
+        pictures.forest(found, ROOT / "docs" / f"arena-{suite}.png")
+        pictures.curves(results, found, ROOT / "docs" / f"arena-{suite}-curves.png")
+
+
+def put(path: Path, name: str, content: str) -> None:
+    """Replace what stands between the marks of a name in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such marks.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
+    text = path.read_text()
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{path} has no marks {begin} and {end}; put them where it belongs.")
+    path.write_text(pattern.sub(lambda _: f"{begin}\n{content.strip()}\n{end}", text))
+
+
+def rooms_table(rooms: Mapping[str, Headroom]) -> str:
+    """What the pools are, and what can be won in each."""
+    lines = [
+        "| pool | its 600 prompts | oracle - uniform | standard errors | counts for | target |",
+        "|---|---|---|---:|---|---:|",
+    ]
+    for name, room in rooms.items():
+        use = "wins" if room.wins else "no harm"
+        lines.append(
+            f"| `{name}` | {POOLS[name].about} | {room.gap} | {room.errors:.1f} | {use} "
+            f"| {room.target:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def ranking(found: Sequence[Verdict]) -> str:
+    """All arms against uniform, best area first."""
+    lines = [
+        "| arm | area | rollouts saved | P(better) | p | end | `healthy` | solved before | silent "
+        "| CPU | probes |",
+        "|---|---|---|---:|---:|---|---|---|---:|---:|---:|",
+    ]
+    for v in found:
+        known = "-" if v.known is None else str(v.known)
+        lines.append(
+            f"| `{v.arm}` | {v.area} | {v.saved} | {v.better:.2f} | {v.p:.3f} | {v.end} "
+            f"| {v.healthy} | {known} | {v.silent:.2f} | {v.seconds:.2f} | {v.probes or '-'} |"
+        )
+    return "\n".join(lines)
+
+
+def pool_table(results: Results, arms: Sequence[str]) -> str:
+    """Mean paired difference in area by arm and pool; in bold where the interval excludes 0."""
+    pools = results.pools
+    titles = ["arm", *(f"`{pool}`" for pool in pools)]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for arm in arms:
+        found = by_pool(results, arm)
+        cells = [_cell(found[pool]) if pool in found else "" for pool in pools]
+        lines.append(f"| `{arm}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(interval: Interval) -> str:
+    text = f"{interval.value:+.3f}"
+    return f"**{text}**" if interval.low > 0 or interval.high < 0 else text
+
+
+if __name__ == "__main__":
+    main()
