@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from evaluate import evaluate
-from model import IGNORED, build_model, build_tokenizer, encode
+from model import build_model, build_tokenizer, encode
 from tasks import CELLS, Task, rows, tasks
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
