@@ -19,6 +19,8 @@ from sparft_plugin.curriculum.threads import one_thread
 from sparft_plugin.options import check_choice, check_number, check_whole
 
 LEVELS = 1001
+REFIT, LEAST_REFIT = 250, 50
+"""Groups between two fits: the release's number, and the least that a mixture is fitted to."""
 LEARNED = ("last", "share")
 
 
@@ -42,13 +44,13 @@ class AlpGmmCurriculum(ArmCurriculum):
     ----------
     random_ratio : float in (0, 1], default 0.2
         Share of slots drawn uniformly over the prompts.
-    refit_every : int >= 2, default 250
-        Groups between two fits, and the latest groups that a fit looks at.
+    refit_every : int >= 2 or None, default None
+        Groups between two fits, and the latest groups that a fit looks at. None is the release's
+        250, or a twelfth of the groups of a shorter run, but at least 50.
     max_components : int >= 1, default 10
         Most Gaussians tried, from 2 on.
-    criterion : {"bic", "aic"}, default "bic"
-        Chooses the number of Gaussians: Bayes' or Akaike's information criterion. The released
-        code's default is "aic".
+    criterion : {"aic", "bic"}, default "aic"
+        Chooses the number of Gaussians: Akaike's information criterion, as released, or Bayes'.
     draw : {"slot", "step"}, default "slot"
         See ``ArmCurriculum``.
     """
@@ -59,9 +61,9 @@ class AlpGmmCurriculum(ArmCurriculum):
     use: ClassVar[str] = "progress moves along the scale of difficulty"
 
     random_ratio: float = 0.2
-    refit_every: int = 250
+    refit_every: int | None = None
     max_components: int = 10
-    criterion: str = "bic"
+    criterion: str = "aic"
     by_difficulty: bool = field(init=False, repr=False)
     levels: NDArray[np.int32] = field(init=False, repr=False)
     """Difficulty of each prompt in thousandths, or its arm, shape (n,)."""
@@ -75,7 +77,8 @@ class AlpGmmCurriculum(ArmCurriculum):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("sparft.curriculum.random_ratio", self.random_ratio, 0, 1, open_low=True)
-        check_whole("sparft.curriculum.refit_every", self.refit_every, 2)
+        if self.refit_every is not None:
+            check_whole("sparft.curriculum.refit_every", self.refit_every, 2)
         check_whole("sparft.curriculum.max_components", self.max_components, 1)
         check_choice("sparft.curriculum.criterion", self.criterion, ("bic", "aic"))
 
@@ -115,9 +118,17 @@ class AlpGmmCurriculum(ArmCurriculum):
         total = np.bincount(levels, groups.pass_rates, len(self.last))
         count = np.bincount(levels, minlength=len(self.last))
         self.last[count > 0] = total[count > 0] / count[count > 0]
-        if len(self.points) >= self.refit_every:
-            self._refit(self.points[-self.refit_every :])
+        every = self._refit_after(len(groups))
+        if len(self.points) >= every:
+            self._refit(self.points[-every:])
             self.points = np.empty((0, 2))
+
+    def _refit_after(self, groups: int) -> int:
+        """Groups between two fits, given those of a step."""
+        if self.refit_every is not None:
+            return self.refit_every
+        steps = self.ledger.planned_steps
+        return REFIT if steps is None else min(REFIT, max(LEAST_REFIT, steps * groups // 12))
 
     def _refit(self, points: NDArray[np.float64]) -> None:
         levels, progress = points[:, 0].astype(np.int64), points[:, 1]

@@ -48,8 +48,10 @@ class BotsCurriculum(PromptCurriculum):
         Share by which all evidence fades towards Beta(1, 1) at an observation.
     rho : float in [0, 1], default 0.1
         Weight of interpolated against own evidence.
-    m : int >= 1, default 16
-        Rollouts that interpolated evidence counts for, before rho.
+    m : int >= 1 or None, default None
+        Rollouts that interpolated evidence counts for, before rho. None takes the median of the
+        groups observed, so that one observation weighs as much either way. The release's 16 is its
+        group size, and it counts own evidence as m rollouts too.
     momentum : float in [0, 1), default 0.9
         Weight of the ability's old value; from the release.
     candidates : int >= 1 or None, default 64
@@ -67,7 +69,7 @@ class BotsCurriculum(PromptCurriculum):
     target: float = 0.5
     lam: float = 0.1
     rho: float = 0.1
-    m: int = 16
+    m: int | None = None
     momentum: float = 0.9
     right: NDArray[np.float64] = per_prompt(1.0)
     wrong: NDArray[np.float64] = per_prompt(1.0)
@@ -84,7 +86,8 @@ class BotsCurriculum(PromptCurriculum):
             check_file("reference", self.reference, MEND)
         for name in ("target", "lam", "rho", "momentum"):
             check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
-        check_whole("sparft.curriculum.m", self.m, 1)
+        if self.m is not None:
+            check_whole("sparft.curriculum.m", self.m, 1)
 
     def begin(self) -> None:
         """Read the pass rates of the two models."""
@@ -115,11 +118,12 @@ class BotsCurriculum(PromptCurriculum):
             counts *= 1 - self.lam
             counts += self.lam
         rho = 0.0 if self.models is None else self.rho
-        self.right[seen] += (1 - rho) * solved + rho * self.m * rates
-        self.wrong[seen] += (1 - rho) * failed + rho * self.m * (1 - rates)
+        weight = rho * (np.median(groups.rollouts) if self.m is None else self.m)
+        self.right[seen] += (1 - rho) * solved + weight * rates
+        self.wrong[seen] += (1 - rho) * failed + weight * (1 - rates)
         if self.models is not None:
             self._learn_ability(self.models[:, seen], rates)
-            self._interpolate(self.models, seen)
+            self._interpolate(self.models, seen, np.float32(weight))
 
     def _learn_ability(self, models: NDArray[np.float32], rates: NDArray[np.float64]) -> None:
         known = ~np.isnan(models).any(axis=0)
@@ -132,13 +136,14 @@ class BotsCurriculum(PromptCurriculum):
         old = ability if self.ability is None else self.ability
         self.ability = self.momentum * old + (1 - self.momentum) * ability
 
-    def _interpolate(self, models: NDArray[np.float32], seen: NDArray[np.int64]) -> None:
+    def _interpolate(
+        self, models: NDArray[np.float32], seen: NDArray[np.int64], weight: np.float32
+    ) -> None:
         if self.ability is None:
             return
         weak, strong = models
         evidence = np.clip(weak + np.float32(self.ability) * (strong - weak), 0, 1)
         evidence[seen] = np.nan
-        weight = np.float32(self.rho * self.m)
         # An unknown rate is evidence for nothing.
         self.right += np.nan_to_num(weight * evidence)
         self.wrong += np.nan_to_num(weight * (1 - evidence))

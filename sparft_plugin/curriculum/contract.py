@@ -49,9 +49,12 @@ class Curriculum(ABC):
     ----------
     paper, unit, signal, use : str
         For the table of methods: source (``arXiv:2508.05015`` becomes a link), what is chosen,
-        what is learned from, and when to use it.
+        what is learned from ("none" of a method that learns nothing), and when to use it.
     needs_difficulty, needs_embeddings : bool
         What the pool must have; ``start`` refuses one that lacks it.
+    ledger : Ledger
+        The book of the run: what is outstanding, and ``planned_steps``, the training steps of the
+        whole run if the host knows them, for defaults that follow its length. Not part of a state.
     needs_group : bool
         Whether the signal is a comparison of the rollouts of one group. A host refuses such a
         method where groups have one rollout, or where its trainer makes no such comparison.
@@ -277,8 +280,9 @@ class Curriculum(ABC):
 class ArmCurriculum(Curriculum):
     """A bandit over arms; inside an arm, shuffled passes without replacement.
 
-    A method gives ``score_arms`` and ``update_arms``, and ``draw_arms`` if it does not draw by a
-    softmax.
+    A method gives ``score_arms`` and ``update_arms``. Arms are drawn by the softmax of the scores
+    at temperature 1, so a score is a log-weight: of scores in [0, 0.25] it makes nearly even
+    shares. Divide by a temperature of your own, or give ``draw_arms`` to take the best.
 
     Parameters
     ----------
@@ -296,7 +300,7 @@ class ArmCurriculum(Curriculum):
 
     @abstractmethod
     def score_arms(self) -> NDArray[np.float64]:
-        """Log-weight of every arm, shape (arms,); arms are drawn by the softmax of it."""
+        """Log-weight of every arm, shape (arms,), finite; drawn by the softmax at temperature 1."""
 
     @abstractmethod
     def update_arms(self, groups: Groups) -> None:
@@ -305,6 +309,11 @@ class ArmCurriculum(Curriculum):
     def draw_arms(self, n: int, open_arms: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Draw n arms independently, shape (n,), of those that are open, shape (arms,)."""
         scores = np.where(open_arms, self.score_arms(), -np.inf)
+        for arm in np.flatnonzero(open_arms & ~np.isfinite(scores)):
+            raise SparftError(
+                f"{type(self).__name__} gave arm {arm} the score {scores[arm]}; score_arms must be "
+                "finite where an arm has prompts."
+            )
         weights = np.exp(scores - scores.max())
         return self.rng.choice(len(weights), size=n, p=weights / weights.sum())
 
@@ -322,7 +331,15 @@ class ArmCurriculum(Curriculum):
         found = np.empty(0, dtype=np.int64)
         while len(found) < n:
             wanted = n - len(found)
-            drawn = self.draw_arms(wanted if self.draw == "slot" else 1, room > 0)
+            asked, open_arms = wanted if self.draw == "slot" else 1, room > 0
+            drawn = self.draw_arms(asked, open_arms)
+            closed = np.setdiff1d(drawn, np.flatnonzero(open_arms))
+            if len(drawn) != asked or len(closed):
+                raise SparftError(
+                    f"{type(self).__name__}.draw_arms drew {len(drawn)} arms where {asked} were "
+                    f"asked for, of which {closed.tolist()} are closed; draw as many as are asked "
+                    "for, and only those that open_arms marks."
+                )
             if self.draw == "step":
                 drawn = np.repeat(drawn, min(wanted, int(room[drawn[0]])))
             fits = drawn[rank_among_equals(drawn) < room[drawn]]
@@ -397,6 +414,11 @@ class PromptCurriculum(Curriculum):
         self, positions: NDArray[np.int64], scores: NDArray[np.float64], n: int
     ) -> NDArray[np.int64]:
         """The n best of some positions, ties by chance, in random order."""
+        for at in np.flatnonzero(np.isnan(scores))[:1]:
+            raise SparftError(
+                f"{type(self).__name__} gave the prompt {self.pool.ids[positions[at]].decode()} of "
+                f"arm {self.pool.arms[positions[at]]} the score NaN; score_prompts must be a number."
+            )
         border = np.partition(scores, len(scores) - n)[len(scores) - n]
         sure = np.flatnonzero(scores > border)
         tied = np.flatnonzero(scores == border)

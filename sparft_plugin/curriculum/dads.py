@@ -25,8 +25,12 @@ class DadsCurriculum(ArmCurriculum):
     and arms ~ softmax(v / T). RuleReasoner, https://arxiv.org/abs/2506.08672, section on
     domain-aware dynamic sampling. The paper's constant epsilon, added to every v, cancels in the
     softmax. The first pass rate of an arm is taken as it is; until then r = 0, so an arm that was
-    never seen is as urgent as one that is never solved. The released code forgets arms that are
-    missing from a batch and takes a mean of exactly 0 for "never seen"; this one does neither.
+    never seen is as urgent as one that is never solved.
+
+    The release holds this rule in ``compute_weights_v2``, which takes a mean of exactly 0 for
+    "never seen", and never calls it. What it runs, ``compute_weights``, does not smooth, has by its
+    harmonic series an effective target of 0.52 in place of 1, fills quotas instead of drawing, and
+    moves every 8 steps: a flatter preference than here.
 
     Like SPaRFT, it goes on asking for an arm that cannot be learned, but never for it alone.
 

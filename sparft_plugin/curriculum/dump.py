@@ -24,8 +24,9 @@ class DumpCurriculum(ArmCurriculum):
 
     with n_d the rollouts observed of arm d and N their sum; arms ~ softmax(UCB / T). DUMP,
     https://arxiv.org/abs/2504.09710, section 3 and its algorithm 1. The window and the counts are
-    over rollouts, as there and in the released code; that code updates only at validation and from
-    raw rewards, this one after every observation and from advantages, as the paper says.
+    over rollouts, as there and in the released code, which also updates after every training step
+    from GRPO's advantages. It besides pushes the mean validation reward of each source into the
+    same window; that is left out here.
 
     Parameters
     ----------

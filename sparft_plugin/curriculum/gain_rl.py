@@ -33,9 +33,12 @@ class GainRLCurriculum(PromptCurriculum):
     https://arxiv.org/abs/2506.02281: angle-based reordering, Gaussian sampling, dynamic update.
     Default values are the release's; it keeps the move in [0, 1000], which is [0, 2n].
 
-    Angles are those before training (``sparft angles``); the paper measures those of a batch
-    anew. The release draws around the mean of the step before, and its mean leaves the ranks; here
-    the new mean counts, and it stays at the last rank once it is there.
+    The release has two rules. This is its TRL script's, which draws around the mean of the step
+    before and lets it leave the ranks; here the new mean counts, and it stays at the last rank. Its
+    verl trainer moves by tanh(a (accuracy / 2 - b)) for the first term, so far more slowly.
+
+    Angles are those before training, of the final norm's output (``sparft angles``); the paper
+    measures those of a batch anew, and the release reads the input of the last ``mlp.up_proj``.
 
     Parameters
     ----------

@@ -15,7 +15,6 @@ from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.options import check_number, check_whole
 
 FIRST_GROUP_SIZE = 8
-RETIRED_BELOW = 0.25
 
 
 @dataclass(eq=False)
@@ -39,10 +38,10 @@ class LearnabilityCurriculum(PromptCurriculum):
 
         1 - rho = sum c (n - c) / (n (n - 1))  /  sum m_k (1 - m_k)
 
-    A prompt is retired while its expected u is below 0.25. It comes back by itself: its counts
-    fade, so that its draws widen to those of its arm, and every slot goes with probability
-    ``floor`` to any prompt of an arm drawn evenly, so that no arm starves. Ours; the utility is
-    that of DAPO's filter, https://arxiv.org/abs/2503.14476, section 3.2, before the rollouts.
+    A prompt that always or never passes comes back by itself: its counts fade, so that its draws
+    widen to those of its arm, and every slot goes with probability ``floor`` to any prompt of an
+    arm drawn evenly, so that no arm starves. Ours; the utility is that of DAPO's filter,
+    https://arxiv.org/abs/2503.14476, section 3.2, before the rollouts.
 
     Parameters
     ----------
@@ -74,14 +73,11 @@ class LearnabilityCurriculum(PromptCurriculum):
     wrong: NDArray[np.float32] = per_prompt(0, np.float32)
     when: NDArray[np.int32] = per_prompt(0, np.int32)
     """Observation at which the counts of each prompt were last brought up to date."""
-    retired: NDArray[np.bool_] = per_prompt(False, np.bool_)
     within: float = per_run(0.0)
     whole: float = per_run(0.0)
     """The sums behind rho."""
     group: int = per_run(FIRST_GROUP_SIZE)
     """G, as it is now."""
-    retests: int = per_run(0)
-    """Picks of retired prompts."""
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -139,9 +135,7 @@ class LearnabilityCurriculum(PromptCurriculum):
         positions = np.union1d(given, self._candidates(n))
         scores = self.score_prompts(positions)
         scores[np.searchsorted(positions, given)] = np.inf
-        chosen = self._keep(positions, scores, n)
-        self.retests += int(self.retired[chosen].sum())
-        return chosen
+        return self._keep(positions, scores, n)
 
     def update_prompts(self, groups: Groups) -> None:
         """Fade all counts by one observation, then add the groups."""
@@ -162,20 +156,13 @@ class LearnabilityCurriculum(PromptCurriculum):
         self.right[seen] = faded * self.right[seen] + np.bincount(inverse, groups.solved)
         self.wrong[seen] = faded * self.wrong[seen] + np.bincount(inverse, wrong)
         self.when[seen] = now
-        utility = expected_mixed(*self._posterior(seen, self.arm_mean), self.group)
-        self.retired[seen] = utility < RETIRED_BELOW
 
     def metrics(self) -> dict[str, float]:
-        """Add posterior mean and expected utility per arm, prior strength and who is retired."""
+        """Add posterior mean and expected utility per arm, prior strength and group size."""
         utility = expected_mixed(1 + self.arm_right, 1 + self.arm_wrong, self.group)
         return (
             super().metrics()
             | self.arm_metrics("posterior_mean", self.arm_mean)
             | self.arm_metrics("expected_utility", utility)
-            | {
-                "prior_strength": 1 / self.rho - 1,
-                "group_size": float(self.group),
-                "retired": float(self.retired.sum()),
-                "retests": float(self.retests),
-            }
+            | {"prior_strength": 1 / self.rho - 1, "group_size": float(self.group)}
         )

@@ -75,6 +75,8 @@ class Ledger:
 
     def __init__(self, pool: PromptPool) -> None:
         self.pool = pool
+        self.planned_steps: int | None = None
+        """Training steps that the host plans for the whole run; None where nothing tells it."""
         self.outstanding: dict[int, int] = {}
         """Position of the prompt of each pick that has not been answered, by pick id."""
         self.next_pick_id = 0

@@ -15,6 +15,9 @@ from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.options import check_choice, check_number, check_whole
 
+STAGE_STEPS = 100
+"""Observations of a stage in a run of unknown length."""
+
 
 @dataclass(eq=False)
 class OrderedCurriculum(Curriculum):
@@ -32,8 +35,9 @@ class OrderedCurriculum(Curriculum):
         S; a pool of fewer prompts has one stage for each.
     advance : {"steps", "pass_rate"}, default "steps"
         Go on after some observations, or when the stage is solved well enough.
-    stage_steps : int >= 1, default 100
-        Observations (training steps) of a stage, for ``steps``.
+    stage_steps : int >= 1 or None, default None
+        Observations (training steps) of a stage, for ``steps``. None shares the steps of the run
+        evenly among the stages, or is 100 where the host does not know them.
     threshold : float in [0, 1], default 0.7
         Mean pass rate of the last groups of the stage to go on at, for ``pass_rate``.
     window : int >= 1, default 128
@@ -50,7 +54,7 @@ class OrderedCurriculum(Curriculum):
 
     stages: int = 3
     advance: str = "steps"
-    stage_steps: int = 100
+    stage_steps: int | None = None
     threshold: float = 0.7
     window: int = 128
     stage: int = per_run(0)
@@ -64,7 +68,8 @@ class OrderedCurriculum(Curriculum):
     def __post_init__(self) -> None:
         check_whole("sparft.curriculum.stages", self.stages, 1)
         check_choice("sparft.curriculum.advance", self.advance, ("steps", "pass_rate"))
-        check_whole("sparft.curriculum.stage_steps", self.stage_steps, 1)
+        if self.stage_steps is not None:
+            check_whole("sparft.curriculum.stage_steps", self.stage_steps, 1)
         check_number("sparft.curriculum.threshold", self.threshold, 0, 1)
         check_whole("sparft.curriculum.window", self.window, 1)
 
@@ -98,7 +103,9 @@ class OrderedCurriculum(Curriculum):
         self.recent = np.concatenate([self.recent, groups.pass_rates[of_stage]])[-self.window :]
         self.steps += 1
         if self.advance == "steps":
-            done = self.steps >= self.stage_steps
+            planned = self.ledger.planned_steps
+            share = STAGE_STEPS if planned is None else -(-planned // (self.last_stage + 1))
+            done = self.steps >= (self.stage_steps or share)
         else:
             done = len(self.recent) == self.window and self.recent.mean() >= self.threshold
         if done and self.stage < self.last_stage:

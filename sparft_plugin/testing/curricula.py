@@ -13,8 +13,17 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sparft_plugin.curriculum import Curriculum, Outcome, Pick, Prompt, PromptPool
+from sparft_plugin.curriculum import (
+    ArmCurriculum,
+    Curriculum,
+    Outcome,
+    Pick,
+    Prompt,
+    PromptCurriculum,
+    PromptPool,
+)
 from sparft_plugin.curriculum import state as states
 from sparft_plugin.testing.expect import (
     Checked,
@@ -72,8 +81,9 @@ def check_curriculum(factory: Callable[..., Curriculum], **options: Any) -> None
     It is asked for batches of many sizes, told of groups late, out of order and never, saved,
     restored, given another pool and given broken states. It must give exact counts of prompts of
     the pool, none twice in a batch that the pool can fill, depend on nothing but pool, seed and
-    history, continue exactly from a saved state, and report finite metrics. The pools are made of
-    ``PROMPTS`` and ``NEW_PROMPTS``.
+    history, continue exactly from a saved state, and report finite metrics. What it is told must
+    change some pick, unless its ``signal`` is "none", or it is a plain `Curriculum` that names no
+    signal. The pools are made of ``PROMPTS`` and ``NEW_PROMPTS``.
     """
     for check in CURRICULUM_CHECKS:
         check(Subject(factory, options))
@@ -165,6 +175,38 @@ def depends_on_seed_and_history_alone(subject: Subject) -> None:
             play(one, moves) == play(other, moves) and one.state_dict() == other.state_dict(),
             f"{subject.name} did not repeat itself with seed {seed} and the same history.",
         )
+
+
+def learns_from_what_it_is_told(subject: Subject) -> None:
+    """Histories that differ lead to picks that differ, all chance being equal."""
+    made: Any = subject.make()
+    while hasattr(made, "inner"):
+        made = made.inner
+    silent = not made.signal and not isinstance(made, (ArmCurriculum, PromptCurriculum))
+    if made.signal == "none" or silent:
+        return
+    later = []
+    for easy_arm in (0, 3, None):
+        curriculum = subject.started()
+        curriculum.ledger.planned_steps = 12
+        for step in range(12):
+            picks = curriculum.select(8)
+            if easy_arm is not None:
+                told = [(pick, _right(pick, easy_arm, step)) for pick in picks]
+                curriculum.observe([Outcome(pick, a, a - a.mean()) for pick, a in told])
+        curriculum.rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+        later.append([pick.prompt.id for _ in range(20) for pick in curriculum.select(5)])
+    expect(
+        any(picks != later[0] for picks in later),
+        f"{subject.name} picks the same whatever it was told in 12 steps; if it is to learn "
+        'nothing, say so by its class variable signal = "none".',
+    )
+
+
+def _right(pick: Pick, easy_arm: int, step: int) -> NDArray[np.float64]:
+    """Accuracies of a group: better with each step in one arm, all wrong in the others."""
+    right = 1 + step // 4 if pick.prompt.arm == easy_arm else 0
+    return (np.arange(4) < right).astype(np.float64)
 
 
 def leaves_global_chance_alone(subject: Subject) -> None:
@@ -427,6 +469,7 @@ CURRICULUM_CHECKS: tuple[Callable[[Subject], None], ...] = (
     reports_finite_metrics_that_add_up,
     saves_snapshots,
     depends_on_seed_and_history_alone,
+    learns_from_what_it_is_told,
     leaves_global_chance_alone,
     does_not_depend_on_the_order_of_the_pool,
     does_not_depend_on_the_order_of_groups,

@@ -94,6 +94,11 @@ class TrainingRun:
         )
         self.collapse = CollapseWatch(fade=options.fade) if memory else None
 
+    def plan(self, steps: int | None) -> None:
+        """Tell the curriculum how many steps the whole run has, None if unknown, before any."""
+        if self.curriculum is not None:
+            self.curriculum.ledger.planned_steps = steps
+
     def select(self, n: int) -> list[Pick]:
         """Ask the curriculum for n picks."""
         assert self.curriculum is not None

@@ -82,7 +82,7 @@ def test_slime_learns_and_saves(
     monkeypatch.setenv("SPARFT", str(file))
     args = SimpleNamespace(
         n_samples_per_prompt=ROLLOUTS, reward_key=None, rollout_max_response_len=LIMIT,
-        save=str(tmp_path), load=str(tmp_path),
+        save=str(tmp_path), load=str(tmp_path), num_rollout=STEPS,
     )  # fmt: skip
     source, script, record = slime_hooks.PickSource(args), Script(), Record()
     for _ in range(STEPS):

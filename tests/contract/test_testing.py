@@ -79,6 +79,12 @@ CURRICULA = {
     "must be JSON without NaN": broken(
         UniformCurriculum, rule_state=lambda self: {"x": float("nan")}
     ),
+    "picks the same whatever it was told .* signal = \"none\"": broken(
+        SparftCurriculum, update_arms=lambda self, groups: None
+    ),
+    "drew 1 arms where 1 were asked for, of which .* are closed": broken(
+        SparftCurriculum, draw_arms=lambda self, n, open_arms: np.full(n, 3)
+    ),
     "does not restore its whole state|keeps something|goes on differently": broken(
         SparftCurriculum, load_rule=lambda self, state, remap: None
     ),

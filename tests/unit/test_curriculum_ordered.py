@@ -53,6 +53,18 @@ def test_a_stage_lasts_for_its_steps():
     assert stages == [0, 0, 1, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize(("planned", "steps"), [(None, 100), (12, 4), (13, 5), (2, 1)])
+def test_stages_share_the_run_unless_their_steps_are_given(planned, steps):
+    curriculum, given = started(), started(stage_steps=2)
+    for one in (curriculum, given):
+        one.ledger.planned_steps = planned
+        for _ in range(steps - 1):
+            observe(one, 4)
+    assert (curriculum.stage, given.stage) == (0, min(2, (steps - 1) // 2))
+    observe(curriculum, 4)
+    assert curriculum.stage == 1
+
+
 def test_a_stage_ends_when_its_last_groups_are_solved_well_enough():
     curriculum = started(advance="pass_rate", threshold=0.75, window=3)
     for right in (4, 4):

@@ -65,7 +65,9 @@ class PickSource(RolloutDataSourceWithBuffer):  # type: ignore[misc]
         source = RowsSource(rows, "--prompt-data")
         self.pool = Pool.from_source(source, columns, self.options, saved)
         pool = self.pool
-        return TrainingRun(self.options, pool.prompts, pool.text_of, pool.saved)
+        run = TrainingRun(self.options, pool.prompts, pool.text_of, pool.saved)
+        run.plan(self.args.num_rollout)
+        return run
 
     def get_samples(self, num_samples: int) -> list[list[Any]]:
         """Groups of samples: first those that were put back, then the next picks."""

@@ -199,12 +199,19 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         """Rows of the next picks."""
         assert self.sparft_run is not None
         assert self._pool is not None
+        self.sparft_run.plan(self._batches_to_generate())
         self._picks = self.sparft_run.select(groups)
         ids = [pick.prompt.id for pick in self._picks]
         if self.sparft_run.remembering is not None and self.accelerator.device.type == "cpu":
             # The cores are the training's own: a thread beside it would change its sums.
             self.sparft_run.remembering.queries.wait(ids)
         return [self._pool.row_of(identity) for identity in ids]
+
+    def _batches_to_generate(self) -> int:
+        """Generation batches of the whole training, whose steps are known once it has begun."""
+        args, steps = self.args, self.state.max_steps
+        each = args.steps_per_generation * args.num_iterations
+        return math.ceil(steps * args.gradient_accumulation_steps / each)
 
     def _calculate_rewards(
         self,

@@ -97,6 +97,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
             self.pool.text_of if self.pool else self.texts.__getitem__,
             self.pool.saved if self.pool else None,
         )
+        self.run.plan(planned_steps(recipe, len(self) // self.batch_size))
         if self.pool is not None and options.reduction is not None:
             # A reduced pool is small: encode its queries now, while the workers start.
             self.run.encode_queries(map(bytes.decode, self.pool.prompts.ids.tolist()))
@@ -212,6 +213,14 @@ def run_of(dataset: Any) -> TrainingRun:
         )
     dataset.asked_for = True
     return dataset.run
+
+
+def planned_steps(recipe: DictConfig, per_epoch: int) -> int | None:
+    """Steps that verl's trainer will take; None without a trainer's section."""
+    epochs = OmegaConf.select(recipe, "trainer.total_epochs")
+    steps = OmegaConf.select(recipe, "trainer.total_training_steps")
+    limits = [steps, None if epochs is None else epochs * per_epoch]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def training_set(config: DictConfig) -> CurriculumDataset | None:

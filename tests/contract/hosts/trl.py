@@ -36,7 +36,7 @@ class TrainerStandIn:
         self.reward_processing_classes = [None]
         self.reward_weights = torch.ones(1)
         self.num_generations, self.max_completion_length = ROLLOUTS, LIMIT
-        self.state = SimpleNamespace(global_step=0)
+        self.state = SimpleNamespace(global_step=0, max_steps=STEPS)
         self.accelerator = SimpleNamespace(
             num_processes=1, process_index=0, is_main_process=True, device=torch.device("cpu")
         )
@@ -84,7 +84,10 @@ def trl(name: str, *_: Any) -> Record:
     trainer = with_sparft(TrainerStandIn)(
         model=SimpleNamespace(training=True),
         reward_funcs=accuracy,
-        args=SimpleNamespace(output_dir="unused"),
+        args=SimpleNamespace(
+            output_dir="unused", gradient_accumulation_steps=4, steps_per_generation=2,
+            num_iterations=2,
+        ),  # fmt: skip
         train_dataset=rows(),
         sparft=section(name),
     )
