@@ -416,8 +416,8 @@ class PromptCurriculum(Curriculum):
         """The n best of some positions, ties by chance, in random order."""
         for at in np.flatnonzero(np.isnan(scores))[:1]:
             raise SparftError(
-                f"{type(self).__name__} gave the prompt {self.pool.ids[positions[at]].decode()} of "
-                f"arm {self.pool.arms[positions[at]]} the score NaN; score_prompts must be a number."
+                f"{type(self).__name__} gave the prompt {self.pool.ids[positions[at]].decode()} "
+                "the score NaN; score_prompts must give numbers."
             )
         border = np.partition(scores, len(scores) - n)[len(scores) - n]
         sure = np.flatnonzero(scores > border)

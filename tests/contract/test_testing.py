@@ -12,6 +12,7 @@ from sparft_plugin.curriculum import Curriculum, Passes
 from sparft_plugin.curriculum.filters import Band, GroupFilter
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from sparft_plugin.curriculum.uniform import UniformCurriculum
+from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.reduction.embedders import Embedder
 from sparft_plugin.reduction.selectors.farthest_point import FarthestPoint
@@ -79,10 +80,10 @@ CURRICULA = {
     "must be JSON without NaN": broken(
         UniformCurriculum, rule_state=lambda self: {"x": float("nan")}
     ),
-    "picks the same whatever it was told .* signal = \"none\"": broken(
+    'picks the same whatever it was told .* signal = "none"': broken(
         SparftCurriculum, update_arms=lambda self, groups: None
     ),
-    "drew 1 arms where 1 were asked for, of which .* are closed": broken(
+    "which .3. are closed": broken(
         SparftCurriculum, draw_arms=lambda self, n, open_arms: np.full(n, 3)
     ),
     "does not restore its whole state|keeps something|goes on differently": broken(
@@ -93,7 +94,7 @@ CURRICULA = {
 
 @pytest.mark.parametrize("sentence", CURRICULA)
 def test_a_broken_curriculum_is_found(sentence):
-    with pytest.raises(AssertionError, match=sentence):
+    with pytest.raises((AssertionError, SparftError), match=sentence):
         check_curriculum(CURRICULA[sentence])
 
 

@@ -209,9 +209,9 @@ class SparftMixin(Trainer):  # type: ignore[misc]
 
     def _batches_to_generate(self) -> int:
         """Generation batches of the whole training, whose steps are known once it has begun."""
-        args, steps = self.args, self.state.max_steps
-        each = args.steps_per_generation * args.num_iterations
-        return math.ceil(steps * args.gradient_accumulation_steps / each)
+        args = self.args
+        each: int = args.steps_per_generation * args.num_iterations
+        return -(-self.state.max_steps * args.gradient_accumulation_steps // each)
 
     def _calculate_rewards(
         self,

@@ -85,7 +85,9 @@ def trl(name: str, *_: Any) -> Record:
         model=SimpleNamespace(training=True),
         reward_funcs=accuracy,
         args=SimpleNamespace(
-            output_dir="unused", gradient_accumulation_steps=4, steps_per_generation=2,
+            output_dir="unused",
+            gradient_accumulation_steps=4,
+            steps_per_generation=2,
             num_iterations=2,
         ),  # fmt: skip
         train_dataset=rows(),
