@@ -209,8 +209,8 @@ class SparftMixin(Trainer):  # type: ignore[misc]
 
     def _batches_to_generate(self) -> int:
         """Generation batches of the whole training, whose steps are known once it has begun."""
-        micro_batches: int = self.state.max_steps * self.args.gradient_accumulation_steps
-        return -(-micro_batches // (self.args.steps_per_generation * self.args.num_iterations))
+        each = self.args.steps_per_generation * self.args.num_iterations
+        return math.ceil(self.state.max_steps * self.args.gradient_accumulation_steps / each)
 
     def _calculate_rewards(
         self,
