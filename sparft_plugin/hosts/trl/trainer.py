@@ -209,8 +209,9 @@ class SparftMixin(Trainer):  # type: ignore[misc]
 
     def _batches_to_generate(self) -> int:
         """Generation batches of the whole training, whose steps are known once it has begun."""
-        each = self.args.steps_per_generation * self.args.num_iterations
-        return math.ceil(self.state.max_steps * self.args.gradient_accumulation_steps / each)
+        passes: int = self.state.max_steps * self.args.gradient_accumulation_steps
+        each: int = self.args.steps_per_generation * self.args.num_iterations
+        return math.ceil(passes / each)
 
     def _calculate_rewards(
         self,
