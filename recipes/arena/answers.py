@@ -38,7 +38,7 @@ class _NoRowsError(Exception):
 
 
 def _over(results: Results, arm: str, base: str = BASE, pools: list[str] | None = None) -> Interval:
-    differences = results.differences(arm, base, pools)
+    differences = results.differences(arm, base, pools or results.distinct_pools)
     if not differences:
         raise _NoRowsError(f"`{arm}`")
     return iqm_interval(differences)

@@ -26,6 +26,9 @@ GATE = 4.0
 HARMLESS = "healthy"
 """The pool where doing nothing is right."""
 BASE = "uniform"
+TWINS = ("late_blind",)
+"""Pools that differ from another by their arms alone: most of their rows repeat that one's, so they
+are shown by themselves and are in no mean over pools."""
 
 Row = Mapping[str, Any]
 
@@ -93,9 +96,14 @@ class Results:
         return list(dict.fromkeys(row["arm"] for row in self.rows))
 
     @property
+    def distinct_pools(self) -> list[str]:
+        """Pools that are no other's twin."""
+        return [pool for pool in self.pools if pool not in TWINS]
+
+    @property
     def win_pools(self) -> list[str]:
         """Pools that count for wins."""
-        return [pool for pool in self.pools if self.rooms[pool].wins]
+        return [pool for pool in self.distinct_pools if self.rooms[pool].wins]
 
     def of(self, pool: str, arm: str) -> dict[int, Row]:
         """Rows of an arm in a pool, by seed."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--suite", default="screen", help="smoke, headroom, screen or decide")
+    suites = ("smoke", "headroom", "screen", "decide")
+    parser.add_argument("--suite", default="screen", choices=suites)
     parser.add_argument("--rows", type=Path, default=ROWS, help="file of rows")
     parser.add_argument("--arm", action="append", help="only this arm, or a curriculum's name")
     parser.add_argument("--pool", action="append", help="only this pool")
@@ -46,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     # More threads than cores make a run ten times slower; workers inherit this.
     os.environ["OMP_NUM_THREADS"] = "1"
-    todo = missing(args.rows, args.suite, args.arm, args.pool)
+    try:
+        todo = missing(args.rows, args.suite, args.arm, args.pool)
+    except ValueError as error:
+        parser.error(str(error))
     sys.stderr.write(f"{len(todo)} runs to make\n")
     make(todo, args.rows, args.suite, args.workers)
 
@@ -55,18 +59,19 @@ def missing(
     rows: Path, suite: str, arms: Sequence[str] | None, pools: Sequence[str] | None
 ) -> list[Run]:
     """Runs of a suite that have no row; an arm that the suite has not is tried on all its pools."""
-    from suites import SUITES, Run, runs
+    from suites import suite as suite_named
 
     without_torn_line(rows)
-    done = {key(row) for row in read(rows)}
-    found = runs(suite)
-    seeds, _, of_suite, settings = SUITES[suite]
+    known = read(rows)
+    done = {key(row) for row in known}
+    chosen = suite_named(suite, known)
+    found = chosen.runs()
     for name in arms or ():
-        if all(run.arm != name for run in found):
+        if name not in chosen.arms:
             from arms import named
 
             named(name)
-            found += [Run(pool, name, seed, settings) for seed in seeds for pool in of_suite]
+            found += chosen._replace(arms=[name]).runs()
     return [
         run
         for run in found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from arms import ARMS
 from pools import POOLS
+from results import Results, headroom, verdicts
 from train import Settings
 
 
@@ -18,30 +20,66 @@ class Run(NamedTuple):
     settings: Settings = Settings()
 
 
-HEADROOM_SEEDS = range(201, 205)
-SCREEN_SEEDS = range(1, 4)
-DECIDE_SEEDS = range(101, 113)
+class Suite(NamedTuple):
+    """What is crossed: every arm in every pool with every seed."""
+
+    seeds: Sequence[int]
+    arms: Sequence[str]
+    pools: Sequence[str] = tuple(POOLS)
+    settings: Settings = Settings()
+
+    def runs(self) -> list[Run]:
+        """Runs in the order in which they are made: a seed whole before the next."""
+        return [
+            Run(pool, arm, seed, self.settings)
+            for seed in self.seeds
+            for pool in self.pools
+            for arm in self.arms
+        ]
+
+
 SMOKE = Settings(budget=512, every=256)
+SCREEN_SEEDS, DECIDE_SEEDS, HEADROOM_SEEDS = range(1, 4), range(101, 113), range(201, 205)
+ALWAYS = (
+    "uniform",
+    "uniform_again",
+    "uniform_100",
+    "random_100",
+    "refill",
+    "oracle",
+    "sparft",
+    "sparft_100",
+    "memory_r_plus",
+    "memory_shuffled",
+    "sparft_memory",
+)
+"""Arms that are decided on however they were screened: the controls and the paper's methods."""
 
 
-def runs(suite: str) -> list[Run]:
-    """Runs of a suite in the order in which they are made: a seed whole before the next."""
-    return [
-        Run(pool, arm, seed, settings)
-        for seeds, arms, pools, settings in [SUITES[suite]]
-        for seed in seeds
-        for pool in pools
-        for arm in arms
-    ]
+def suite(name: str, rows: Sequence[Mapping[str, Any]]) -> Suite:
+    """Return a suite by its name, given the rows that there are.
 
-
-SUITES = {
-    "smoke": (
-        range(1, 2),
-        ("uniform", "refill", "oracle", "sec", "random_50"),
-        ("late_phase",),
-        SMOKE,
-    ),
-    "headroom": (HEADROOM_SEEDS, ("uniform", "oracle"), tuple(POOLS), Settings()),
-    "screen": (SCREEN_SEEDS, tuple(ARMS), tuple(POOLS), Settings()),
-}
+    Raises
+    ------
+    ValueError
+        If ``decide`` is asked for before the screen is whole.
+    """
+    if name == "smoke":
+        return Suite(
+            [1], ("uniform", "refill", "oracle", "sec", "random_50"), ("late_phase",), SMOKE
+        )
+    if name == "headroom":
+        return Suite(HEADROOM_SEEDS, ("uniform", "oracle"))
+    screen = Suite(SCREEN_SEEDS, tuple(ARMS))
+    if name == "screen":
+        return screen
+    screened = [row for row in rows if row["suite"] == "screen" and row["arm"] in ARMS]
+    if len(screened) < len(screen.runs()):
+        raise ValueError(
+            f"decide follows from the screen, which has {len(screened)} of {len(screen.runs())} "
+            "rows; run --suite screen first."
+        )
+    rooms = headroom([row for row in rows if row["suite"] == "headroom"])
+    found = verdicts(Results(screened, rooms))
+    survivors = {v.arm for v in found if v.survives}
+    return Suite(DECIDE_SEEDS, [arm for arm in ARMS if arm in ALWAYS or arm in survivors])

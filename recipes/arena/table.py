@@ -15,7 +15,7 @@ from pathlib import Path
 import pictures
 from answers import answers, by_pool
 from pools import POOLS
-from results import Headroom, Results, Verdict, headroom, verdicts
+from results import TWINS, Headroom, Results, Verdict, headroom, verdicts
 from rows import ROWS, read
 from stats import Interval
 
@@ -77,7 +77,7 @@ def rooms_table(rooms: Mapping[str, Headroom]) -> str:
         "|---|---|---|---:|---|---:|",
     ]
     for name, room in rooms.items():
-        use = "wins" if room.wins else "no harm"
+        use = "itself" if name in TWINS else "wins" if room.wins else "no harm"
         lines.append(
             f"| `{name}` | {POOLS[name].about} | {room.gap} | {room.errors:.1f} | {use} "
             f"| {room.target:.3f} |"

@@ -59,6 +59,27 @@ def test_a_killed_suite_makes_only_the_missing_row_and_makes_it_the_same(made):
     assert "0 runs to make" in run(made)
 
 
+def test_decide_takes_the_controls_and_the_arms_that_a_whole_screen_leaves():
+    from suites import ALWAYS, suite
+
+    made = [
+        {
+            "suite": name, "pool": run.pool, "arm": run.arm, "seed": run.seed, "end": 0.5,
+            "area": {"oracle": 0.6, "sec": 0.52, "dads": 0.4}.get(run.arm, 0.5) * (1 + run.seed / 1e4),
+            "curve": [(0, 0.1), (7680, 0.5)], "silent": 0.5, "cpu_seconds": 9.0, "known": None,
+            "probes": 0, "settings": {"budget": 7680},
+        }
+        for name in ("headroom", "screen")
+        for run in suite(name, []).runs()
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="the screen, which has 1199 of 1200 rows"):
+        suite("decide", made[:-1])
+    chosen = suite("decide", made)
+    assert {*ALWAYS, "sec"} <= set(chosen.arms)
+    assert "dads" not in chosen.arms
+    assert list(chosen.seeds) == list(range(101, 113))
+
+
 def test_exact_pass_rates_are_what_sampling_finds():
     import policy
     import torch

@@ -77,6 +77,14 @@ def test_a_pool_counts_for_wins_if_the_oracle_is_four_standard_errors_above_unif
     assert not results.headroom(level)["late"].wins
 
 
+def test_a_pool_that_repeats_anothers_rows_is_in_no_mean():
+    made = world(0.0).rows + [{**one, "pool": "late_blind"} for one in world(0.0).rows]
+    found = results.Results(made, results.headroom(made))
+    assert found.pools == ["healthy", "late", "late_blind"]
+    assert found.win_pools == ["healthy", "late"]
+    assert list(found.saved("ours")) == ["healthy", "late"]
+
+
 def test_differences_are_taken_seed_by_seed():
     made = [row("late", "uniform", s, 0.1 * s) for s in (1, 2, 3)]
     made += [row("late", "ours", s, 0.1 * s + 0.01) for s in (2, 3, 4)]
