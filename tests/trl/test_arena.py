@@ -62,10 +62,11 @@ def test_a_killed_suite_makes_only_the_missing_row_and_makes_it_the_same(made):
 def test_decide_takes_the_controls_and_the_arms_that_a_whole_screen_leaves():
     from suites import ALWAYS, suite
 
+    area = {"oracle": 0.6, "sec": 0.52, "dads": 0.4}
     made = [
         {
             "suite": name, "pool": run.pool, "arm": run.arm, "seed": run.seed, "end": 0.5,
-            "area": {"oracle": 0.6, "sec": 0.52, "dads": 0.4}.get(run.arm, 0.5) * (1 + run.seed / 1e4),
+            "area": area.get(run.arm, 0.5) * (1 + run.seed / 1e4),
             "curve": [(0, 0.1), (7680, 0.5)], "silent": 0.5, "cpu_seconds": 9.0, "known": None,
             "probes": 0, "settings": {"budget": 7680},
         }
