@@ -11,13 +11,16 @@ its range and a ground truth that is no answer are a `SparftError`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
 from importlib import import_module
+from inspect import signature
 from numbers import Integral
 from typing import Any
 
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, refuse_unknown
+
+Score = Callable[..., dict[str, float]]
 
 FROM_VERL = ("reward_router_address", "reward_model_tokenizer")
 """Keyword arguments that verl adds beside a reward model; they are not ours to judge."""
@@ -29,11 +32,20 @@ VERIFIERS = ("exact", "math_answer", "gsm8k", "competition", "cosine_length", "l
 TURN = threading.Lock()
 
 
-def refuse_unknown(function: str, kwargs: Mapping[str, Any], options: Collection[str] = ()) -> None:
-    """Refuse options that a reward function does not have."""
-    for key in kwargs:
-        if key not in FROM_VERL:
-            raise unknown_name(f"reward_kwargs option of {function}", key, options)
+def reward_function(function: Score) -> Score:
+    """Let a reward function refuse options that it does not have, and pass over verl's own."""
+    options = [p.name for p in signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    kind = f"reward_kwargs option of {function.__module__.rpartition('.')[2]}"
+
+    @wraps(function)
+    def checked(
+        data_source: Any, solution_str: str, ground_truth: Any, extra_info: Any = None, **given: Any
+    ) -> dict[str, float]:
+        kwargs = {key: value for key, value in given.items() if key not in FROM_VERL}
+        refuse_unknown(kind, kwargs, options)
+        return function(data_source, solution_str, ground_truth, extra_info, **kwargs)
+
+    return checked
 
 
 def verify(
@@ -45,10 +57,8 @@ def verify(
     extra_info: Any,
 ) -> dict[str, float]:
     """Score a response by the verifier of a name, with its own ``reward_kwargs``."""
-    if name not in VERIFIERS:
-        raise unknown_name("reward_kwargs.verifier", name, VERIFIERS)
-    module = import_module(f"sparft_plugin.rewards.{name}")
-    score: Callable[..., dict[str, float]] = module.compute_score
+    refuse_unknown("reward_kwargs.verifier", [name], VERIFIERS)
+    score: Score = import_module(f"sparft_plugin.rewards.{name}").compute_score
     return score(data_source, solution_str, ground_truth, extra_info, **dict(options or {}))
 
 

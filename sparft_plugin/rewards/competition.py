@@ -7,7 +7,7 @@ from typing import Any
 
 from sparft_plugin.options import check_number
 from sparft_plugin.rewards import math_answer
-from sparft_plugin.rewards.api import refuse_unknown
+from sparft_plugin.rewards.api import reward_function
 
 ENOUGH = 3
 """Marked steps that earn everything."""
@@ -20,6 +20,7 @@ MARK = re.compile(
 )
 
 
+@reward_function
 def compute_score(
     data_source: Any,
     solution_str: str,
@@ -28,7 +29,6 @@ def compute_score(
     *,
     steps_weight: float = 0.5,
     seconds: float = math_answer.SECONDS,
-    **kwargs: Any,
 ) -> dict[str, float]:
     """Score a response by accuracy + steps_weight * marked steps.
 
@@ -43,7 +43,6 @@ def compute_score(
     seconds : float > 0, default 0.6
         See ``math_answer.compute_score``.
     """
-    refuse_unknown("competition", kwargs, ["steps_weight", "seconds"])
     check_number("reward_kwargs.steps_weight", steps_weight, 0)
     parts = math_answer.compute_score(
         data_source, solution_str, ground_truth, extra_info, seconds=seconds

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sparft_plugin.rewards.api import refuse_unknown
+from sparft_plugin.rewards.api import reward_function
 from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
 from sparft_plugin.rewards.notation import canonical, clean, outer, parse_number, spell, split_top
 from sparft_plugin.rewards.structure import (
@@ -42,15 +42,11 @@ Algebra = Callable[[str, str], bool]
 """Whether an answer equals a truth as mathematics; both are one value, in canonical spelling."""
 
 
+@reward_function
 def compute_score(
-    data_source: Any,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: Any = None,
-    **kwargs: Any,
+    data_source: Any, solution_str: str, ground_truth: Any, extra_info: Any = None
 ) -> dict[str, float]:
     """Score a response 1 if its one answer is the ground truth, else 0; see ``api``."""
-    refuse_unknown("exact", kwargs)
     answer = extract_answer(solution_str)
     truth = read_truth(ground_truth, data_source)
     right = answer is not None and same_answer(answer, truth, read_question(extra_info))

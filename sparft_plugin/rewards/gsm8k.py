@@ -6,22 +6,15 @@ import re
 from typing import Any
 
 from sparft_plugin.options import check_number
-from sparft_plugin.rewards.api import refuse_unknown
-from sparft_plugin.rewards.exact import same_answer
-from sparft_plugin.rewards.extract import (
-    REASONING,
-    Block,
-    extract_answer,
-    has_tag,
-    only_block,
-    read_question,
-    read_truth,
-)
+from sparft_plugin.rewards import exact
+from sparft_plugin.rewards.api import reward_function
+from sparft_plugin.rewards.extract import REASONING, Block, extract_answer, has_tag, only_block
 
 # [0-9], not \d: \d and str.isdigit take digits of every script, and superscripts.
 INTEGER = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)")
 
 
+@reward_function
 def compute_score(
     data_source: Any,
     solution_str: str,
@@ -30,7 +23,6 @@ def compute_score(
     *,
     format_weight: float = 1.0,
     integer_weight: float = 0.5,
-    **kwargs: Any,
 ) -> dict[str, float]:
     """Score a response by accuracy + format_weight * format + integer_weight * integer.
 
@@ -46,21 +38,12 @@ def compute_score(
     integer_weight : float >= 0, default 0.5
         What an answer that is an integer is worth, right or not.
     """
-    refuse_unknown("gsm8k", kwargs, ["format_weight", "integer_weight"])
     check_number("reward_kwargs.format_weight", format_weight, 0)
     check_number("reward_kwargs.integer_weight", integer_weight, 0)
-    answer = extract_answer(solution_str)
-    truth = read_truth(ground_truth, data_source)
-    question = read_question(extra_info)
-    right = float(answer is not None and same_answer(answer, truth, question))
-    layout, integer = format_rate(solution_str), float(is_integer(answer))
-    return {
-        "score": right + format_weight * layout + integer_weight * integer,
-        "acc": right,
-        "answered": float(answer is not None),
-        "format": layout,
-        "integer": integer,
-    }
+    parts = exact.compute_score(data_source, solution_str, ground_truth, extra_info)
+    layout, integer = format_rate(solution_str), float(is_integer(extract_answer(solution_str)))
+    score = parts["acc"] + format_weight * layout + integer_weight * integer
+    return {**parts, "score": score, "format": layout, "integer": integer}
 
 
 def format_rate(response: str) -> float:

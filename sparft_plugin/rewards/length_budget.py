@@ -8,7 +8,7 @@ from typing import Any
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.options import check_number, check_whole
-from sparft_plugin.rewards.api import refuse_unknown, response_tokens, verify
+from sparft_plugin.rewards.api import response_tokens, reward_function, verify
 
 
 def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:
@@ -30,6 +30,7 @@ def budget_rate(tokens: int, budget: float) -> float:
     return max(0.0, 1 - abs(tokens - budget) / budget)
 
 
+@reward_function
 def compute_score(
     data_source: Any,
     solution_str: str,
@@ -44,7 +45,6 @@ def compute_score(
     weight: float = 0.5,
     verifier: str = "gsm8k",
     verifier_kwargs: Mapping[str, Any] | None = None,
-    **kwargs: Any,
 ) -> dict[str, float]:
     """Score a response by a verifier's score + weight * how well its length fits the budget.
 
@@ -66,8 +66,6 @@ def compute_score(
     tokenizer, verifier, verifier_kwargs
         See ``cosine_length.compute_score``.
     """
-    options = ["start", "decay", "every", "least", "tokenizer", "weight"]
-    refuse_unknown("length_budget", kwargs, [*options, "verifier", "verifier_kwargs"])
     check_number("reward_kwargs.start", start, 1)
     check_number("reward_kwargs.decay", decay, 0, 1, open_low=True)
     steps = check_whole("reward_kwargs.every", every, 1)

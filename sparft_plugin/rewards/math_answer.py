@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from sparft_plugin.options import check_number
-from sparft_plugin.rewards.api import refuse_unknown
+from sparft_plugin.rewards.api import reward_function
 from sparft_plugin.rewards.exact import equal
 from sparft_plugin.rewards.extract import extract_answer, read_question, read_truth
 from sparft_plugin.rewards.math_process import JUDGE, Verdict
@@ -61,6 +61,7 @@ def judge(
     return Verdict(right, right or algebra.finished)
 
 
+@reward_function
 def compute_score(
     data_source: Any,
     solution_str: str,
@@ -68,7 +69,6 @@ def compute_score(
     extra_info: Any = None,
     *,
     seconds: float = SECONDS,
-    **kwargs: Any,
 ) -> dict[str, float]:
     """Score a response 1 if its one answer equals the ground truth as mathematics, else 0.
 
@@ -80,7 +80,6 @@ def compute_score(
     seconds : float > 0, default 0.6
         Time limit of one comparison.
     """
-    refuse_unknown("math_answer", kwargs, ["seconds"])
     answer = extract_answer(solution_str)
     verdict = judge(
         answer,

@@ -24,11 +24,29 @@ def paper_cosine(t: float, limit: float, at_zero: float, at_limit: float) -> flo
     return at_limit + 0.5 * (at_zero - at_limit) * (1 + math.cos(t * math.pi / limit))
 
 
+pair = st.lists(st.floats(-10, 10), min_size=2, max_size=2)
+
+
 @given(st.integers(0, 3000), st.integers(1, 2000))
 def test_the_cosine_is_the_papers_below_the_limit_and_flat_from_it(n: int, limit: int) -> None:
     for accuracy, (zero, end) in ((1.0, (1.0, 0.5)), (0.0, (-1.0, -0.5))):
         wanted = paper_cosine(n, limit, zero, end) if n < limit else -1.0
         assert cosine(n, limit, accuracy) == pytest.approx(wanted)
+
+
+@given(st.integers(0, 1200), pair, pair, st.floats(-10, 10))
+def test_the_values_at_both_ends_can_be_chosen(
+    n: int, right: list[float], wrong: list[float], exceeded: float
+) -> None:
+    ends = {"right": right, "wrong": wrong, "exceeded": exceeded}
+    for response, (zero, end) in ((RIGHT, right), (WRONG, wrong)):
+        wanted = exceeded if n >= 1000 else paper_cosine(n, 1000, zero, end)
+        info = {"response_tokens": n}
+        parts = cosine_length.compute_score(
+            "set", response, "5", info, limit=1000, verifier="exact", **ends
+        )
+        assert parts["length"] == pytest.approx(wanted)
+        assert parts["score"] == pytest.approx(parts["acc"] + wanted)
 
 
 def test_shorter_is_better_when_right_and_longer_when_wrong() -> None:
@@ -59,13 +77,17 @@ def test_a_length_fits_its_budget_best_when_it_uses_it_up(tokens: int, rate: flo
     assert budget_rate(tokens, 100) == pytest.approx(rate)
 
 
-@given(st.floats(-50, 50), st.lists(st.floats(-50, 50), min_size=1, max_size=5))
-def test_par_is_the_mean_sigmoid_of_the_centred_reward(reward: float, refs: list[float]) -> None:
-    naive = 0.0
-    for ref in refs:
-        naive += 1 / (1 + math.exp(-(reward - ref))) / len(refs)
+@given(
+    st.integers(-3, 3),
+    st.lists(st.floats(-20, 20), min_size=1, max_size=5),
+    st.sampled_from([0.1, 1, 3.5]),
+)
+def test_par_is_the_mean_sigmoid_of_the_centred_reward(
+    reward: float, refs: list[float], k: float
+) -> None:
+    naive = sum((1 + math.tanh(k * (reward - ref) / 2)) / 2 for ref in refs) / len(refs)
 
-    assert par.par(reward, refs) == pytest.approx(naive)
+    assert par.par(reward, refs, k) == pytest.approx(naive)
 
 
 def test_par_stays_bounded_where_the_exponential_would_not() -> None:
@@ -107,10 +129,11 @@ def test_the_budget_follows_the_training_step() -> None:
 
 def test_par_takes_the_prompts_own_references_before_the_one_for_all() -> None:
     kwargs = {"verifier": "exact", "reference": 1.0}
-    own = par.compute_score("set", RIGHT, "5", {"reference_rewards": [0.0, 1.0]}, **kwargs)
+    info = {"reference_rewards": [0.0, 1.0]}
+    own = par.compute_score("set", RIGHT, "5", info, scale=2.0, **kwargs)
     shared = par.compute_score("set", RIGHT, "5", {}, **kwargs)
 
-    assert own["score"] == pytest.approx((1 / (1 + math.exp(-1)) + 0.5) / 2)
+    assert own["score"] == pytest.approx((1 / (1 + math.exp(-2)) + 0.5) / 2)
     assert (shared["score"], shared["unshaped"], shared["acc"]) == (0.5, 1.0, 1.0)
 
 
@@ -164,6 +187,9 @@ def test_a_budget_without_a_step_is_refused(step: object) -> None:
         ({"limit": 0}, "reward_kwargs.limit must be an integer >= 1, not 0"),
         ({"limit": 9, "weight": -1}, "reward_kwargs.weight must be a finite number >= 0"),
         ({"limit": 9, "verifier": "exakt"}, "did you mean 'exact'"),
+        ({"limit": 9, "right": (1.0,)}, r"right must be two numbers, .* not \(1.0,\)"),
+        ({"limit": 9, "wrong": "-1"}, "reward_kwargs.wrong must be two numbers"),
+        ({"limit": 9, "wrong": [0, "x"]}, "reward_kwargs.wrong must be a finite number"),
         ({"limits": 9}, "unknown reward_kwargs option of cosine_length 'limits'; did you mean"),
         ({"limit": 9, "verifier_kwargs": {"a": 1}}, "unknown reward_kwargs option of gsm8k 'a'"),
     ],
@@ -176,3 +202,5 @@ def test_a_bad_option_is_named(kwargs: dict[str, object], message: str) -> None:
 def test_par_without_a_reference_is_refused() -> None:
     with pytest.raises(SparftError, match="par needs rewards of reference responses"):
         par.compute_score("set", RIGHT, "5", {})
+    with pytest.raises(SparftError, match="reward_kwargs.scale must be a finite number > 0"):
+        par.compute_score("set", RIGHT, "5", {}, reference=1.0, scale=0)
