@@ -1,6 +1,6 @@
 """The arena's model: two layers over bytes, taught how often to answer each skill rightly.
 
-    python recipes/arena/policy.py            # once for each world, a minute or two each
+    python recipes/arena/policy.py [WORLD ...]    # a minute or two each
 
 The recipe ships what this makes in `models/`.
 """
@@ -32,9 +32,12 @@ EVEN_SHARE = 0.7
 
 def load(world: str) -> tuple[Qwen2ForCausalLM, object]:
     """Model of a world, as shipped, and its tokenizer."""
-    folder = HERE / "models" / world
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, build_tokenizer()
+    return load_from(HERE / "models" / world), build_tokenizer()
+
+
+def load_from(folder: Path) -> Qwen2ForCausalLM:
+    """Model of a folder, in float32."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 @torch.no_grad()
@@ -60,7 +63,7 @@ def warm_start(world: World, seed: int = 0) -> tuple[Qwen2ForCausalLM, object]:
     torch.manual_seed(seed)
     rng = Random(seed)
     tokenizer = build_tokenizer()
-    model = build_model(tokenizer, width=96, layers=2)
+    model = build_model(tokenizer, width=96, layers=2, heads=world.heads)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
     for step in range(STEPS):
@@ -91,9 +94,9 @@ def pairs_of(tasks: Sequence[Task]) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Make the model of every world, and write down its pass rates beside the shares asked for."""
+    """Make the models of worlds, and write down their pass rates beside the shares asked for."""
     torch.set_num_threads(1)
-    for world in WORLDS.values():
+    for world in [WORLDS[name] for name in sys.argv[1:] or WORLDS]:
         model, tokenizer = warm_start(world)
         out = HERE / "models" / world.name
         model.save_pretrained(out)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from skills import CHAIN, DIGITS, LEARNABLE, STORY, Task, World, copies
+from skills import CHAIN, DIGITS, DIGITS_32, LEARNABLE, STORY, Task, World, copies
 
 from sparft_plugin.prompts import prompt_id
 
@@ -110,6 +110,13 @@ POOLS: dict[str, Pool] = {
         STORY.skills,
     ),
 }
+
+
+ON_BOTH: dict[str, Pool] = {
+    f"{name}_32": replace(POOLS[name], world=DIGITS_32)
+    for name in ("healthy", "late_phase", "impossible")
+}
+"""Pools that are trained on with TRL and with verl, to compare the hosts."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    suites = ("smoke", "headroom", "screen", "decide")
+    suites = ("smoke", "headroom", "screen", "decide", "hosts")
     parser.add_argument("--suite", default="screen", choices=suites)
     parser.add_argument("--rows", type=Path, default=ROWS, help="file of rows")
     parser.add_argument("--arm", action="append", help="only this arm, or a curriculum's name")

@@ -8,7 +8,7 @@ before training is the skill's share, which the warm start teaches (`policy.py`)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 WORDS = [
@@ -62,12 +62,15 @@ class World:
         Makes a task of a skill from a random generator.
     length : int
         Longest answer in bytes.
+    heads : int
+        Attention heads of its model.
     """
 
     name: str
     shares: tuple[float, ...]
     make: Callable[[int, Random], Task]
     length: int
+    heads: int = 4
 
     @property
     def skills(self) -> range:
@@ -155,7 +158,9 @@ CHAIN = World(
     2 + 5 * LEVELS,
 )
 STORY = World("stories", (0.06, 0.08, 0.10, 0.13, 0.16, 0.20, 0.25, 0.30, 0.35, 0.40), _stories, 15)
-WORLDS = {world.name: world for world in (DIGITS, CHAIN, STORY)}
+DIGITS_32 = replace(DIGITS, name="digits_32", heads=3)
+"""The same for a model with heads of 32, which vLLM can run on a CPU."""
+WORLDS = {world.name: world for world in (DIGITS, DIGITS_32, CHAIN, STORY)}
 
 
 def copies(task: Task, rng: Random, count: int) -> list[Task]:

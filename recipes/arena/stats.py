@@ -106,3 +106,10 @@ def reached(curve: Sequence[tuple[int, float]], target: float, budget: int) -> f
             return before + (at - before) * (target - low) / (value - low)
         before, low = at, value
     return float(budget)
+
+
+def area(curve: Sequence[tuple[int, float]], budget: int) -> float:
+    """Mean of a curve over the budget, in [0, 1]; the last value holds to its end."""
+    at, values = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
+    at, values = np.append(at, max(budget, at[-1])), np.append(values, values[-1])
+    return round(float(np.trapezoid(values, at) / at[-1]), 5)

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from arms import ARMS
-from pools import POOLS
+from pools import ON_BOTH, POOLS
 from results import Results, headroom, verdicts
-from train import Settings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The same for every run of a suite.
+
+    Parameters
+    ----------
+    budget : int
+        Rollouts of a run, dropped ones counted.
+    groups, rollouts : int
+        Prompts a step, and rollouts a prompt.
+    learning_rate : float
+        Of AdamW, constant.
+    every : int
+        Rollouts between two evaluations.
+    """
+
+    budget: int = 7680
+    groups: int = 16
+    rollouts: int = 8
+    learning_rate: float = 2e-4
+    every: int = 512
 
 
 class Run(NamedTuple):
@@ -38,7 +61,7 @@ class Suite(NamedTuple):
         ]
 
 
-SMOKE = Settings(budget=512, every=256)
+SMOKE, HALF = Settings(budget=512, every=256), Settings(budget=4096)
 SCREEN_SEEDS, DECIDE_SEEDS, HEADROOM_SEEDS = range(1, 4), range(101, 113), range(201, 205)
 ALWAYS = (
     "uniform",
@@ -70,6 +93,8 @@ def suite(name: str, rows: Sequence[Mapping[str, Any]]) -> Suite:
         )
     if name == "headroom":
         return Suite(HEADROOM_SEEDS, ("uniform", "oracle"))
+    if name == "hosts":
+        return Suite(SCREEN_SEEDS, ("uniform", "sec", "sparft"), tuple(ON_BOTH), HALF)
     screen = Suite(SCREEN_SEEDS, tuple(ARMS))
     if name == "screen":
         return screen

@@ -12,11 +12,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pictures
 from answers import answers, by_pool
 from pools import POOLS
-from results import TWINS, Headroom, Results, Verdict, headroom, verdicts
+from results import BASE, TWINS, Headroom, Results, Verdict, headroom, verdicts
 from rows import ROWS, read
+from scipy.stats import spearmanr
 from stats import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     page = ROOT / "docs" / "arena.md"
     put(page, "pools", rooms_table(rooms))
     pictures.headroom(rooms, ROOT / "docs" / "arena-pools.png")
+    on_trl, on_verl = (
+        Results([row for row in rows if row["suite"] == suite], {}) for suite in ("hosts", "verl")
+    )
+    if on_trl.rows and on_verl.rows:
+        put(page, "hosts", hosts_table(on_trl, on_verl))
     for suite in SUITES:
         results = Results([row for row in rows if row["suite"] == suite], rooms)
         if not results.rows:
@@ -111,6 +118,26 @@ def pool_table(results: Results, arms: Sequence[str]) -> str:
         cells = [_cell(found[pool]) if pool in found else "" for pool in pools]
         lines.append(f"| `{arm}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def hosts_table(on_trl: Results, on_verl: Results) -> str:
+    """The same runs on both hosts, against uniform, and whether they come in the same order."""
+    lines = ["| pool | arm | TRL | verl |", "|---|---|---|---|"]
+    ours, theirs = [], []
+    for arm in on_trl.arms:
+        if arm == BASE:
+            continue
+        here, there = by_pool(on_trl, arm), by_pool(on_verl, arm)
+        for pool in [pool for pool in here if pool in there]:
+            lines.append(f"| `{pool}` | `{arm}` | {here[pool]} | {there[pool]} |")
+            ours.append(here[pool].value)
+            theirs.append(there[pool].value)
+    order = spearmanr(ours, theirs).statistic
+    same = int((np.sign(ours) == np.sign(theirs)).sum())
+    return "\n".join(lines) + (
+        f"\n\nThe {len(ours)} differences to uniform have the same sign on both hosts in {same} "
+        f"cases; Spearman's rank correlation between the hosts is {order:.2f}."
+    )
 
 
 def _cell(interval: Interval) -> str:

@@ -7,7 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from random import Random
 from typing import Any
@@ -20,7 +20,9 @@ from arms import Arm, named
 from counting import Counting
 from datasets import Dataset
 from numpy.typing import NDArray
-from pools import POOLS, PROBES, SIZE, draw, tag
+from pools import ON_BOTH, POOLS, PROBES, SIZE, draw, tag
+from stats import area
+from suites import Settings
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -33,29 +35,6 @@ if not plugins.manager().is_registered(controls):
 
 BINS = (0.0, 0.02, 0.1, 0.3, 0.7, 1.0)
 """Edges of the bins of held-out prompts, by their pass rate before training."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The same for every run of a suite.
-
-    Parameters
-    ----------
-    budget : int
-        Rollouts of a run, dropped ones counted.
-    groups, rollouts : int
-        Prompts a step, and rollouts a prompt.
-    learning_rate : float
-        Of AdamW, constant.
-    every : int
-        Rollouts between two evaluations.
-    """
-
-    budget: int = 7680
-    groups: int = 16
-    rollouts: int = 8
-    learning_rate: float = 2e-4
-    every: int = 512
 
 
 class _Watch(TrainerCallback):
@@ -99,7 +78,7 @@ def train(pool_name: str, arm_name: str, seed: int, settings: Settings) -> dict[
         the clocks; pass@k by difficulty bin; and what was chosen.
     """
     torch.set_num_threads(1)
-    pool, arm = POOLS[pool_name], named(arm_name)
+    pool, arm = (POOLS | ON_BOTH)[pool_name], named(arm_name)
     model, tokenizer = policy.load(pool.world.name)
     drawn = draw(pool, seed)
     before = policy.pass_rates(model, tokenizer, drawn.pairs)
@@ -227,13 +206,6 @@ def _teller(rows: Sequence[dict[str, Any]], tokenizer: Any) -> Any:
         oracle.rates[at] = rates
 
     return tell
-
-
-def area(curve: Sequence[tuple[int, float]], budget: int) -> float:
-    """Mean of a curve over the budget, in [0, 1]; the last value holds to its end."""
-    at, values = (np.array(column, dtype=float) for column in zip(*curve, strict=True))
-    at, values = np.append(at, max(budget, at[-1])), np.append(values, values[-1])
-    return round(float(np.trapezoid(values, at) / at[-1]), 5)
 
 
 def bins(before: NDArray[np.float64], after: NDArray[np.float64]) -> list[dict[str, Any]]:

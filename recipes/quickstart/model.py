@@ -76,7 +76,7 @@ def encode(
 
 
 def build_model(
-    tokenizer: PreTrainedTokenizerBase, width: int = 128, layers: int = 3
+    tokenizer: PreTrainedTokenizerBase, width: int = 128, layers: int = 3, heads: int = 4
 ) -> Qwen2ForCausalLM:
     """Return a randomly initialised model; seed torch first for a reproducible one."""
     config = Qwen2Config(
@@ -84,8 +84,8 @@ def build_model(
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         max_position_embeddings=MAX_POSITIONS,
         tie_word_embeddings=True,
         rope_theta=10_000.0,

@@ -117,17 +117,17 @@ def test_wrong_ways_are_mostly_wrong() -> None:
 
 def test_demonstrations_encode_as_the_chat_template_does() -> None:
     pytest.importorskip("transformers")
-    model, warm_start = recipe_module("model"), recipe_module("warm_start")
+    model = recipe_module("model")
     tokenizer = model.build_tokenizer()
     assert tokenizer("\n").input_ids == [10]
-    ids, labels = warm_start.encode([("Sort ascending: 2 1", "rank = 1 2")], tokenizer)
+    ids, labels = model.encode([("Sort ascending: 2 1", "rank = 1 2")], tokenizer)
     asked = [{"role": "user", "content": "Sort ascending: 2 1"}]
     prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True)["input_ids"]
     whole = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": "rank = 1 2"}])[
         "input_ids"
     ]
     assert ids[0].tolist() == whole
-    assert (labels[0] == warm_start.IGNORED).sum() == len(prompt)
+    assert (labels[0] == model.IGNORED).sum() == len(prompt)
 
 
 def test_shipped_model_is_small_and_says_how_it_was_made() -> None:
