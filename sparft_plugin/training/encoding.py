@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin import plugins
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, refuse_unknown
 from sparft_plugin.memory.memory_r import stored_text
 from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTransformerEmbedder
 
@@ -44,11 +44,10 @@ def memory_encoder(
     model : str
         ``sparft.memory.encoder``: a folder, a hub id or the packaged all-MiniLM-L6-v2.
     options : mapping or None
-        ``sparft.memory_encoder``: ``precision``, ``backend``, ``batch_tokens`` and ``device`` as
-        in `SentenceTransformerEmbedder`, except that ``device`` is ``cpu`` by default, where torch
-        takes 128 tokens a pass: of short responses that come a few at a time a pass of 256 would
-        be filler mostly, at twice the time, and of many at once it saves a twentieth. OpenVINO
-        takes a text a pass, which costs it little.
+        ``sparft.memory_encoder``: `OPTIONS` of `SentenceTransformerEmbedder`, where ``device`` is
+        ``cpu`` by default. There torch takes 128 tokens a pass: of short responses that come a few
+        at a time a pass of 256 would be filler mostly, at twice the time, and of many at once it
+        saves a twentieth. OpenVINO takes a text a pass, which costs it little.
 
     Raises
     ------
@@ -56,9 +55,7 @@ def memory_encoder(
         If an option is unknown or its value is.
     """
     given = dict(options or {})
-    for name in given:
-        if name not in OPTIONS:
-            raise unknown_name("option of sparft.memory_encoder", str(name), OPTIONS)
+    refuse_unknown("option of sparft.memory_encoder", given, OPTIONS)
     given["device"] = given.get("device") or "cpu"
     if given.get("batch_tokens") is None and given["device"] == "cpu":
         given["batch_tokens"] = 1 if given.get("backend") == "openvino" else BATCH_TOKENS
@@ -93,17 +90,8 @@ def embed_responses(
 ) -> tuple[NDArray[np.float16], list[bool]]:
     """Encode n whole responses, each different text once.
 
-    Returns
-    -------
-    float16 (n, d)
-        Their embeddings.
-    list of bool
-        Which of their texts are empty; they get the embedding of the empty text.
-
-    Raises
-    ------
-    SparftError
-        If an embedding has no direction.
+    Returns their embeddings, float16 (n, d), and which of their texts are empty; those get the
+    embedding of the empty text. One without direction is a SparftError.
     """
     texts = [stored_text(response, stored) for response in responses]
     different = list(dict.fromkeys(texts))
@@ -111,18 +99,12 @@ def embed_responses(
     for text, vector in zip(different, encoded, strict=True):
         check_embedding(vector, encoder.identity, text)
     at = {text: row for row, text in enumerate(different)}
-    blank = [not text.strip() for text in texts]
-    return encoded.astype(np.float16)[[at[text] for text in texts]], blank
+    rows = [at[text] for text in texts]
+    return encoded.astype(np.float16)[rows], [not text.strip() for text in texts]
 
 
 def check_embedding(embedding: NDArray[np.float32], encoder: str, text: str) -> None:
-    """Refuse an embedding that has no direction.
-
-    Raises
-    ------
-    SparftError
-        Naming the encoder and the text if a number is not finite or all are zero.
-    """
+    """Refuse an embedding that has no direction, by the names of encoder and text."""
     finite = bool(np.isfinite(embedding).all())
     if finite and embedding.any():
         return
@@ -138,15 +120,9 @@ class MicroBatcher:
     """Collect texts while the encoder is busy, then encode all of them in one call.
 
     A text that was encoded before, waits or is being encoded is not encoded again; what was
-    encoded is kept, the texts met longest ago given up first.
-
-    Parameters
-    ----------
-    encode : callable
-        Maps texts, none of them twice, to a float array, shape (texts, d). Runs in a thread, one
-        call at a time. What it raises reaches everyone who waits for a text of that call.
-    cache_bytes : int >= 0
-        Most bytes of texts and vectors to keep.
+    encoded is kept, up to ``cache_bytes``, the texts met longest ago given up first. ``encode``
+    maps texts, none of them twice, to a float array, shape (texts, d), in a thread, one call at a
+    time. What it raises reaches everyone who waits for a text of that call.
     """
 
     def __init__(

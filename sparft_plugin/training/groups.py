@@ -14,62 +14,43 @@ from sparft_plugin.curriculum import Outcome, Pick, Prompt
 
 @dataclass(frozen=True)
 class FinishedGroup:
-    """All rollouts of one pick.
-
-    Parameters
-    ----------
-    uid : str
-        The host's id of the group, by which `StepResult` tells its intrinsic rewards.
-    tag : mapping
-        What went out with the prompt: ``id``, ``arm``, ``difficulty`` and ``pick``, the pick's id;
-        None without a curriculum.
-    outputs : tuple of tuple of hashable
-        Where each rollout's outputs lie, in the host's terms, for example keys of a queue or rows
-        of a batch. A rollout of several turns may have several.
-    rewards : float array, shape (rollouts,)
-        Outcome reward of each rollout.
-    accuracies : float array, shape (rollouts,)
-        Raw accuracy of each rollout, in [0, 1].
-    responses : float32 array, shape (rollouts, d), or None
-        Embedding of each response; None when no memory is configured.
-    model_version : int
-        The trainer step whose weights began the group.
-    tokens : int array, shape (rollouts,), or None
-        Length of each response in tokens; None where the host does not tell.
-    at_limit : bool array, shape (rollouts,), or None
-        Which responses filled the length they were given; None as for `tokens`.
-    formats : float array, shape (rollouts,), or None
-        What the recipe's reward function reports as ``format``; None if it does not.
-    blank : int
-        How many responses the memory's encoder got as an empty text.
-    scored_at, embedded_at : float
-        When the last of its rollouts had its reward, and when the last had its embedding, in
-        seconds of the workers' clocks; both 0 where responses are not embedded by workers.
-    complete : bool
-        Whether no rollout was lost on the way, for example with its worker; a group that lost one
-        is no evidence of a pass rate.
-    sources : frozenset of str
-        What the accuracies were read from: the reward function's ``acc``, its score, or a rule.
-    encoders : frozenset of str
-        Identities of the encoders that embedded the responses.
-    """
+    """All rollouts of one pick, r of them; what a host does not tell keeps its default."""
 
     uid: str
+    """The host's id of the group, by which `StepResult` tells its intrinsic rewards."""
     tag: Mapping[str, Any]
+    """What went out with the prompt; see `tag_of`."""
     outputs: tuple[tuple[Any, ...], ...]
+    """Where each rollout's outputs lie, in the host's terms, for example keys of a queue or rows of
+    a batch. A rollout of several turns may have several."""
     rewards: NDArray[np.float64]
+    """Outcome reward of each rollout, shape (r,)."""
     accuracies: NDArray[np.float64]
+    """Raw accuracy of each rollout, in [0, 1], shape (r,)."""
     responses: NDArray[np.float32] | None
+    """Embedding of each response, shape (r, d); None when no memory is configured."""
     model_version: int
+    """The trainer step whose weights began the group."""
     tokens: NDArray[np.int64] | None = None
+    """Length of each response in tokens, shape (r,)."""
     at_limit: NDArray[np.bool_] | None = None
+    """Which responses filled the length they were given, shape (r,)."""
     formats: NDArray[np.float64] | None = None
+    """What the recipe's reward function reports as ``format``, shape (r,)."""
     blank: int = 0
-    scored_at: float = 0.0
+    """How many responses the memory's encoder got as an empty text."""
+    scored_at: float | None = None
+    """When the last of its rollouts had its reward, in seconds of the workers' clocks; None where
+    responses are not embedded by workers."""
     embedded_at: float = 0.0
+    """When the last had its embedding."""
     complete: bool = True
+    """Whether no rollout was lost on the way, for example with its worker; a group that lost one is
+    no evidence of a pass rate."""
     sources: frozenset[str] = frozenset()
+    """What the accuracies were read from: the reward function's ``acc``, its score, or a rule."""
     encoders: frozenset[str] = frozenset()
+    """Identities of the encoders that embedded the responses."""
 
     @property
     def prompt_id(self) -> str:
@@ -86,16 +67,12 @@ class FinishedGroup:
     def outcome(self) -> Outcome:
         """What curriculum and group filter are told."""
         prompt = Prompt(self.prompt_id, int(self.tag["arm"]), self.tag["difficulty"])
-        return Outcome(
-            Pick(self.pick_id, prompt),
-            self.accuracies,
-            group_advantages(self.rewards),
-            self.model_version,
-        )
+        advantages = group_advantages(self.rewards)
+        return Outcome(Pick(self.pick_id, prompt), self.accuracies, advantages, self.model_version)
 
 
 def tag_of(prompt: Prompt, pick: int | None) -> dict[str, Any]:
-    """What travels with each rollout of a prompt, and comes back in `FinishedGroup.tag`."""
+    """What travels with each rollout of a prompt; ``pick`` is None without a curriculum."""
     return {
         "id": prompt.id,
         "arm": prompt.arm,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.base import Terms
 from sparft_plugin.memory.collapse import StepStats
 from sparft_plugin.training.groups import FinishedGroup
+
+logger = logging.getLogger(__name__)
+
+STEPS = 20
+"""Steps over which groups that lost a rollout are counted."""
 
 
 class PartTimer:
@@ -69,10 +77,13 @@ def pass_rate_per_arm(groups: Sequence[FinishedGroup]) -> dict[str, float]:
     return {f"curriculum/arm_{arm}/pass_rate": mean(of_arm[arm]) for arm in sorted(of_arm)}
 
 
-def encoding_outlived_rewards(groups: Sequence[FinishedGroup]) -> float:
-    """Seconds from the last reward of a step to its last embedding; 0 if that came before."""
-    scored = max((group.scored_at for group in groups), default=0.0)
-    return max(0.0, max((group.embedded_at for group in groups), default=0.0) - scored)
+def worker_metrics(groups: Sequence[FinishedGroup]) -> dict[str, float]:
+    """How long encoding in workers outlived the last reward; none where no worker encodes."""
+    scored = [group.scored_at for group in groups if group.scored_at is not None]
+    if not scored:
+        return {}
+    late = max(group.embedded_at for group in groups) - max(scored)
+    return {"ms/encode_in_workers": 1000 * max(0.0, late)}
 
 
 def reward_metrics(terms: Sequence[Terms]) -> dict[str, float]:
@@ -102,3 +113,40 @@ def step_stats(groups: Sequence[FinishedGroup]) -> StepStats | None:
 def mean(arrays: Sequence[NDArray[Any]]) -> float:
     """Mean over all values of some arrays; 0 of none."""
     return float(np.concatenate(arrays).mean()) if arrays else 0.0
+
+
+@dataclass
+class Losses:
+    """Counts groups that lost a rollout, and stops a run that loses too many.
+
+    ``limit`` is ``sparft.max_incomplete``: the share of the groups of `STEPS` steps that may be
+    lost. A run that has made fewer steps is held to the same number.
+    """
+
+    limit: float
+    steps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=STEPS))
+    warned: bool = False
+
+    def observe(self, incomplete: int, groups: int) -> None:
+        """Take in a step; beyond the limit it is a SparftError."""
+        self.steps.append((incomplete, groups))
+        lost, all_groups = map(sum, zip(*self.steps, strict=True))
+        if lost > self.limit * all_groups * STEPS / len(self.steps):
+            raise SparftError(
+                f"{lost} of the {all_groups} groups of the last {len(self.steps)} steps lost a "
+                "rollout to a dead worker, a failed agent or a reward of None, more than "
+                f"sparft.max_incomplete={self.limit:g} of {STEPS} steps; the first error in "
+                "the log above names the cause, and a higher limit goes on without such groups."
+            )
+        if incomplete and not self.warned:
+            self.warned = True
+            logger.warning(
+                "sparft: %d of the step's %d groups lost a rollout to a dead worker, a failed "
+                "agent or a reward of None; curriculum and memory leave such groups out, "
+                "sparft/feedback/incomplete counts them, and the run stops at more than "
+                "sparft.max_incomplete=%g of %d steps.",
+                incomplete,
+                groups,
+                self.limit,
+                STEPS,
+            )

@@ -54,18 +54,8 @@ class Pool:
     ) -> Pool:
         """Read rows, and reduce them unless that was done before.
 
-        Rows written by ``sparft reduce`` carry their arms, and are taken as they are.
-
-        Parameters
-        ----------
-        source : Source
-            The training data.
-        columns : Columns
-            Where prompt, answer and data source stand in it.
-        options : SparftConfig
-            The checked ``sparft`` section.
-        saved : str or None
-            ``saved`` of the run that is resumed.
+        Rows written by ``sparft reduce`` carry their arms, and are taken as they are. ``columns``
+        say where prompt, answer and data source stand; ``saved`` is that of the resumed run.
 
         Raises
         ------
@@ -80,7 +70,8 @@ class Pool:
         if tags is not None:
             chosen, saved = tagged(table, tags), None
         elif options.reduction is None:
-            chosen, saved = everything(table), None
+            rows = len(table)
+            chosen, saved = _chosen(np.arange(rows), [0] * rows, [None] * rows), None
         else:
             with every_core():
                 chosen, saved = reduced(table, options.reduction, saved)
@@ -119,11 +110,6 @@ def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
     """Unit vectors of n texts, shape (n, d), from the reduction's encoder or its default.
 
     They come from the cache on disk if the reduction, or an earlier run, has encoded the texts.
-
-    Raises
-    ------
-    SparftError
-        If the encoder cannot be loaded, or a vector is zero or not finite.
     """
     config = options.reduction or ReductionConfig()
     with every_core():
@@ -142,7 +128,7 @@ def every_core() -> Iterator[None]:
 
 
 class Tags(NamedTuple):
-    """What ``sparft reduce`` wrote into each row, r values each."""
+    """What ``sparft reduce`` wrote into each row."""
 
     ids: list[str]
     arms: list[int]
@@ -174,20 +160,8 @@ def read_tags(source: Source) -> Tags | None:
     return tags
 
 
-def everything(table: PromptTable) -> Chosen:
-    """Take every prompt, as one arm."""
-    rows = len(table)
-    return Chosen(np.arange(rows), np.zeros(rows, np.int32), np.full(rows, np.nan))
-
-
 def tagged(table: PromptTable, tags: Tags) -> Chosen:
-    """Take every prompt of a reduced file.
-
-    Raises
-    ------
-    SparftError
-        If a prompt was edited after the reduction.
-    """
+    """Take every prompt of a reduced file; one that was edited since is a SparftError."""
     logger.info("sparft: %s is reduced already; its arms are used.", table.source)
     rows = table.rows.tolist()
     for identity, row in zip(table.ids, rows, strict=True):
@@ -206,26 +180,8 @@ def tagged(table: PromptTable, tags: Tags) -> Chosen:
 def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> tuple[Chosen, str]:
     """Reduce the prompts, or take those of the run that is resumed.
 
-    Parameters
-    ----------
-    table : PromptTable
-        The prompts of the data.
-    config : ReductionConfig
-        Options.
-    saved : str or None
-        What this function gave to the run that is resumed.
-
-    Returns
-    -------
-    Chosen
-        The prompts that are kept.
-    str
-        Ids, arms and difficulties of them, with what they were made from, as JSON.
-
-    Raises
-    ------
-    SparftError
-        As the reduction does, or if the data holds none of the prompts of the resumed run.
+    The text beside the kept prompts is their ids, arms and difficulties, with what they were made
+    from, as JSON; ``saved`` is that of the resumed run.
     """
     options = json.loads(canonical_json(asdict(config)))
     state = json.loads(saved) if saved else None

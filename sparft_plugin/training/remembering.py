@@ -12,12 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
-from sparft_plugin.training.encoding import (
-    Vector,
-    background_thread,
-    free_cores,
-    memory_encoder,
-)
+from sparft_plugin.training.encoding import Vector, background_thread, free_cores, memory_encoder
 from sparft_plugin.training.groups import FinishedGroup
 from sparft_plugin.training.metrics import PartTimer
 
@@ -27,12 +22,9 @@ logger = logging.getLogger(__name__)
 class Queries:
     """Embeddings of prompts, each encoded once in a thread, from the moment it is picked.
 
-    Parameters
-    ----------
-    encode : callable
-        Maps n texts to an array, shape (n, d); a vector must depend on its text alone, because
-        what is encoded in one call is a matter of timing. Runs in a thread, one call at a time;
-        what it raises reaches whoever waits for one of its texts.
+    ``encode`` maps n texts to an array, shape (n, d), one call at a time; a vector must depend on
+    its text alone, because what is encoded in one call is a matter of timing. What it raises
+    reaches whoever waits for one of its texts.
     """
 
     def __init__(self, encode: Callable[[Sequence[str]], Vector]) -> None:
@@ -73,16 +65,9 @@ class Queries:
 class Remembering:
     """A memory with the embeddings of the prompts it is asked about.
 
-    Parameters
-    ----------
-    memory : IntrinsicReward
-        The reward, with an empty memory.
-    text_of : callable
-        Returns the text of a prompt id; a KeyError where the run's data does not tell it.
-    timer : PartTimer
-        Counts what a step waits for.
-    encoder_options : mapping or None
-        See `memory_encoder`.
+    ``memory`` is the reward with an empty memory; ``text_of`` gives the text of a prompt id, or a
+    KeyError where the run's data does not tell it; ``timer`` counts what a step waits for; for
+    ``encoder_options`` see `memory_encoder`.
     """
 
     def __init__(
@@ -110,10 +95,8 @@ class Remembering:
         So it is where a group was in flight at the checkpoint that the run resumed from, and the
         prompt has left the pool, or without a curriculum has not been drawn again.
         """
-        if prompt_id in self.queries or prompt_id in self._texts_of_resumed:
-            return False
         try:
-            self.text_of(prompt_id)
+            _ = prompt_id in self.queries or self._text(prompt_id)
         except KeyError:
             return True
         return False

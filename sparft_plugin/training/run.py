@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,19 @@ from sparft_plugin.curriculum.state import check_keys
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.collapse import CollapseWatch
 from sparft_plugin.training.groups import FinishedGroup
-from sparft_plugin.training.losses import Losses
 from sparft_plugin.training.metrics import (
+    Losses,
     PartTimer,
-    encoding_outlived_rewards,
     group_metrics,
     pass_rate_per_arm,
     reward_metrics,
     step_stats,
+    worker_metrics,
 )
 from sparft_plugin.training.remembering import Remembering
-from sparft_plugin.training.speaking import speak
+
+if TYPE_CHECKING:
+    from sparft_plugin.training.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +41,35 @@ STATE_KEYS = ("version", "curriculum", "memory", "collapse", "pool")
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step of finished groups comes to.
-
-    Parameters
-    ----------
-    metrics : dict
-        By full name, ``sparft/...``; `TrainingRun.times` has the milliseconds.
-    terms : dict of str to float array, shape (rollouts,)
-        Intrinsic reward of each rollout, by uid of its group, to be added where the trainer reads
-        rewards; only of trained groups that are complete, and empty without a memory.
-    """
+    """What a step of finished groups comes to."""
 
     metrics: dict[str, float]
+    """By full name, ``sparft/...``; `TrainingRun.times` has the milliseconds."""
     terms: dict[str, NDArray[np.float64]]
+    """Intrinsic reward of each rollout, shape (rollouts,), by uid of its group, to be added where
+    the trainer reads rewards; only of trained groups that are complete, none without a memory."""
+
+
+class WhereOthersAreSilent(logging.StreamHandler):  # type: ignore[type-arg]
+    """Write to stderr what no handler of the root logger takes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether every handler of the root logger would drop the record."""
+        return all(record.levelno < handler.level for handler in logging.root.handlers)
+
+
+def speak() -> None:
+    """Make the package's warnings heard.
+
+    Where vLLM's server is imported, as in verl's driver, the root logger and its handlers are
+    raised to ERROR, and with them every logger that has no level of its own.
+    """
+    ours = logging.getLogger("sparft_plugin")
+    ours.setLevel(logging.WARNING)
+    if not any(isinstance(handler, WhereOthersAreSilent) for handler in ours.handlers):
+        handler = WhereOthersAreSilent()
+        handler.setFormatter(logging.Formatter("%(levelname)s:%(asctime)s:%(message)s"))
+        ours.addHandler(handler)
 
 
 class TrainingRun:
@@ -94,6 +112,15 @@ class TrainingRun:
         )
         self.collapse = CollapseWatch(fade=options.fade) if memory else None
 
+    @classmethod
+    def over(
+        cls, pool: Pool | None, options: SparftConfig, texts: Mapping[str, str]
+    ) -> TrainingRun:
+        """Make the run over a pool, or without one over prompts whose texts come with training."""
+        if pool is None:
+            return cls(options, None, texts.__getitem__)
+        return cls(options, pool.prompts, pool.text_of, pool.saved)
+
     def plan(self, steps: int | None) -> None:
         """Tell the curriculum how many steps the whole run has, None if unknown, before any."""
         if self.curriculum is not None:
@@ -135,8 +162,7 @@ class TrainingRun:
         trained : sequence of FinishedGroup
             Groups that go on to the trainer.
         cleared : sequence of FinishedGroup
-            Groups that the host took out, for a filter or as stale; they are learned from, but not
-            trained on.
+            Groups that the host took out, for a filter or as stale; learned from, not trained on.
         in_flight : set of int or None
             Pick ids of the groups that are still to come; all others that were not answered
             expire. None where the host has drained them all.
@@ -167,7 +193,7 @@ class TrainingRun:
         if self.remembering is not None:
             terms, of_memory = self._remember(self.remembering, trained, cleared)
             metrics |= of_memory
-        metrics["ms/encode_in_workers"] = 1000 * encoding_outlived_rewards(groups)
+        metrics |= worker_metrics(groups)
         return StepResult(
             {f"sparft/{name}": value for name, value in metrics.items()},
             {group.uid: term for group, term in zip(trained, terms, strict=False)},
@@ -220,19 +246,14 @@ class TrainingRun:
         return [term.total for term in terms], metrics | reward_metrics(terms)
 
     def _observe(self, groups: Sequence[FinishedGroup], in_flight: Set[int] | None) -> int:
-        """Tell the curriculum of the groups by their picks, and which picks will never come.
+        """Tell the curriculum of the groups, and which picks will never come.
 
-        Returns
-        -------
-        int
-            Groups that came too late: their prompt left the pool between checkpoint and resume.
+        Returns how many came too late: their prompt left the pool between checkpoint and resume.
         """
         if self.curriculum is None:
             return 0
-        outcomes = [group.outcome for group in groups]
-        if in_flight is None:
-            expected = outcomes
-        else:
+        outcomes = expected = [group.outcome for group in groups]
+        if in_flight is not None:
             waiting = self.curriculum.outstanding
             expected = [outcome for outcome in outcomes if outcome.pick.pick_id in waiting]
         self.curriculum.observe(expected)

@@ -30,13 +30,7 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Read what `TrainingRun.load_state_dict` takes.
-
-    Raises
-    ------
-    SparftError
-        If the folder has no such file, or one that is damaged.
-    """
+    """Read what `TrainingRun.load_state_dict` takes; a missing or damaged file is refused."""
     path = folder / FILE
     if not path.exists():
         raise SparftError(

@@ -7,7 +7,7 @@ import pytest
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
-from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.hosts.verl.groups import Rollout, make_group
 from sparft_plugin.training.groups import FinishedGroup
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
@@ -16,18 +16,11 @@ TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 def group(
     *extras: dict, with_responses: bool = False, rule: str | None = None, **tag: int
 ) -> FinishedGroup:
-    n = len(extras)
-    return make_group(
-        "uid",
-        outputs=[[f"uid_{i}_0"] for i in range(n)],
-        rewards=[float(i) for i in range(n)],
-        infos=[{"sparft": TAG | tag}] * n,
-        extras=extras,
-        versions=[None, 5, 3][:n],
-        with_responses=with_responses,
-        accuracy=AccuracyRule(rule),
-        rollouts=2,
-    )
+    rollouts = [
+        Rollout([f"uid_{i}_0"], float(i), {"sparft": TAG | tag}, extra, (None, 5)[i])
+        for i, extra in enumerate(extras)
+    ]
+    return make_group("uid", rollouts, 2, AccuracyRule(rule), with_responses)
 
 
 def test_what_a_recipe_reports_is_known_of_a_group_if_each_rollout_tells_it():
@@ -46,7 +39,7 @@ def test_a_fault_of_any_rollout_is_the_groups():
 
 def test_a_group_without_our_tag_is_refused():
     with pytest.raises(SparftError, match=r"carries no extra_info\.sparft; data\.custom_cls must"):
-        make_group("uid", [["a"]], [0.0], [{}], [{"acc": 1.0}], [None], False, AccuracyRule(), 1)
+        make_group("uid", [Rollout(["a"], 0.0, {}, {"acc": 1.0}, None)], 1, AccuracyRule(), False)
 
 
 def test_a_group_with_fewer_rollouts_than_were_asked_for_is_not_complete():

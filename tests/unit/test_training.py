@@ -16,9 +16,8 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.base import Terms
 from sparft_plugin.training import run as module
 from sparft_plugin.training.groups import FinishedGroup
-from sparft_plugin.training.losses import STEPS
-from sparft_plugin.training.metrics import encoding_outlived_rewards, group_metrics, step_stats
-from sparft_plugin.training.run import TrainingRun
+from sparft_plugin.training.metrics import STEPS, group_metrics, step_stats, worker_metrics
+from sparft_plugin.training.run import TrainingRun, speak
 
 WINDOW = 20
 
@@ -52,9 +51,10 @@ def test_a_group_of_one_rollout_is_not_called_wasted() -> None:
 def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step() -> None:
     hidden = group(scored_at=104.0, embedded_at=104.0)
     outlived = group(scored_at=105.0, embedded_at=106.5)
-    assert encoding_outlived_rewards([hidden]) == 0
-    assert encoding_outlived_rewards([hidden, outlived]) == 1.5
-    assert encoding_outlived_rewards([group()]) == encoding_outlived_rewards([]) == 0
+    assert worker_metrics([hidden]) == {"ms/encode_in_workers": 0.0}
+    assert worker_metrics([hidden, outlived]) == {"ms/encode_in_workers": 1500.0}
+    # Where no worker encodes, as in TRL, there is nothing to tell.
+    assert worker_metrics([group()]) == worker_metrics([]) == {}
 
 
 def test_a_step_is_told_over_all_its_responses() -> None:
@@ -294,3 +294,30 @@ def test_a_worker_with_another_encoder_than_the_drivers_is_named() -> None:
     own = run.remembering.embedder.identity
     with pytest.raises(SparftError, match=f"with other@1 and prompts with {own};"):
         finish(run, group(0.5, *run.select(1), encoders=frozenset({own, "other@1"})))
+
+
+# Warnings
+
+
+def test_a_warning_is_heard_once_whatever_the_root_logger_lets_through(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As `logging.basicConfig(level=WARNING)` leaves it.
+    handler = logging.StreamHandler()
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    monkeypatch.setattr(logging.getLogger("sparft_plugin"), "handlers", [])
+    speak()
+    speak()
+    for level in (30, 40, 30):
+        logging.root.setLevel(level)
+        handler.setLevel(level)
+        logging.getLogger("sparft_plugin.somewhere").warning("heard at %d", level)
+        logging.getLogger("another").warning("another at %d", level)
+        logging.getLogger("sparft_plugin.somewhere").info("said too much")
+    lines = capsys.readouterr().err.splitlines()
+    heard = [line.rsplit(" ", 1)[1] for line in lines if "heard at" in line]
+    assert heard == ["30", "40", "30"]
+    # What others say is none of our business.
+    assert [line for line in lines if "another" in line] == ["another at 30"] * 2
+    assert not any("said too much" in line for line in lines)

@@ -17,14 +17,9 @@ FORMATS = ("format", "format_reward")
 class Accuracy:
     """Reads raw accuracy from the column of one reward function.
 
-    Parameters
-    ----------
-    functions : sequence of str
-        Names of the reward functions, in the order of their columns.
-    name : str or None
-        The trainer's argument ``accuracy``; None is the first function.
-    rule : str or None
-        ``sparft.accuracy``: a threshold on that function's reward, or ``key:NAME`` of a function.
+    ``functions`` are named in the order of their columns; ``name`` is the trainer's argument
+    ``accuracy``, None for the first of them; ``rule`` is ``sparft.accuracy``: a threshold on that
+    function's reward, or ``key:NAME`` of a function.
 
     Raises
     ------
@@ -55,12 +50,7 @@ class Accuracy:
     def read(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Accuracies of n rollouts, shape (n,), from their rewards by function, (n, functions).
 
-        NaN where the function returned None.
-
-        Raises
-        ------
-        SparftError
-            If one is no accuracy in [0, 1].
+        NaN where the function returned None. One that is no accuracy in [0, 1] is a SparftError.
         """
         found = values[:, self.column]
         if self.rule is not None:

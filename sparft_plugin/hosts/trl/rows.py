@@ -19,29 +19,16 @@ DATASET = "train_dataset"
 def read_pool(dataset: Any, options: SparftConfig, saved: str | None) -> Pool:
     """Read a dataset as the pool of its run; see `Pool.from_source`.
 
-    Parameters
-    ----------
-    dataset : datasets.Dataset
-        With a column ``prompt``, of messages or plain text. The columns ``reward_model`` or
-        ``answer``, and ``data_source``, are read where they are; else the prompt stands for itself.
-    options, saved
-        See `Pool.from_source`.
-
-    Raises
-    ------
-    SparftError
-        As there, or if there is no prompt.
+    It has a column ``prompt``, of messages or plain text. The columns ``reward_model`` or
+    ``answer``, and ``data_source``, are read where they are; else the prompt stands for itself.
     """
-    return Pool.from_source(
-        DatasetSource(dataset, DATASET), _columns(dataset.column_names), options, saved
+    names = dataset.column_names
+    answer = {"answer": "answer" if "answer" in names else "prompt"}
+    columns = Columns(
+        mapping={} if "reward_model" in names else answer,
+        data_source=None if "data_source" in names else DATASET,
     )
-
-
-def _columns(names: list[str]) -> Columns:
-    answers = (
-        {} if "reward_model" in names else {"answer": "answer" if "answer" in names else "prompt"}
-    )
-    return Columns(mapping=answers, data_source=None if "data_source" in names else DATASET)
+    return Pool.from_source(DatasetSource(dataset, DATASET), columns, options, saved)
 
 
 def identify(row: Mapping[str, Any]) -> tuple[str, str]:

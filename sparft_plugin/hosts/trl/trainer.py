@@ -40,18 +40,9 @@ INTRINSIC = "sparft_intrinsic"
 def with_sparft(trainer: type[Any]) -> type[Any]:
     """Derive a trainer with the arguments ``sparft`` and ``accuracy`` beside its own.
 
-    Parameters
-    ----------
-    trainer : class
-        ``GRPOTrainer``, ``RLOOTrainer`` or a class derived from one.
+    ``trainer`` is ``GRPOTrainer``, ``RLOOTrainer`` or a class derived from one; it is a SparftError
+    if it lacks a method to attach to.
 
-    Raises
-    ------
-    SparftError
-        If it lacks a method to attach to.
-
-    Examples
-    --------
     >>> trainer = with_sparft(GRPOTrainer)(
     ...     model=model, reward_funcs=accuracy, args=config, train_dataset=rows, sparft="sparft"
     ... )  # doctest: +SKIP
@@ -91,11 +82,6 @@ class SparftMixin(Trainer):  # type: ignore[misc]
     accuracy : str or None
         Name of the reward function that gives raw accuracy, in [0, 1]; None is the first one.
 
-    Attributes
-    ----------
-    sparft_run : TrainingRun or None
-        From the beginning of ``train`` on, in the main process.
-
     Raises
     ------
     SparftError
@@ -119,6 +105,7 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         self._functions = len(self.reward_funcs)
         self._stored = str((self._options.memory or {}).get("stored", "response"))
         self.sparft_run: TrainingRun | None = None
+        """From the beginning of ``train`` on, in the main process."""
         self._pool: Pool | None = None
         self._picks: list[Pick] = []
         self._texts: dict[str, str] = {}
@@ -132,13 +119,7 @@ class SparftMixin(Trainer):  # type: ignore[misc]
     def train(
         self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Train as the trainer does, from the checkpoint's curriculum and memory if it resumes.
-
-        Raises
-        ------
-        SparftError
-            If the checkpoint holds no state of ours, or one that this run cannot take.
-        """
+        """Train as the trainer does, from the checkpoint's curriculum and memory if it resumes."""
         folder = resume_from_checkpoint
         if folder is True:
             folder = get_last_checkpoint(self.args.output_dir)
@@ -154,13 +135,7 @@ class SparftMixin(Trainer):  # type: ignore[misc]
         if options.curriculum is not None:
             saved = state["pool"] if state is not None else None
             self._pool = read_pool(self.train_dataset, options, saved)
-        pool = self._pool
-        self.sparft_run = TrainingRun(
-            options,
-            pool.prompts if pool else None,
-            pool.text_of if pool else self._texts.__getitem__,
-            pool.saved if pool else None,
-        )
+        self.sparft_run = TrainingRun.over(self._pool, options, self._texts)
         if state is not None:
             self.sparft_run.load_state_dict(state)
 

@@ -57,16 +57,11 @@ def saved_pool(recipe: DictConfig) -> str | None:
 
 
 def restore(trainer: DictConfig, run: TrainingRun) -> None:
-    """Restore a run's state where verl resumes.
+    """Restore a run's state where verl resumes; a checkpoint without it is a SparftError.
 
     verl 0.8 and the legacy trainer of 0.9 restore ``data.pt`` unless the checkpoint ends an epoch:
     then the dataset would silently start anew. In all other cases verl restores the same state
     again, which changes nothing.
-
-    Raises
-    ------
-    SparftError
-        If the checkpoint holds no state of ours, or one that the run cannot take.
     """
     folder = checkpoint_folder(trainer)
     if folder is None:
@@ -99,14 +94,8 @@ def forget_pruned(checkpoints: Path, keep: int | None) -> None:
     verl's ``trainer.max_actor_ckpt_to_keep`` deletes weights only, so a memory of gigabytes would
     stay with each step. What can be resumed from stays whole: the newest complete checkpoint and
     all after it, and every one whose actor is there. Where the newest one's actor is not, the
-    workers save on other disks than this one, and nothing is deleted.
-
-    Parameters
-    ----------
-    checkpoints : Path
-        ``trainer.default_local_dir``.
-    keep : int or None
-        ``trainer.max_actor_ckpt_to_keep``; None keeps all.
+    workers save on other disks than this one, and nothing is deleted. ``checkpoints`` is
+    ``trainer.default_local_dir``; ``keep`` is that option, where None keeps all.
     """
     tracker = checkpoints / NEWEST
     if not keep or not tracker.exists():

@@ -45,11 +45,6 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
     verl makes this class twice, first for the training and then for the validation files, which
     may be the same; the latter pass through untouched. Its ``state_dict`` rides in verl's
     ``data.pt``. What else the recipe's class has, such as ``on_batch_end``, is found here too.
-
-    Parameters
-    ----------
-    data_files, tokenizer, config, processor, max_samples
-        As verl gives them; ``config.sparft`` is the plugin's section.
     """
 
     def __init__(
@@ -91,12 +86,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
                 self.lengths.check_rows(self.inner.dataframe, self.pool.longest(AT_ONCE).tolist())
         self.batch_size, self.handed_out = config.train_batch_size, 0
         self.asked_for = False
-        self.run = TrainingRun(
-            options,
-            self.pool.prompts if self.pool else None,
-            self.pool.text_of if self.pool else self.texts.__getitem__,
-            self.pool.saved if self.pool else None,
-        )
+        self.run = TrainingRun.over(self.pool, options, self.texts)
         self.run.plan(planned_steps(recipe, len(self) // self.batch_size))
         if self.pool is not None and options.reduction is not None:
             # A reduced pool is small: encode its queries now, while the workers start.
@@ -198,13 +188,7 @@ class CurriculumDataset(Dataset):  # type: ignore[misc]
 
 
 def run_of(dataset: Any) -> TrainingRun:
-    """Give the run of a trainer's dataset to the adapter, which will bring its groups back.
-
-    Raises
-    ------
-    SparftError
-        If it is no training set of ours.
-    """
+    """Give the run of a trainer's dataset, which must be ours, to what brings its groups back."""
     if not isinstance(dataset, CurriculumDataset) or dataset.run is None:
         raise SparftError(
             f"verl's trainer has {type(dataset).__name__} for its training data where sparft needs "
@@ -275,10 +259,7 @@ def _files(given: Any) -> list[str]:
 
 def _with_tag(item: dict[str, Any], row: int, prompt: Prompt, pick: int | None) -> dict[str, Any]:
     """Attach what comes back with each rollout of an item."""
-    tag = tag_of(prompt, pick) | {
-        "row": row,
-        # verl's key for a dataset's own number of rollouts; null: rollout.n.
-        "rollouts": item.get("__rollout_n__"),
-    }
+    # verl's key for a dataset's own number of rollouts; null: rollout.n.
+    tag = tag_of(prompt, pick) | {"row": row, "rollouts": item.get("__rollout_n__")}
     item["extra_info"] = {**(item.get("extra_info") or {}), "sparft": tag}
     return item

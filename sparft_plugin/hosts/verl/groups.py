@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +14,31 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.training.groups import FinishedGroup
 
 
+class Rollout(NamedTuple):
+    """A finished rollout."""
+
+    outputs: Sequence[Any]
+    """TransferQueue keys, or the row of a batch."""
+    reward: float
+    info: Mapping[str, Any]
+    """Its ``extra_info``."""
+    extra: Mapping[str, Any]
+    """Its ``reward_extra_info``."""
+    version: int | None
+    """The trainer step whose weights began it, where verl tells it."""
+
+
 def make_group(
     uid: str,
-    outputs: Sequence[Sequence[Any]],
-    rewards: Sequence[float],
-    infos: Sequence[Mapping[str, Any]],
-    extras: Sequence[Mapping[str, Any]],
-    versions: Sequence[Any],
-    with_responses: bool,
+    rollouts: Sequence[Rollout],
+    asked_for: int,
     accuracy: AccuracyRule,
-    rollouts: int,
+    with_responses: bool,
 ) -> FinishedGroup:
     """Put a group together.
 
-    Parameters
-    ----------
-    uid : str
-        verl's id of the group.
-    outputs : sequence of sequence
-        TransferQueue keys, or rows of a batch; see `FinishedGroup`.
-    rewards : sequence of float
-        Outcome reward of each rollout.
-    infos, extras : sequence of mapping
-        ``extra_info`` and ``reward_extra_info`` of each rollout.
-    versions : sequence of int or None
-        The trainer step whose weights began each rollout, where verl tells it.
-    with_responses : bool
-        Whether response embeddings are needed.
-    accuracy : AccuracyRule
-        Reads the accuracy of a rollout that its agent loop scored itself.
-    rollouts : int
-        How many were asked for, unless the recipe's dataset asked for its own number.
+    ``asked_for`` is the number of rollouts, unless the recipe's dataset asked for its own;
+    ``accuracy`` reads the rollouts that their agent loop scored itself.
 
     Raises
     ------
@@ -52,45 +46,43 @@ def make_group(
         If a rollout brings a fault of its reward, or lacks what our dataset or reward manager
         attach.
     """
-    tag = infos[0].get("sparft")
+    tag = rollouts[0].info.get("sparft")
     if tag is None:
         raise SparftError(
             "a finished rollout carries no extra_info.sparft; data.custom_cls must be "
             "sparft_plugin's CurriculumDataset."
         )
+    extras = [rollout.extra for rollout in rollouts]
     for extra in extras:
         if "sparft_fault" in extra:
             raise SparftError(extra["sparft_fault"])
     read = [
-        _accuracy(extra, reward, accuracy) for extra, reward in zip(extras, rewards, strict=True)
+        (each.extra["acc"], each.extra["sparft_source"])
+        if "sparft_source" in each.extra
+        else accuracy.read(each.extra, each.reward)
+        for each in rollouts
     ]
+    versions = [rollout.version for rollout in rollouts if rollout.version is not None]
     return FinishedGroup(
         uid=uid,
         tag=tag,
-        outputs=tuple(tuple(places) for places in outputs),
-        rewards=np.array(rewards, dtype=np.float64),
+        outputs=tuple(tuple(rollout.outputs) for rollout in rollouts),
+        rewards=np.array([rollout.reward for rollout in rollouts], dtype=np.float64),
         accuracies=np.array([value for value, _ in read], dtype=np.float64),
         responses=_embeddings(extras) if with_responses else None,
-        model_version=min((int(v) for v in versions if v is not None), default=0),
+        model_version=min(map(int, versions), default=0),
         tokens=_of_all(extras, "sparft_tokens", np.int64),
         at_limit=_of_all(extras, "sparft_at_limit", np.bool_),
         formats=_of_all(extras, "format", np.float64),
         blank=sum(bool(extra.get("sparft_blank")) for extra in extras),
         scored_at=max(float(extra.get("sparft_scored_at", 0.0)) for extra in extras),
         embedded_at=max(float(extra.get("sparft_embedded_at", 0.0)) for extra in extras),
-        complete=len(outputs) >= (tag.get("rollouts") or rollouts),
+        complete=len(rollouts) >= (tag.get("rollouts") or asked_for),
         sources=frozenset(source for _, source in read),
         encoders=frozenset(
             extra["sparft_encoder"] for extra in extras if "sparft_encoder" in extra
         ),
     )
-
-
-def _accuracy(extra: Mapping[str, Any], reward: float, rule: AccuracyRule) -> tuple[float, str]:
-    """Accuracy and its source, from our reward manager or of an agent loop's own score."""
-    if "sparft_source" in extra:
-        return extra["acc"], extra["sparft_source"]
-    return rule.read(extra, reward)
 
 
 def _embeddings(extras: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.checkpoint import restore
 from sparft_plugin.hosts.verl.dataset import run_of, training_set
-from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.hosts.verl.groups import Rollout, make_group
 from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 
 OURS = "sparft_"
@@ -32,14 +32,8 @@ class FeedbackAgentLoopManager(AgentLoopManager):  # type: ignore[misc]
     Validation batches pass through untouched.
 
     The trainer keeps no place for metrics of a batch but its table of times, so ours appear in
-    verl's logger as ``timing_s/sparft/...``.
-
-    Parameters
-    ----------
-    config : DictConfig
-        The whole config of the run, from which its training set was made before.
-    *args, **kwargs
-        What else the version's manager takes.
+    verl's logger as ``timing_s/sparft/...``. ``config`` is the whole config of the run, from which
+    its training set was made before; the rest is what the version's manager takes.
     """
 
     def __init__(self, config: DictConfig, *args: Any, **kwargs: Any) -> None:
@@ -78,20 +72,9 @@ def read_groups(
 ) -> list[FinishedGroup]:
     """Read the groups of a generated batch, in the order of their picks.
 
-    Parameters
-    ----------
-    prompts : DataProto
-        What was to be generated, one row per rollout.
-    output : DataProto
-        What came back, row by row.
-    accuracy, rollouts, with_responses
-        See `make_group`.
-
-    Raises
-    ------
-    SparftError
-        If the rows do not match or have no rewards, or a rollout lacks what our dataset or
-        reward manager attach.
+    ``prompts`` has a row per rollout that was to be generated, ``output`` what came back, row by
+    row; see `make_group` for the rest. If rows do not match or have no rewards, it is a
+    SparftError.
     """
     if len(output) != len(prompts):
         raise SparftError(
@@ -107,24 +90,13 @@ def read_groups(
     infos = prompts.non_tensor_batch["extra_info"]
     extras = {key: output.non_tensor_batch[key] for key in output.meta_info["reward_extra_keys"]}
     versions = output.non_tensor_batch.get("min_global_steps", [None] * len(output))
-    members: dict[str, list[int]] = defaultdict(list)
+    members: dict[str, list[Rollout]] = defaultdict(list)
     for row, uid in enumerate(prompts.non_tensor_batch["uid"]):
-        members[str(uid)].append(row)
-    groups = [
-        make_group(
-            uid,
-            [[row] for row in rows],
-            [rewards[row] for row in rows],
-            [infos[row] for row in rows],
-            [{key: values[row] for key, values in extras.items()} for row in rows],
-            [versions[row] for row in rows],
-            with_responses,
-            accuracy,
-            rollouts,
-        )
-        for uid, rows in members.items()
-    ]
-    return in_pick_order(groups)
+        told = {key: values[row] for key, values in extras.items()}
+        members[str(uid)].append(Rollout([row], rewards[row], infos[row], told, versions[row]))
+    return in_pick_order(
+        [make_group(*group, rollouts, accuracy, with_responses) for group in members.items()]
+    )
 
 
 def add_to_rewards(

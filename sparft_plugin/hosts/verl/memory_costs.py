@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.errors import SparftError
-from sparft_plugin.reduction import ReductionConfig
-from sparft_plugin.reduction.budget import parse_budget
 from sparft_plugin.reduction.embedders.models import find_weights
 from sparft_plugin.reduction.embedders.sentence_transformer import require_fast_bfloat16
 from sparft_plugin.training.encoding import free_cores, memory_encoder
@@ -43,16 +41,20 @@ def check_memory(config: DictConfig, options: SparftConfig) -> list[str]:
     Raises
     ------
     SparftError
-        If the encoder's way of computing does not suit this machine, or the memory outgrows it;
-        with the mend.
+        If the encoder's way of computing does not suit this machine, or the memory outgrows it.
     """
     if options.memory is None:
         return []
-    _check_encoder(options.memory_encoder or {})
-    return [*_precision(options), *_encoder_speed(config, options), *_size(config, options)]
+    given = options.memory_encoder or {}
+    _check_encoder(given)
+    said = []
+    if given.get("precision") == "auto":
+        chosen = memory_encoder(options.memory["encoder"], given).precision
+        said.append(f"sparft.memory_encoder.precision=auto is {chosen} on this machine.")
+    return [*said, *_encoder_speed(config, options), *_size(config, options)]
 
 
-def _check_encoder(given: Any) -> None:
+def _check_encoder(given: Mapping[str, Any]) -> None:
     device = str(given.get("device") or "cpu")
     if device.startswith("cuda"):
         import torch
@@ -71,15 +73,6 @@ def _check_encoder(given: Any) -> None:
         require_fast_bfloat16()
 
 
-def _precision(options: SparftConfig) -> list[str]:
-    """What ``precision=auto`` is here."""
-    given = options.memory_encoder or {}
-    if options.memory is None or given.get("precision") != "auto":
-        return []
-    chosen = memory_encoder(options.memory["encoder"], given).precision
-    return [f"sparft.memory_encoder.precision=auto is {chosen} on this machine."]
-
-
 def _encoder_speed(config: DictConfig, options: SparftConfig) -> list[str]:
     """One line: what encoding costs a step, and what it asks for where that is long."""
     workers = OmegaConf.select(config, "reward.num_workers")
@@ -88,8 +81,7 @@ def _encoder_speed(config: DictConfig, options: SparftConfig) -> list[str]:
     device = str((options.memory_encoder or {}).get("device") or "cpu")
     if not workers or not length or not rollouts or device != "cpu":
         return []
-    assert options.memory is not None
-    windows = options.memory.get("stored") == "windows"
+    windows = (options.memory or {}).get("stored") == "windows"
     ms = TOKEN_MS * (length if windows else min(length, READ))
     cores = cores_of_a_worker(config)
     seconds = rollouts * ms / 1000 / (workers * cores)
@@ -128,10 +120,8 @@ def _size(config: DictConfig, options: SparftConfig) -> list[str]:
         "sparft.memory.query_capacity, or halve it with +sparft.memory.storage=float16."
     )
     # The driver may live on another machine than this one.
-    elsewhere = OmegaConf.select(config, "ray_kwargs.ray_init.address") or os.environ.get(
-        "RAY_ADDRESS"
-    )
-    if final > machine and not elsewhere:
+    elsewhere = OmegaConf.select(config, "ray_kwargs.ray_init.address")
+    if final > machine and not elsewhere and not os.environ.get("RAY_ADDRESS"):
         raise SparftError(sentence)
     return [sentence]
 
@@ -145,7 +135,9 @@ def final_bytes(config: DictConfig, options: SparftConfig) -> float | None:
     width = _width(memory.encoder)
     if width is None:
         return None
-    prompts = min(_kept(rows, options.reduction), getattr(memory, "query_capacity", None) or rows)
+    reduction = options.reduction
+    kept = (reduction.kept(rows) if reduction is not None else None) or rows
+    prompts = min(kept, rows, getattr(memory, "query_capacity", None) or rows)
     terms = 1 + hasattr(memory, "explore")
     responses = prompts * capacity * terms
     steps = OmegaConf.select(config, "trainer.total_training_steps")
@@ -157,19 +149,10 @@ def final_bytes(config: DictConfig, options: SparftConfig) -> float | None:
     return float(width * (responses * each + prompts * terms * 8))
 
 
-def _kept(rows: int, reduction: ReductionConfig | None) -> int:
-    if reduction is None:
-        return rows
-    if reduction.budget is not None:
-        return parse_budget(reduction.budget).prompts(rows)
-    clusters = reduction.clusters
-    return min(rows, int(clusters) * reduction.per_cluster) if clusters != "auto" else rows
-
-
 def _rows(config: DictConfig) -> int | None:
     """Rows of the training files; None where it takes more than looking at parquet footers."""
     given = OmegaConf.select(config, "data.train_files") or []
-    files: Sequence[str] = [given] if isinstance(given, str) else [str(file) for file in given]
+    files = [given] if isinstance(given, str) else [str(file) for file in given]
     if not files or not all(file.endswith(".parquet") and Path(file).exists() for file in files):
         return None
     rows = sum(int(pq.read_metadata(file).num_rows) for file in files)

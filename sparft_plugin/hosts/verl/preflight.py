@@ -140,13 +140,7 @@ def _leaves(config: DictConfig) -> dict[str, str]:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse a composed config that would train without one of our pieces, or against them.
-
-    Raises
-    ------
-    SparftError
-        One sentence that names the key and the mend.
-    """
+    """Refuse a composed config that would train without one of our pieces, or against them."""
     options = check_settings(config)
     check_data(config, options)
     for sentence in check_memory(config, options):
@@ -157,11 +151,6 @@ def check_settings(config: DictConfig) -> SparftConfig:
     """Refuse what the config alone tells, and return its ``sparft`` section, checked.
 
     The training dataset asks for this too, so that a run that no hydra callback met is refused.
-
-    Raises
-    ------
-    SparftError
-        One sentence that names the key and the mend.
     """
     options = SparftConfig.from_mapping(OmegaConf.to_container(config.sparft, resolve=True))
     check_config(config, options)
@@ -169,13 +158,7 @@ def check_settings(config: DictConfig) -> SparftConfig:
 
 
 def check_data(config: DictConfig, options: SparftConfig) -> None:
-    """Refuse broken training files, and an encoder that cannot be reached.
-
-    Raises
-    ------
-    SparftError
-        Naming the file, row and key, or the encoder.
-    """
+    """Refuse broken training files, and an encoder that cannot be reached."""
     from sparft_plugin.hosts.verl.rows import check_rows
 
     # An identity is looked up without loading the weights; one that cannot be reached is refused.

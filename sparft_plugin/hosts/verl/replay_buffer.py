@@ -34,17 +34,8 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     rollouts that are left: its pick expires, and ``sparft/feedback/incomplete`` counts it.
 
     verl asks for this class whatever its ``trainer.v1.trainer_mode``; in the async modes it gets
-    ``FeedbackReplayBufferAsync``.
-
-    Parameters
-    ----------
-    sampler_kwargs : mapping
-        The settings that verl gives to its own buffer only: ``filter_groups``,
-        ``train_batch_size``, ``gen_batch_size``, ``sync_refill_failed_groups``; ``rollouts``, the
-        number in a group; our ``group_filter`` and ``accuracy``; and ``poll_interval`` in seconds,
-        default 2.0 as in verl.
-    **kwargs
-        What verl gives to every buffer.
+    ``FeedbackReplayBufferAsync``. ``sampler_kwargs`` has the settings that verl gives to its own
+    buffer only, see ``config/verl_v1``; and ``poll_interval`` in seconds, default 2.0 as in verl.
     """
 
     def __new__(cls, *, trainer_mode: str, **kwargs: Any) -> FeedbackReplayBuffer:
@@ -92,10 +83,9 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         return run_of(getattr(getattr(self.refill_fn, "__self__", None), "train_dataset", None))
 
     def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
-        """Add to the groups that verl's filter rejects those that ours does.
+        """Add to the groups that verl's filter rejects, to evict and refill, those that ours does.
 
-        This is where verl decides which groups to evict and refill; the counter tells its log
-        which metric value, here pass rate, the rejected groups had.
+        The counter tells verl's log which metric value, here pass rate, the rejected groups had.
         """
         filtered: set[str] = set()
         values: Counter[float] = Counter()
@@ -117,9 +107,8 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         finished = self.finished_keys[partition_id]
         judged = {uid: rate for uid, rate in self._rejected_pass_rates.items() if uid in finished}
         for group in self._outcomes(partition_id, finished - judged.keys()):
-            outcome = group.outcome
-            kept = not group.complete or group_filter.keep(outcome)
-            judged[group.uid] = None if kept else outcome.pass_rate
+            kept = not group.complete or group_filter.keep(group.outcome)
+            judged[group.uid] = None if kept else group.outcome.pass_rate
         self._rejected_pass_rates = judged
         return {uid: rate for uid, rate in judged.items() if rate is not None}
 

@@ -45,11 +45,6 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
     is raised here for a training rollout: a fault becomes ``sparft_fault``, one sentence beside a
     reward of 0, and the driver stops the run with it before anything is learned. The legacy
     trainers stop by themselves where a reward raises.
-
-    Parameters
-    ----------
-    config, tokenizer, compute_score, **kwargs
-        As verl gives them; ``config.sparft.wraps.reward_manager`` names the wrapped manager.
     """
 
     def __init__(
@@ -81,15 +76,9 @@ class FeedbackRewardManager(RewardManagerBase):  # type: ignore[misc]
         return MicroBatcher(partial(encode_stored, self.encoder, stored))
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
-        """Score one rollout; see the class.
-
-        Raises
-        ------
-        SparftError
-            For a training rollout of a legacy trainer, with the sentence of its fault.
-        """
+        """Score one rollout; see the class."""
         final = data[-1]
-        # verl's managers write into extra_info, where a reward function may too.
+        # verl's managers write into it, where a reward function may too.
         info = final.non_tensor_batch.get("extra_info")
         info = {} if info is None else info
         # As verl's legacy trainers do; verifiers look there for work that an answer leaves undone.

@@ -32,25 +32,11 @@ AT_ONCE = 16_384
 
 
 def check_rows(files: Sequence[str], data: DictConfig, options: SparftConfig) -> None:
-    """Refuse parquet files with a row that the run could not use.
+    """Refuse parquet files with a row that the run could not use, by file, row and key.
 
     Without a curriculum that is a row whose prompt or data source cannot be read; nothing else is
     looked at. What passed is noted in the cache folder by path, size and time of change, so that a
     resumed run starts at once. The training dataset checks what it reads all the same.
-
-    Parameters
-    ----------
-    files : sequence of str
-        The training files.
-    data : DictConfig
-        verl's ``data`` section.
-    options : SparftConfig
-        The checked ``sparft`` section.
-
-    Raises
-    ------
-    SparftError
-        Naming the file, row and key.
     """
     note = _note(files, data, options)
     if note is not None and note.exists():
@@ -76,13 +62,12 @@ def _check_prompts(files: Sequence[str], prompt_key: str) -> None:
     """Read what the memory reads of each row."""
     for source in open_sources(files):
         source.check_has([prompt_key, "data_source"])
-        row = 0
-        for prompts, data_sources in source.batches([prompt_key, "data_source"]):
-            for prompt, data_source in zip(prompts, data_sources, strict=True):
-                place = Place(source.name, row)
-                read_user_text(read_messages(prompt, place, prompt_key), place, prompt_key)
-                read_data_source(data_source, place)
-                row += 1
+        batches = source.batches([prompt_key, "data_source"])
+        rows = (row for batch in batches for row in zip(*batch, strict=True))
+        for number, (prompt, data_source) in enumerate(rows):
+            place = Place(source.name, number)
+            read_user_text(read_messages(prompt, place, prompt_key), place, prompt_key)
+            read_data_source(data_source, place)
 
 
 def _note(files: Sequence[str], data: DictConfig, options: SparftConfig) -> Path | None:
@@ -112,16 +97,13 @@ def check_media(source: Source, data: DictConfig) -> None:
         key = data.get(option, default)
         if key not in known:
             continue
-        row = 0
-        for (values,) in source.batches([key]):
-            for value in values:
-                if value:
-                    raise Place(source.name, row).error(
-                        key,
-                        "holds media, and sparft knows a prompt by its text alone; drop the "
-                        "column, or train without a sparft name.",
-                    )
-                row += 1
+        for row, value in enumerate(v for (values,) in source.batches([key]) for v in values):
+            if value:
+                raise Place(source.name, row).error(
+                    key,
+                    "holds media, and sparft knows a prompt by its text alone; drop the column, or "
+                    "train without a sparft name.",
+                )
 
 
 class PromptLengths:
@@ -129,16 +111,9 @@ class PromptLengths:
 
     Tokens are counted as verl's dataset and agent loop do. Counting a million prompts takes
     minutes, and training meets few of them. So the longest by bytes are counted before anything is
-    trained, and any other prompt when it is first picked: none is ever cut short in silence.
-
-    Parameters
-    ----------
-    inner : Dataset
-        The recipe's dataset; its ``tool_schemas`` are part of each prompt, as in verl.
-    tokenizer, processor : object
-        The model's, as verl gives them; a processor has a chat template of its own.
-    config : DictConfig
-        verl's ``data`` section.
+    trained, and any other prompt when it is first picked: none is ever cut short in silence. The
+    ``tool_schemas`` of the recipe's dataset are part of each prompt, as in verl, and a processor
+    has a chat template of its own.
     """
 
     def __init__(self, inner: Any, tokenizer: Any, processor: Any, config: DictConfig) -> None:
@@ -157,19 +132,15 @@ class PromptLengths:
 
     def count(self, messages: Sequence[Mapping[str, Any]]) -> int:
         """Tokens of a prompt in the chat template, with the tools and up to the answer."""
+        options = {"add_generation_prompt": True, **self.options}
         if self.processor is None:
             encoded = self.tokenizer.apply_chat_template(
-                messages,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                **self.options,
+                messages, tokenize=True, return_dict=True, **options
             )
-            return len(encoded["input_ids"])
-        text = self.processor.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False, **self.options
-        )
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        else:
+            text = self.processor.apply_chat_template(messages, tokenize=False, **options)
+            encoded = self.tokenizer(text, add_special_tokens=False)
+        return len(encoded["input_ids"])
 
     def check_rows(self, frame: Any, rows: Sequence[int]) -> None:
         """Refuse prompts of a dataset's ``dataframe`` that are too long, by ``check``."""

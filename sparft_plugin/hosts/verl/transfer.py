@@ -14,7 +14,7 @@ from tensordict import TensorDict
 
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.corpus.rows import Place, read_user_text
-from sparft_plugin.hosts.verl.groups import make_group
+from sparft_plugin.hosts.verl.groups import Rollout, make_group
 from sparft_plugin.training.groups import FinishedGroup, in_pick_order
 
 
@@ -25,22 +25,10 @@ def read_groups(
     rollouts: int,
     with_responses: bool = False,
 ) -> list[FinishedGroup]:
-    """Read the groups of the given trajectory keys, in the order of their picks.
+    """Read the groups of a partition's trajectories, in the order of their picks.
 
-    Parameters
-    ----------
-    partition : str
-        TransferQueue partition, "train".
-    tags : mapping
-        verl's tag of each trajectory key ``{uid}_{session}_{index}``.
-    accuracy, rollouts, with_responses
-        See `make_group`.
-
-    Raises
-    ------
-    SparftError
-        If a rollout brings a fault of its reward, or lacks what our dataset or reward manager
-        attach.
+    ``tags`` are verl's, by trajectory key ``{uid}_{session}_{index}``; see `make_group` for the
+    rest, and what is refused.
     """
     keys = [key for key, tag in tags.items() if not tag.get("is_padding", False)]
     if not keys:
@@ -57,25 +45,20 @@ def read_groups(
     for key in sorted(keys, key=_position):
         uid, session, _ = _position(key)
         members[uid][session].append(key)
-    finals = {
-        uid: [outputs[-1] for outputs in sessions.values()] for uid, sessions in members.items()
-    }
-    rewards = _rewards(partition, [key for last in finals.values() for key in last], extras)
-    groups = [
-        make_group(
-            uid,
-            list(members[uid].values()),
-            [rewards[key] for key in last],
-            [infos[key] for key in last],
-            [extras[key] for key in last],
-            [tags[key].get("min_global_steps") for key in last],
-            with_responses,
-            accuracy,
-            rollouts,
-        )
-        for uid, last in finals.items()
-    ]
-    return in_pick_order(groups)
+    finals = [outputs[-1] for sessions in members.values() for outputs in sessions.values()]
+    rewards = _rewards(partition, finals, extras)
+
+    def rollout(outputs: list[str]) -> Rollout:
+        last = outputs[-1]
+        version = tags[last].get("min_global_steps")
+        return Rollout(outputs, rewards[last], infos[last], extras[last], version)
+
+    return in_pick_order(
+        [
+            make_group(uid, [*map(rollout, sessions.values())], rollouts, accuracy, with_responses)
+            for uid, sessions in members.items()
+        ]
+    )
 
 
 def _rewards(
@@ -121,25 +104,17 @@ def add_to_rewards(
     """
     if not terms:
         return
-    shaped = {
-        key: (float(reward), float(term))
-        for group in groups
-        if group.uid in terms
-        for outputs, reward, term in zip(
-            group.outputs, group.rewards, terms[group.uid], strict=True
-        )
-        for key in outputs
-    }
-    scores = []
-    for key, (reward, term) in shaped.items():
-        score = torch.zeros(int(tags[key]["response_len"]), dtype=torch.float32)
-        if score.numel():
-            score[-1] = reward
-            score[-1] += term
-        scores.append(score)
-    nested = torch.nested.as_nested_tensor(scores, layout=torch.jagged)
+    scores = {}
+    for group in (group for group in groups if group.uid in terms):
+        parts = zip(group.outputs, group.rewards, terms[group.uid], strict=True)
+        for outputs, reward, term in parts:
+            for key in outputs:
+                scores[key] = torch.zeros(int(tags[key]["response_len"]), dtype=torch.float32)
+                scores[key][-1:] = float(reward)
+                scores[key][-1:] += float(term)
+    nested = torch.nested.as_nested_tensor(list(scores.values()), layout=torch.jagged)
     fields = TensorDict({"rm_scores": nested}, batch_size=len(scores))
-    tq.kv_batch_put(keys=list(shaped), partition_id=partition, fields=fields)
+    tq.kv_batch_put(keys=list(scores), partition_id=partition, fields=fields)
 
 
 def _plain(value: Any) -> Any:
