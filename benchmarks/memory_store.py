@@ -117,14 +117,14 @@ def engines(queries: int) -> dict[str, float]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from sparft_plugin.memory.index import QueryIndex
+    from sparft_plugin.memory.store import QueryIndex
 
     rng = np.random.default_rng(0)
     stored, asked = unit_vectors(rng, queries), unit_vectors(rng, GROUPS)
     tensors = torch.from_numpy(asked), torch.from_numpy(stored)
     flat = faiss.IndexFlatIP(DIMENSION)
     flat.add(stored)
-    ours = QueryIndex()
+    ours = QueryIndex(DIMENSION)
     for row, vector in enumerate(stored):
         ours.put(row, vector, row)
     doubles = asked.astype(np.float64), stored.astype(np.float64)
@@ -139,7 +139,7 @@ def engines(queries: int) -> dict[str, float]:
         "torch": lambda: (tensors[0] @ tensors[1].T).argmax(dim=1),
         "faiss_flat": lambda: flat.search(asked, 1),
         "numpy_einsum_float64": lambda: np.einsum("nd,md->nm", *doubles).argmax(axis=1),
-        "ours": lambda: ours.nearest_each(asked, 1, queries),
+        "ours": lambda: ours.nearest(asked, 1, queries),
     }
     return {name: median_ms(way) for name, way in ways.items()}
 

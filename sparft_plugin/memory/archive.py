@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sparft_plugin.errors import SparftError, require
-from sparft_plugin.memory.table import block_rows
 
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
@@ -26,20 +25,22 @@ HEADER = "header"
 ARRAYS = "arrays"
 FINGERPRINT = "fingerprint"
 MEND = "restore it from an intact checkpoint"
+BLOCK_BYTES = 256 << 20
+"""Size of a block of responses; the system gives memory only to what was written of it."""
 _UNREADABLE = (AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 _BROKEN_NPZ = (struct.error, zipfile.BadZipFile, zlib.error)
+
+
+def block_rows(width: int, dtype: np.dtype[Any]) -> int:
+    """Embeddings (width,) in a block, at least 1."""
+    return max(1, BLOCK_BYTES // max(1, width * dtype.itemsize))
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State:
     """Put a header and arrays together; contiguous arrays are not copied.
 
     The header gets two keys more: ``arrays``, type and shape of each, and ``fingerprint``, which
-    `unpack` checks. So equal headers mean equal states.
-
-    Raises
-    ------
-    ValueError
-        If an array holds Python objects.
+    `unpack` checks. So equal headers mean equal states. Python objects are a ValueError.
     """
     for name, array in arrays.items():
         if array.dtype.hasobject:
@@ -53,10 +54,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> State
 def unpack(state: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
     """Return the header and the arrays that `pack` was given; arrays share the state's memory.
 
-    Raises
-    ------
-    SparftError
-        If the header is none, or the arrays are not those that it names.
+    If the header is none, or the arrays are not those that it names, it is a SparftError.
     """
     plain = {name: array for name, array in state.items() if name != HEADER}
     try:
@@ -122,16 +120,21 @@ def check_keys(what: str, given: Iterable[str], expected: Iterable[str]) -> None
     """
     given, expected = ({key.partition("#")[0] for key in keys} for keys in (given, expected))
     for fault, keys in (("lacks", expected - given), ("has unknown", given - expected)):
-        if keys:
-            listed = ", ".join(f"'{key}'" for key in sorted(keys))
-            raise SparftError(f"{what} {fault} {listed}; was it written by another release?")
+        listed = ", ".join(f"'{key}'" for key in sorted(keys))
+        require(not keys, f"{what} {fault} {listed}; was it written by another release?")
 
 
-def check_ids(what: str, ids: NDArray[Any], **numbers: NDArray[Any]) -> None:
-    """Refuse saved ids that are no unique strings, and numbers that are not a whole one per id."""
+def check_array(what: str, array: NDArray[Any], dtype: DTypeLike, *shape: int) -> None:
+    """Refuse a saved array of another type or shape, or with numbers that are not finite."""
+    fits = array.dtype == dtype and array.shape == shape and bool(np.isfinite(array).all())
+    given = f"{array.dtype} of shape {array.shape}"
+    require(fits, f"{what} must be finite {np.dtype(dtype)} of shape {shape}, not {given}.")
+
+
+def check_ids(what: str, ids: NDArray[Any], counts: NDArray[Any]) -> list[str]:
+    """Return saved ids; those that are no unique strings, or have no count >= 1, are refused."""
     unique = ids.ndim == 1 and ids.dtype.kind == "U" and len(set(ids.tolist())) == len(ids)
     require(unique, f"prompt_ids of {what} must be unique strings.")
-    for name, values in numbers.items():
-        whole = values.shape == ids.shape and values.dtype == np.int64
-        fits = whole and bool((values >= (name == "counts")).all())
-        require(fits, f"{name} of {what} must be one whole number per query.")
+    check_array(f"counts of {what}", counts, np.int64, len(ids))
+    require(counts.min(initial=1) >= 1, f"counts of {what} must be at least 1.")
+    return list(ids.tolist())

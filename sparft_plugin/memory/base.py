@@ -58,17 +58,14 @@ class MemoryGroup:
             raise self._error(f"accuracies must have shape {wanted}.")
         if not ((accuracies >= 0) & (accuracies <= 1)).all():
             raise self._error("accuracies must lie in [0, 1].")
-        object.__setattr__(self, "query", query)
-        object.__setattr__(self, "responses", responses)
-        object.__setattr__(self, "accuracies", accuracies)
+        vars(self).update(query=query, responses=responses, accuracies=accuracies)
 
     def _embedding(self, name: str, values: ArrayLike, axes: int) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             embedding = np.asarray(values, dtype=np.float32)
         if embedding.ndim != axes or not embedding.size:
-            shape = "(d,)" if axes == 1 else "(g, d)"
-            fault = f"must have shape {shape} and not be empty, not {embedding.shape}"
-            raise self._error(f"{name} {fault}.")
+            shape = f"{'(d,)' if axes == 1 else '(g, d)'} and not be empty, not {embedding.shape}"
+            raise self._error(f"{name} must have shape {shape}.")
         if not np.isfinite(embedding).all():
             raise self._error(f"{name} must be finite in float32; check the encoder.")
         return embedding
@@ -96,7 +93,6 @@ class IntrinsicReward(ABC):
     A step is one call of `write`. A method is a dataclass whose init fields are its options; it
     gives `name`, `terms`, `remember`, `metrics`, `arrays` and `restore`, and this class owns
     checks, order and the saved state.
-
     """
 
     name: ClassVar[str]
@@ -187,11 +183,8 @@ class IntrinsicReward(ABC):
     def load_state_dict(self, state: Mapping[str, Any] | bytes) -> None:
         """Put back what `state_dict` returned, or the bytes that it was in release 0.1.0.
 
-        Raises
-        ------
-        SparftError
-            If the state is damaged, or keys, version, method, encoder, options, dimension or
-            arrays are not what this memory expects; the memory is then as before.
+        If the state is damaged, or keys, version, method, encoder, options, dimension or arrays are
+        not what this memory expects, it is a SparftError and the memory is as before.
         """
         header, arrays = unpack_version2(state) if isinstance(state, bytes) else unpack(state)
         self._check_header(header)

@@ -37,13 +37,12 @@ class StepStats:
     """Mean format reward, on any scale; None where the reward function reports none."""
 
     def __post_init__(self) -> None:
-        most = {"accuracy": 1.0, "mean_tokens": math.inf, "clipped_share": 1.0}
+        ranges = {"accuracy": (0, 1), "mean_tokens": (0, math.inf), "clipped_share": (0, 1)}
         for name, value in asdict(self).items():
-            if value is None and name == "format_reward":
-                continue
-            fits = name not in most or 0 <= value <= most[name]
+            low, high = ranges.get(name, (-math.inf, math.inf))
             require(
-                math.isfinite(value) and fits,
+                (value is None and name == "format_reward")
+                or (math.isfinite(value) and low <= value <= high),
                 f"{name}={value!r} of a step is not finite or out of its range.",
             )
 
@@ -96,124 +95,101 @@ class CollapseWatch:
 
     window: int = 20
     fade: bool = False
+    steps: list[StepStats] = field(default_factory=list, init=False)
+    best: Span | None = field(default=None, init=False)
+    longest: Span | None = field(default=None, init=False)
+    least_clipped: float = field(default=1.0, init=False)
+    largest_format: float = field(default=0.0, init=False)
+    degrees: dict[str, float] = field(init=False)
+    active: dict[str, bool] = field(init=False)
     factor: float = field(default=1.0, init=False)
-    _steps: list[StepStats] = field(default_factory=list, init=False)
-    _best: Span | None = field(default=None, init=False)
-    _longest: Span | None = field(default=None, init=False)
-    _least_clipped: float = field(default=1.0, init=False)
-    _largest_format: float = field(default=0.0, init=False)
-    _degrees: dict[str, float] = field(init=False)
-    _active: dict[str, bool] = field(init=False)
 
     def __post_init__(self) -> None:
         check_whole("sparft.memory.collapse_window", self.window, 2)
         told = isinstance(self.fade, bool)
         require(told, f"sparft.memory.fade must be true or false, not {self.fade!r}.")
-        self._degrees = dict.fromkeys(LIMITS, 0.0)
-        self._active = dict.fromkeys(LIMITS, False)
+        self.degrees = dict.fromkeys(LIMITS, 0.0)
+        self.active = dict.fromkeys(LIMITS, False)
 
     def observe(self, stats: StepStats) -> list[str]:
         """Take in a step; return a sentence for each episode that begins with it."""
-        self._steps = [*self._steps, stats][-self.window :]
+        self.steps = [*self.steps, stats][-self.window :]
         begun = []
-        if len(self._steps) == self.window:
-            span = self._span()
-            self._remember(span)
-            self._degrees = {name: self._degree(name, span) for name in LIMITS}
-            begun = [self._sentence(name, span) for name in LIMITS if self._turn(name)]
+        if len(self.steps) == self.window:
+            sentences = self._judge(self._span())
+            for name, (begin, end) in LIMITS.items():
+                was = self.active[name]
+                self.active[name] = self.degrees[name] >= (end if was else begin)
+                if self.active[name] and not was:
+                    begun.append(sentences[name])
         if self.fade:
-            change = -1 / self.window if any(self._active.values()) else 1 / self.window
+            change = -1 / self.window if any(self.active.values()) else 1 / self.window
             self.factor = min(1.0, max(0.0, self.factor + change))
         return begun
 
     def metrics(self) -> dict[str, float]:
         """Degree of each failure, ``episodes`` that are under way, and ``factor``."""
-        episodes = float(sum(self._active.values()))
-        return {**self._degrees, "episodes": episodes, "factor": self.factor}
+        episodes = float(sum(self.active.values()))
+        return {**self.degrees, "episodes": episodes, "factor": self.factor}
 
     def _span(self) -> Span:
-        accuracies = [step.accuracy for step in self._steps]
-        formats = [step.format_reward for step in self._steps]
+        accuracies = [step.accuracy for step in self.steps]
+        formats = [step.format_reward for step in self.steps]
         known = [value for value in formats if value is not None]
         return Span(
             accuracy=float(np.mean(accuracies)),
             noise=float(np.var(accuracies, ddof=1) / self.window),
-            mean_tokens=float(np.mean([step.mean_tokens for step in self._steps])),
-            clipped_share=float(np.mean([step.clipped_share for step in self._steps])),
+            mean_tokens=float(np.mean([step.mean_tokens for step in self.steps])),
+            clipped_share=float(np.mean([step.clipped_share for step in self.steps])),
             format_reward=float(np.mean(known)) if len(known) == self.window else None,
         )
 
-    def _remember(self, span: Span) -> None:
-        if self._best is None or span.accuracy > self._best.accuracy:
-            self._best = span
-        if self._longest is None or span.mean_tokens > self._longest.mean_tokens:
-            self._longest = span
-        self._least_clipped = min(self._least_clipped, span.clipped_share)
-        if span.format_reward is not None:
-            self._largest_format = max(self._largest_format, abs(span.format_reward))
-
-    def _degree(self, name: str, span: Span) -> float:
-        best, longest = self._best, self._longest
-        assert best is not None
-        assert longest is not None
-        if name == "limit":
-            rose = span.clipped_share >= 2 * self._least_clipped
-            return span.clipped_share if rose else 0.0
-        if name == "short":
-            gained = span.accuracy > longest.accuracy
-            return 0.0 if gained else _lost(span.mean_tokens, longest.mean_tokens)
-        if span.format_reward is None or best.format_reward is None:
-            return 0.0
-        rose = span.format_reward - best.format_reward >= FORMAT_RISE * self._largest_format > 0
-        clear = best.accuracy - span.accuracy > CLEAR_LOSS * math.sqrt(
-            2 * max(best.noise, span.noise)
-        )
-        return _lost(span.accuracy, best.accuracy) if rose and clear else 0.0
-
-    def _turn(self, name: str) -> bool:
-        """Begin or end an episode; True if one begins."""
-        begin, end = LIMITS[name]
-        was, degree = self._active[name], self._degrees[name]
-        self._active[name] = degree >= (end if was else begin)
-        return self._active[name] and not was
-
-    def _sentence(self, name: str, span: Span) -> str:
-        assert self._best is not None
-        assert self._longest is not None
-        over = f"over the last {self.window} steps"
-        if name == "limit":
-            return (
-                f"length collapse: {over} {span.clipped_share:.0%} of the responses ran to the "
-                f"limit, {self._least_clipped:.0%} did at the least; look at some, and lower "
+    def _judge(self, now: Span) -> dict[str, str]:
+        """Set the degrees of the last steps, and return what to say of each that is not 0."""
+        if self.best is None or now.accuracy > self.best.accuracy:
+            self.best = now
+        if self.longest is None or now.mean_tokens > self.longest.mean_tokens:
+            self.longest = now
+        self.least_clipped = min(self.least_clipped, now.clipped_share)
+        best, longest, over = self.best, self.longest, f"over the last {self.window} steps"
+        self.degrees, sentences = dict.fromkeys(LIMITS, 0.0), {}
+        if now.format_reward is not None:
+            self.largest_format = max(self.largest_format, abs(now.format_reward))
+        if now.format_reward is not None and best.format_reward is not None:
+            rise = now.format_reward - best.format_reward
+            doubt = CLEAR_LOSS * math.sqrt(2 * max(best.noise, now.noise))
+            if (
+                rise >= FORMAT_RISE * self.largest_format > 0
+                and best.accuracy - now.accuracy > doubt
+            ):
+                self.degrees["reward_mode"] = 1 - now.accuracy / best.accuracy
+                sentences["reward_mode"] = (
+                    f"reward-mode collapse: {over} accuracy was {now.accuracy:.3f}, "
+                    f"{best.accuracy:.3f} at the best, while the format reward rose to "
+                    f"{now.format_reward:.3g} from {best.format_reward:.3g}; weigh correct answers "
+                    "more than format."
+                )
+        if now.accuracy <= longest.accuracy and longest.mean_tokens > 0:
+            self.degrees["short"] = 1 - now.mean_tokens / longest.mean_tokens
+            sentences["short"] = (
+                f"length collapse: {over} responses had {now.mean_tokens:.0f} tokens, "
+                f"{longest.mean_tokens:.0f} at the most, and accuracy did not gain; look at some, "
+                "and lower sparft.memory.exploit_weight or the learning rate."
+            )
+        if now.clipped_share >= 2 * self.least_clipped:
+            self.degrees["limit"] = now.clipped_share
+            sentences["limit"] = (
+                f"length collapse: {over} {now.clipped_share:.0%} of the responses ran to the "
+                f"limit, {self.least_clipped:.0%} did at the least; look at some, and lower "
                 "sparft.memory.explore_weight or the learning rate."
             )
-        if name == "short":
-            return (
-                f"length collapse: {over} responses had {span.mean_tokens:.0f} tokens, "
-                f"{self._longest.mean_tokens:.0f} at the most, and accuracy did not gain; look at "
-                "some, and lower sparft.memory.exploit_weight or the learning rate."
-            )
-        return (
-            f"reward-mode collapse: {over} accuracy was {span.accuracy:.3f}, "
-            f"{self._best.accuracy:.3f} at the best, while the format reward rose to "
-            f"{span.format_reward:.3g} from {self._best.format_reward:.3g}; weigh correct answers "
-            "more than format."
-        )
+        return sentences
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as JSON values."""
-        return {
-            "version": STATE_VERSION,
-            "window": self.window,
-            "steps": [asdict(step) for step in self._steps],
-            "best": None if self._best is None else asdict(self._best),
-            "longest": None if self._longest is None else asdict(self._longest),
-            "least_clipped": self._least_clipped,
-            "largest_format": self._largest_format,
-            "degrees": dict(self._degrees),
-            "active": dict(self._active),
-            "factor": self.factor,
-        }
+        state = {"version": STATE_VERSION, **asdict(self)}
+        del state["fade"]
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of `state_dict`, of which `fade` is no part.
@@ -228,17 +204,16 @@ class CollapseWatch:
                 f"the state of the collapse watch has {key}={state[key]!r}, this run has {own!r}; "
                 "set it back, or start without the state.",
             )
-        steps = [StepStats(**step) for step in state["steps"]]
-        spans = [state[key] and Span(**state[key]) for key in ("best", "longest")]
         for key in ("degrees", "active"):
             check_keys(f"{key} of the collapse watch", state[key], LIMITS)
-        self._steps, (self._best, self._longest) = steps, spans
-        self._least_clipped = float(state["least_clipped"])
-        self._largest_format = float(state["largest_format"])
-        self._degrees = {name: float(state["degrees"][name]) for name in LIMITS}
-        self._active = {name: bool(state["active"][name]) for name in LIMITS}
-        self.factor = float(state["factor"]) if self.fade else 1.0
-
-
-def _lost(now: float, best: float) -> float:
-    return max(0.0, 1 - now / best) if best > 0 else 0.0
+        fresh = {
+            **state,
+            "steps": [StepStats(**step) for step in state["steps"]],
+            "best": state["best"] and Span(**state["best"]),
+            "longest": state["longest"] and Span(**state["longest"]),
+            "degrees": dict(state["degrees"]),
+            "active": dict(state["active"]),
+            "factor": state["factor"] if self.fade else 1.0,
+        }
+        del fresh["version"]
+        vars(self).update(fresh)

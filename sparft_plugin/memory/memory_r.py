@@ -14,7 +14,7 @@ from sparft_plugin.memory.archive import Arrays
 from sparft_plugin.memory.base import IntrinsicReward, MemoryGroup, Terms
 from sparft_plugin.memory.normalize import WindowNormalizer
 from sparft_plugin.memory.store import STORAGES, EpisodicStore, check_fits
-from sparft_plugin.memory.term import CLOSENESS, Formula, Kept, ReleasedTerm, Term, members
+from sparft_plugin.memory.term import CLOSENESS, Formula, ReleasedTerm, Term, members
 from sparft_plugin.options import check_choice, check_number, check_whole
 
 RULES = {"paper": Term, "released": ReleasedTerm}
@@ -106,28 +106,24 @@ class MemoryR(IntrinsicReward):
         if self.query_capacity is not None:
             check_whole("sparft.memory.query_capacity", self.query_capacity, 1)
         check_whole("sparft.memory.response_capacity", self.response_capacity, 1)
-        check_number(
-            "sparft.memory.success_threshold", self.success_threshold, 0, 1, open_high=True
-        )
+        threshold = "sparft.memory.success_threshold"
+        check_number(threshold, self.success_threshold, 0, 1, open_high=True)
         check_number("sparft.memory.exploit_weight", self.exploit_weight, 0)
         check_choice("sparft.memory.compat", self.compat, RULES)
         check_choice("sparft.memory.stored", self.stored, TEXTS)
         check_choice("sparft.memory.storage", self.storage, STORAGES)
-        self.exploit = self._empty_exploit()
+        self.exploit = self.empty_term(CLOSENESS)
         require(
             self.compat != "released" or self.normalize == "global",
             "sparft.memory.normalize must be 'global' with sparft.memory.compat=released: the "
             "released code has one window.",
         )
 
-    def empty_term(self, formula: Formula, kept: Kept) -> Term:
+    def empty_term(self, formula: Formula) -> Term:
         """Return a term of these options that remembers nothing yet."""
         store = EpisodicStore(self.query_capacity, self.response_capacity, self.storage)
         windows = WindowNormalizer(self.window, self.normalize, self.query_capacity)
-        return RULES[self.compat](formula, kept, self.neighbors, store, windows)
-
-    def _empty_exploit(self) -> Term:
-        return self.empty_term(CLOSENESS, self.succeeded)
+        return RULES[self.compat](formula, self.succeeded, self.neighbors, store, windows)
 
     def check(self, groups: Sequence[MemoryGroup]) -> None:
         """Also refuse embeddings that `storage` cannot hold."""
@@ -166,6 +162,6 @@ class MemoryR(IntrinsicReward):
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
-        exploit = self._empty_exploit()
+        exploit = self.empty_term(CLOSENESS)
         exploit.restore(members(arrays, "exploit."), dimension)
         self.exploit = exploit

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from sparft_plugin.errors import require
-from sparft_plugin.memory.archive import Arrays
+from sparft_plugin.memory.archive import Arrays, check_array
 from sparft_plugin.memory.base import MemoryGroup, Terms
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.term import NOVELTY, Term, members
@@ -59,10 +59,7 @@ exploit_weight, compat, stored, storage
         check_whole("sparft.memory.warmup_steps", self.warmup_steps, 0)
         if self.warmup_failures is not None:
             check_whole("sparft.memory.warmup_failures", self.warmup_failures, 0)
-        self.explore = self._empty_explore()
-
-    def _empty_explore(self) -> Term:
-        return self.empty_term(NOVELTY, lambda group: ~self.succeeded(group))
+        self.explore = self.empty_term(NOVELTY)
 
     @property
     def warming_up(self) -> bool:
@@ -108,9 +105,9 @@ exploit_weight, compat, stored, storage
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
         written = arrays["failures_written"]
-        whole = written.shape == () and written.dtype == np.int64 and bool(written >= 0)
-        require(whole, "failures_written of the saved memory must be one whole number.")
-        explore = self._empty_explore()
+        check_array("failures_written of the saved memory", written, np.int64)
+        require(bool(written >= 0), "failures_written of the saved memory must be at least 0.")
+        explore = self.empty_term(NOVELTY)
         explore.restore(members(arrays, "explore."), dimension)
         super().restore(arrays, dimension)
         self.explore, self.failures_written = explore, int(written)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import require
-from sparft_plugin.memory.archive import Arrays, check_ids, check_keys
+from sparft_plugin.memory.archive import Arrays, check_array, check_ids, check_keys
 from sparft_plugin.options import check_choice, check_whole
 
 SCOPES = ("global", "per_query")
@@ -38,7 +37,6 @@ class WindowNormalizer:
         to the same prompt, and a prompt's first visit pays 0.
     capacity : int >= 1 or None, default None
         Largest number of windows; the one that was opened first gives way.
-
     """
 
     window: int = 100
@@ -79,7 +77,7 @@ class WindowNormalizer:
 
     def fork(self) -> WindowNormalizer:
         """Return a copy; neither sees what the other records."""
-        forked = copy.copy(self)
+        forked = replace(self)
         forked.windows = dict(self.windows)
         return forked
 
@@ -95,12 +93,10 @@ class WindowNormalizer:
         """Put back what `arrays` returned; what does not fit these options is refused."""
         what = "the memory's saved windows"
         check_keys(what, arrays, self.arrays())
-        ids, counts, values = (arrays[key] for key in ("prompt_ids", "counts", "values"))
-        check_ids(what, ids, counts=counts)
-        finite = values.dtype == np.float64 and values.ndim == 1 and np.isfinite(values).all()
-        require(bool(finite), f"values of {what} must be finite float64 of shape (m,).")
-        held, most, names = counts.sum(), counts.max(initial=0), ids.tolist()
-        require(held == len(values), f"{what} count {held} values and hold {len(values)}.")
+        counts, values = arrays["counts"], arrays["values"]
+        names = check_ids(what, arrays["prompt_ids"], counts)
+        check_array(f"values of {what}", values, np.float64, int(counts.sum()))
+        most = counts.max(initial=0)
         require(
             most <= self.window,
             f"one of {what} holds {most} values, more than sparft.memory.window={self.window}.",

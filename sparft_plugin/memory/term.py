@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from sparft_plugin.memory.archive import Arrays
 from sparft_plugin.memory.base import MemoryGroup
-from sparft_plugin.memory.index import cosines, unit_rows
 from sparft_plugin.memory.normalize import FLAT, WindowNormalizer
-from sparft_plugin.memory.store import EpisodicStore
-
-Kept = Callable[[MemoryGroup], NDArray[np.bool_]]
-"""Which responses of a group a term remembers, (g,)."""
+from sparft_plugin.memory.store import EpisodicStore, cosines, unit_rows
 
 
 @dataclass(frozen=True)
 class Formula:
     """How a term is computed, and what the released code pays where the formula says nothing."""
+
+    of_success: bool
+    """Whether it remembers the responses that succeeded, or those that did not."""
 
     raw: Callable[[NDArray[np.float32], NDArray[Any]], NDArray[np.float64]]
     """Raw values (g,) of responses (g, d) read against remembered ones (m, d), m >= 1."""
@@ -33,10 +32,8 @@ class Formula:
 
 def closeness(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
     """R_s = -|| a - mean(B) ||_2 of responses a and remembered ones B."""
-    distances: NDArray[np.float64] = np.linalg.norm(
-        responses - near.mean(axis=0, dtype=np.float64), axis=1
-    )
-    return -distances
+    distances = np.linalg.norm(responses - near.mean(axis=0, dtype=np.float64), axis=1)
+    return np.asarray(-distances)
 
 
 def novelty(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.float64]:
@@ -46,31 +43,35 @@ def novelty(responses: NDArray[np.float32], near: NDArray[Any]) -> NDArray[np.fl
 
 # The released code pays 1 - s for closeness, s the scaled distance, and leaves s as the distance
 # itself where it cannot be scaled.
-CLOSENESS = Formula(closeness, when_flat=lambda raw: 1.0 + raw, when_empty=0.0)
-NOVELTY = Formula(novelty, when_flat=lambda raw: 0.0, when_empty=1.0)
+CLOSENESS = Formula(True, closeness, when_flat=lambda raw: 1.0 + raw, when_empty=0.0)
+NOVELTY = Formula(False, novelty, when_flat=lambda raw: 0.0, when_empty=1.0)
 
 
 class Term:
     """A term as in the paper: all of a step is read before any of it is written.
 
     It reads what is stored under the K = `neighbors` nearest queries; `store` and `windows` come
-    empty, and `kept` says which responses of a group are stored.
+    empty, and `succeeded` says which responses (g,) of a group are successes.
     """
 
     def __init__(
         self,
         formula: Formula,
-        kept: Kept,
+        succeeded: Callable[[MemoryGroup], NDArray[np.bool_]],
         neighbors: int,
         store: EpisodicStore,
         windows: WindowNormalizer,
     ) -> None:
         self.formula = formula
-        self.kept = kept
+        self.succeeded = succeeded
         self.neighbors = neighbors
         self.store = store
         self.windows = windows
         self._read: dict[int, tuple[MemoryGroup, NDArray[np.float64]]] = {}
+
+    def kept(self, group: MemoryGroup) -> NDArray[np.bool_]:
+        """Which responses (g,) of a group are stored."""
+        return np.equal(self.succeeded(group), self.formula.of_success)
 
     def score(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
         """Scaled values (g,) of one or more groups; nothing is changed."""
@@ -95,12 +96,12 @@ class Term:
 
     def _raw(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
         """Raw values (g,) of each group; NaN where nothing is remembered."""
-        known = self.store.nearest_each(np.stack([g.query for g in groups]), self.neighbors)
+        if not len(self.store):
+            return [np.full(len(group.responses), np.nan) for group in groups]
+        near = self.store.nearest(np.stack([group.query for group in groups]), self.neighbors)
         return [
-            self.formula.raw(group.responses, near)
-            if len(near)
-            else np.full(len(group.responses), np.nan)
-            for group, near in zip(groups, known, strict=True)
+            self.formula.raw(group.responses, self.store.read(rows))
+            for group, rows in zip(groups, near, strict=True)
         ]
 
     def arrays(self) -> Arrays:
@@ -110,9 +111,8 @@ class Term:
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Fill an empty term from `arrays`; see `EpisodicStore.restore`."""
-        windows = members(arrays, "window.")
         self.store.restore({k: v for k, v in arrays.items() if "." not in k}, dimension)
-        self.windows.restore(windows)
+        self.windows.restore(members(arrays, "window."))
 
 
 class ReleasedTerm(Term):
@@ -153,7 +153,7 @@ class ReleasedTerm(Term):
                 values[place] = self.formula.when_empty
                 continue
             if store.inserted != known:
-                rows = store.nearest_rows(group.query[None], self.neighbors)[0]
+                rows = store.nearest(group.query[None], self.neighbors)[0]
                 known = store.inserted
             raw = self.formula.raw(response, store.read(rows))
             values[place] = self._scaled(raw.item(), windows.record(group.prompt_id, raw))

@@ -256,7 +256,7 @@ def test_a_spread_up_to_rounding_gives_zero():
         ((3, "per_query"), {"values": values(1, 2, np.nan)}, "finite"),
         ((3, "per_query"), {"values": np.zeros((1, 1))}, "shape"),
         ((3, "per_query"), {"values": np.zeros(3, np.float32)}, "float64"),
-        ((3, "per_query"), {"values": values(1, 2)}, "count 3 values and hold 2"),
+        ((3, "per_query"), {"values": values(1, 2)}, r"shape \(3,\), not"),
         ((3, "per_query"), {"counts": np.array([0, 3])}, "counts"),
         ((3, "per_query"), {"counts": np.array([3])}, "counts"),
         ((3, "per_query"), {"prompt_ids": np.array(["a", "a"])}, "unique"),

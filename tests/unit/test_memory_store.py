@@ -9,17 +9,15 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from sparft_plugin.errors import SparftError
-from sparft_plugin.memory import table
-from sparft_plugin.memory.index import QueryIndex
-from sparft_plugin.memory.store import EpisodicStore
-from sparft_plugin.memory.table import RowTable
+from sparft_plugin.memory import archive
+from sparft_plugin.memory.store import EpisodicStore, QueryIndex, RowTable
 from sparft_plugin.memory.term import novelty
 
 FLOAT = np.dtype(np.float32)
 
 
 def index_of(vectors, ages=None):
-    index = QueryIndex()
+    index = QueryIndex(len(vectors[0]))
     for row, vector in enumerate(vectors):
         index.put(row, vector, row if ages is None else ages[row])
     return index
@@ -48,16 +46,9 @@ def test_the_nearest_are_those_of_all_pairs_and_ties_go_to_the_oldest(
     ages = rng.permutation(stored)
     queries = np.concatenate([vectors[:3], rng.normal(size=(2, 24)).astype(np.float32)])
     index, k = index_of(vectors, ages), min(k, stored)
-    for query, found in zip(queries, index.nearest_each(queries, k, stored), strict=True):
+    for query, found in zip(queries, index.nearest(queries, k, stored), strict=True):
         keys = [(-round(cosine(v, query), 9), ages[row], row) for row, v in enumerate(vectors)]
         assert found.tolist() == [row for _, _, row in sorted(keys)[:k]]
-
-
-def test_equal_directions_tie_to_the_oldest_among_thousands():
-    vector = np.random.default_rng(0).normal(size=384).astype(np.float32)
-    vectors = np.tile(vector, (3000, 1)) * np.arange(1, 3001, dtype=np.float32)[:, None]
-    (found,) = index_of(vectors).nearest_each(vector[None], 5, 3000)
-    assert found.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_neither_the_other_queries_nor_the_threads_decide():
@@ -66,11 +57,11 @@ def test_neither_the_other_queries_nor_the_threads_decide():
     vectors[250:] = vectors[:250] * np.float32(3)
     queries = (vectors[rng.integers(500, size=40)] + 1e-5).astype(np.float32)
     index = index_of(vectors)
-    together = [rows.tolist() for rows in index.nearest_each(queries, 4, 500)]
+    together = [rows.tolist() for rows in index.nearest(queries, 4, 500)]
     novel = novelty(queries, vectors).tolist()
     for threads in (1, 2):
         with threadpool_limits(threads):
-            alone = [index.nearest_each(query[None], 4, 500)[0].tolist() for query in queries]
+            alone = [index.nearest(query[None], 4, 500)[0].tolist() for query in queries]
             assert novelty(queries, vectors).tolist() == novel
         assert alone == together
 
@@ -78,13 +69,15 @@ def test_neither_the_other_queries_nor_the_threads_decide():
 def test_the_length_of_a_query_does_not_matter_up_to_the_limits_of_single_precision():
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(20, 16)).astype(np.float32)
-    plain = index_of(vectors).nearest_each(vectors, 3, 20)
+    plain = index_of(vectors).nearest(vectors, 3, 20)
     scales = np.float32(10.0) ** rng.integers(-30, 30, size=20).astype(np.float32)
     scaled = vectors * scales[:, None]
-    for one, two in zip(plain, index_of(scaled).nearest_each(scaled, 3, 20), strict=True):
+    for one, two in zip(plain, index_of(scaled).nearest(scaled, 3, 20), strict=True):
         assert one.tolist() == two.tolist()
-    (of_zero,) = index_of(vectors).nearest_each(np.zeros((1, 16), np.float32), 2, 20)
+    (of_zero,) = index_of(vectors).nearest(np.zeros((1, 16), np.float32), 2, 20)
     assert of_zero.tolist() == [0, 1]
+    parallel = np.tile(vectors[:1], (3000, 1)) * np.arange(1, 3001, dtype=np.float32)[:, None]
+    assert index_of(parallel).nearest(vectors[:1], 5, 3000)[0].tolist() == [0, 1, 2, 3, 4]
 
 
 @given(
@@ -111,7 +104,7 @@ def test_novelty_is_one_less_the_largest_cosine(seed, count, zeros, exponents, d
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(table, "BLOCK_BYTES", 4 * 2 * 4)  # four rows of two numbers
+    monkeypatch.setattr(archive, "BLOCK_BYTES", 4 * 2 * 4)  # four rows of two numbers
 
 
 def numbered(start, count):
@@ -178,40 +171,37 @@ def test_parts_that_are_no_blocks_are_refused(shapes, dtype, word):
         RowTable(2, FLOAT).restore([np.zeros(shape, dtype) for shape in shapes], np.empty(0, int))
 
 
-def rows(*values):
-    return np.array([[value, 0.0] for value in values], np.float32)
+def write(store, name, query, *values):
+    rows = np.array([[value, 0.0] for value in values], np.float32).reshape(-1, 2)
+    store.write(name, np.array(query, np.float32), rows)
 
 
-def query(*values):
-    return np.array(values, np.float32)
-
-
-def test_a_query_without_responses_is_not_stored():
-    store = EpisodicStore(None, 3)
-    store.write("a", query(1, 0), rows())
-    assert len(store) == 0
-    assert store.nearest(query(1, 0)).shape == (0, 2)
+def near(store, k=1):
+    """Responses of the queries nearest to (1, 0)."""
+    return store.read(*store.nearest(np.array([[1, 0]], np.float32), k))
 
 
 def test_the_query_inserted_first_leaves_though_it_was_written_last():
     store = EpisodicStore(2, 3)
-    for name, vector, values in (("a", (1, 0), (1,)), ("b", (0, 1), (2,)), ("a", (1, 0), (3,))):
-        store.write(name, query(*vector), rows(*values))
-    store.write("c", query(1, 1), rows(4, 5, 6, 7))
+    write(store, "a", (1, 0))
+    assert len(store) == 0
+    for name, vector, value in (("a", (1, 0), 1), ("b", (0, 1), 2), ("a", (1, 0), 3)):
+        write(store, name, vector, value)
+    write(store, "c", (1, 1), 4, 5, 6, 7)
     assert store.prompt_ids == ["b", "c"]
-    assert store.nearest(query(1, 0), k=2)[:, 0].tolist() == [5, 6, 7, 2]
+    assert near(store, k=2)[:, 0].tolist() == [5, 6, 7, 2]
 
 
 def test_bytes_are_those_of_the_content_and_no_more_after_evictions():
     store, full = EpisodicStore(None, 100), EpisodicStore(2, 3)
-    store.write("a", query(1, 0), rows(*range(70)))
+    write(store, "a", (1, 0), *range(70))
     copy = EpisodicStore(None, 100)
     copy.restore(store.arrays(), 2)
     assert store.nbytes == copy.nbytes
     assert 0 < store.nbytes - 70 * 2 * 4 < 100
     sizes = set()
     for value in range(20):
-        full.write(str(value), query(value, 1), rows(value, value, value))
+        write(full, str(value), (value, 1), value, value, value)
         sizes.add(full.nbytes)
     assert len(sizes) == 2
 
@@ -219,10 +209,9 @@ def test_bytes_are_those_of_the_content_and_no_more_after_evictions():
 def test_half_precision_rounds_responses_and_halves_their_bytes():
     full, half = EpisodicStore(None, 9), EpisodicStore(None, 9, "float16")
     for store in (full, half):
-        store.write("a", query(1, 0), rows(1 / 3, 2))
-    near = half.nearest(query(1, 0))
-    assert near.dtype == np.float16
-    np.testing.assert_allclose(near[:, 0], [1 / 3, 2], rtol=2**-11)
+        write(store, "a", (1, 0), 1 / 3, 2)
+    assert near(half).dtype == np.float16
+    np.testing.assert_allclose(near(half)[:, 0], [1 / 3, 2], rtol=2**-11)
     assert full.nbytes - half.nbytes == 2 * 2 * 2
     assert half.arrays()["queries"].dtype == np.float32
 
@@ -231,18 +220,25 @@ def test_a_saved_store_goes_on_exactly_where_it_stood():
     """Also where queries were evicted, so that rows are free and ages have gaps."""
     store, copy = EpisodicStore(2, 3), EpisodicStore(2, 3)
     for value in range(7):
-        store.write(str(value % 4), query(value, 1), rows(*range(value)))
-    store.write("new", query(9, 9), rows(1))
+        write(store, str(value % 4), (value, 1), *range(value))
+    write(store, "new", (9, 9), 1)
     arrays = store.arrays()
     assert len(arrays["free"]) > 0
     for name in ("queries", "responses#0"):
         assert np.shares_memory(arrays[name], store.arrays()[name])
     copy.restore(arrays, 2)
     for each in (store, copy):
-        each.write("more", query(3, 3), rows(5, 6, 7, 8))
+        write(each, "more", (3, 3), 5, 6, 7, 8)
     assert store.prompt_ids == copy.prompt_ids
     for name, array in store.arrays().items():
         np.testing.assert_array_equal(copy.arrays()[name], array)
+
+
+def saved_store():
+    store = EpisodicStore(None, 3)
+    write(store, "a", (1, 0), 1, 2)
+    write(store, "b", (0, 1), 3)
+    return store.arrays()
 
 
 @pytest.mark.parametrize(
@@ -283,10 +279,3 @@ def test_arrays_that_do_not_fit_are_refused_by_name(key, value, word):
 def test_more_than_the_capacity_is_refused(capacities, word):
     with pytest.raises(SparftError, match=word):
         EpisodicStore(*capacities).restore(saved_store(), 2)
-
-
-def saved_store():
-    store = EpisodicStore(None, 3)
-    store.write("a", query(1, 0), rows(1, 2))
-    store.write("b", query(0, 1), rows(3))
-    return store.arrays()
