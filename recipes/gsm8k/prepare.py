@@ -7,201 +7,94 @@ python recipes/gsm8k/prepare.py --hub openai/gsm8k --out data/gsm8k
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sparft_plugin.corpus import open_sources
+from sparft_plugin.corpus.rows import Place
+from sparft_plugin.errors import SparftError
+from sparft_plugin.reduction.files import whole_file
+
 DATA_SOURCE = "openai/gsm8k"
 """The name by which verl finds its own GSM8K reward function."""
-
 INSTRUCTION = 'Let\'s think step by step and output the final answer after "####".'
 """verl's own instruction; its reward function reads the number after the hashes."""
-
-SPLITS = ("train", "test")
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
+NUMBER = re.compile(r".*####\s*(-?\d+(?:\.\d+)?)\s*", re.DOTALL)
+TEXT = pa.string()
 SCHEMA = pa.schema(
-    [
-        ("data_source", pa.string()),
-        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        (
-            "extra_info",
-            pa.struct(
-                [
-                    ("split", pa.string()),
-                    ("index", pa.int64()),
-                    ("answer", pa.string()),
-                    ("question", pa.string()),
-                ]
-            ),
+    {
+        "data_source": TEXT,
+        "prompt": pa.list_(pa.struct({"role": TEXT, "content": TEXT})),
+        "ability": TEXT,
+        "reward_model": pa.struct({"style": TEXT, "ground_truth": TEXT}),
+        "extra_info": pa.struct(
+            {"split": TEXT, "index": pa.int64(), "answer": TEXT, "question": TEXT}
         ),
-    ]
+    }
 )
 
-Placed = tuple[str, Any]
-"""A record and the words that say where it stands."""
 
-
-class InputError(Exception):
-    """Input that cannot be used; the message is one sentence for the user."""
-
-
-def read_jsonl(path: Path) -> Iterator[Placed]:
-    """Yield the records of a jsonl file, each with its file and line.
+def rows(given: str, split: str) -> Iterator[dict[str, Any]]:
+    """Read a file or a split of the hub as rows of verl's schema.
 
     Raises
     ------
-    InputError
-        If the file cannot be read or a line is no JSON.
+    SparftError
+        Naming the row whose text is missing, or whose answer has no number after the hashes.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    for number, line in enumerate(lines, start=1):
-        place = f"{path}, line {number}"
-        try:
-            yield place, json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{place} is no JSON ({error}); mend or remove it.") from error
+    index = 0
+    for source in open_sources([given]):
+        source.check_has(["question", "answer"])
+        for questions, answers in source.batches(["question", "answer"]):
+            for question, answer in zip(questions, answers, strict=True):
+                place = Place(source.name, index)
+                for key, text in (("question", question), ("answer", answer)):
+                    if not isinstance(text, str) or not text.strip():
+                        raise place.error(key, "is no text; mend or remove the row.")
+                number = NUMBER.fullmatch(answer.replace(",", ""))
+                if number is None:
+                    raise place.error("answer", "has no number after '####'; mend the row.")
+                yield {
+                    "data_source": DATA_SOURCE,
+                    "prompt": [{"role": "user", "content": f"{question} {INSTRUCTION}"}],
+                    "ability": "math",
+                    "reward_model": {"style": "rule", "ground_truth": number[1]},
+                    "extra_info": {
+                        "split": split, "index": index, "answer": answer, "question": question,
+                    },
+                }  # fmt: skip
+                index += 1
 
 
-def read_hub(name: str) -> dict[str, list[Placed]]:
-    """Return the records of both splits of a hub dataset's configuration ``main``.
+def prepare(inputs: Mapping[str, str], out: Path, overwrite: bool = False) -> dict[Path, int]:
+    """Write a parquet file of each split, all or none, and return the rows of each.
 
-    Raises
-    ------
-    InputError
-        If the dataset cannot be loaded.
+    The same records give the same bytes. If an output exists, or a record is bad, it is a
+    SparftError.
     """
-    import httpx
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-
-    try:
-        loaded = load_dataset(name, "main")
-        return {
-            split: [(f"{name}, {split} row {i}", dict(row)) for i, row in enumerate(loaded[split])]
-            for split in SPLITS
-        }
-    except (OSError, ValueError, RuntimeError, KeyError, DatasetsError, httpx.HTTPError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{name} cannot be loaded from the hub ({reason}); check the name and the network, or "
-            "give local files with --train and --test."
-        ) from error
-
-
-def ground_truth(answer: str, place: str) -> str:
-    """Return the number after the last ``####`` of an answer, without commas.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    _, hashes, final = answer.rpartition("####")
-    number = final.strip().replace(",", "")
-    if not hashes or not NUMBER.fullmatch(number):
-        raise InputError(f"{place} has no number after '####' in its answer; mend or remove it.")
-    return number
-
-
-def build_row(record: Any, place: str, split: str, index: int) -> dict[str, Any]:
-    """Return one row in verl's schema.
-
-    Parameters
-    ----------
-    record : object
-        Should be a mapping with the texts ``question`` and ``answer``.
-    place : str
-        Where the record stands, for the error.
-    split : str
-        ``train`` or ``test``.
-    index : int
-        Position in its split, from 0.
-
-    Raises
-    ------
-    InputError
-        If a text is missing or empty, or the answer has no number.
-    """
-    for key in ("question", "answer"):
-        text = record.get(key) if isinstance(record, dict) else None
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{place} has no text '{key}'; each line needs question and answer.")
-    question, answer = record["question"], record["answer"]
-    return {
-        "data_source": DATA_SOURCE,
-        "prompt": [{"role": "user", "content": f"{question} {INSTRUCTION}"}],
-        "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": ground_truth(answer, place)},
-        "extra_info": {"split": split, "index": index, "answer": answer, "question": question},
-    }
-
-
-def build_table(records: Iterable[Placed], split: str, source: str) -> pa.Table:
-    """Return the rows of one split; InputError if there are none or one is bad."""
-    rows = [build_row(record, place, split, i) for i, (place, record) in enumerate(records)]
-    if not rows:
-        raise InputError(f"{source} has no {split} rows; nothing was written.")
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def write_whole(tables: dict[Path, pa.Table]) -> None:
-    """Write the files so that each is there whole or not at all; on failure none is replaced."""
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in tables}
-    try:
-        for path, table in tables.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, temporary[path])
-        for path in tables:
-            os.replace(temporary[path], path)
-    finally:
-        for leftover in temporary.values():
-            leftover.unlink(missing_ok=True)
-
-
-def prepare(
-    records: dict[str, Iterable[Placed]], source: str, out: Path, *, overwrite: bool = False
-) -> dict[Path, int]:
-    """Write ``train.parquet`` and ``test.parquet`` and return the rows of each.
-
-    The same records give the same bytes.
-
-    Parameters
-    ----------
-    records : mapping
-        Split to its records.
-    source : str
-        What to call the input in an error.
-    out : Path
-        Folder of the files; made if missing.
-    overwrite : bool, default False
-        Replace files that exist.
-
-    Raises
-    ------
-    InputError
-        If an output exists or a record is bad; no file is written then.
-    """
-    paths = {split: out / f"{split}.parquet" for split in SPLITS}
+    paths = {split: out / f"{split}.parquet" for split in inputs}
     for path in paths.values():
         if path.exists() and not overwrite:
-            raise InputError(f"{path} exists; give --overwrite to replace it.")
-    tables = {path: build_table(records[split], split, source) for split, path in paths.items()}
+            raise SparftError(f"{path} exists; give --overwrite to replace it.")
+    tables = {}
+    for split, given in inputs.items():
+        tables[paths[split]] = pa.Table.from_pylist(list(rows(given, split)), schema=SCHEMA)
+        if not tables[paths[split]].num_rows:
+            raise SparftError(f"{given} has no rows; nothing was written.")
     try:
-        write_whole(tables)
+        out.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as staged:
+            for path, table in tables.items():
+                pq.write_table(table, staged.enter_context(whole_file(path)))
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}).") from error
+        raise SparftError(f"{out} cannot be written ({error.strerror}).") from error
     return {path: table.num_rows for path, table in tables.items()}
 
 
@@ -209,21 +102,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; bad input is one sentence on stderr and exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hub", metavar="ID", help="hub dataset, for example openai/gsm8k")
-    parser.add_argument("--train", type=Path, metavar="JSONL", help="question and answer per line")
-    parser.add_argument("--test", type=Path, metavar="JSONL", help="the same for the test split")
+    parser.add_argument("--train", metavar="JSONL", help="question and answer per line")
+    parser.add_argument("--test", metavar="JSONL", help="the same for the test split")
     parser.add_argument("--out", type=Path, required=True, help="folder for the parquet files")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args(argv)
     if bool(args.hub) == bool(args.train or args.test) or bool(args.train) != bool(args.test):
         parser.error("give either --hub, or both --train and --test.")
+    given = [f"{args.hub}:main:{s}" for s in ("train", "test")] if args.hub else None
+    train, test = given or (args.train, args.test)
     try:
-        if args.hub:
-            records: dict[str, Iterable[Placed]] = dict(read_hub(args.hub))
-        else:
-            records = {"train": read_jsonl(args.train), "test": read_jsonl(args.test)}
-        source = args.hub or f"{args.train} or {args.test}"
-        written = prepare(records, source, args.out, overwrite=args.overwrite)
-    except InputError as error:
+        written = prepare({"train": train, "test": test}, args.out, args.overwrite)
+    except SparftError as error:
         sys.stderr.write(f"prepare.py: error: {error}\n")
         return 2
     for path, count in written.items():

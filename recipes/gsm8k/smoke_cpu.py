@@ -17,12 +17,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import prepare
 
 RECIPE = Path(__file__).resolve().parent
-TINY_MODEL = RECIPE.parent / "quickstart" / "model"
+QUICKSTART = RECIPE.parent / "quickstart"
+sys.path.append(str(QUICKSTART))
+
+from run import logged, say, train  # noqa: E402
+
 BESIDE_THE_REPOSITORY = RECIPE.parents[2] / "shared" / "data" / "gsm8k"
 
 PROMPT_TOKENS = 1100
@@ -40,12 +43,6 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "RAY_memory_monitor_refresh_ms": "0",
 }
-
-
-def say(text: str) -> None:
-    """Tell the user what happens now."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def lengthened_model(source: Path, target: Path) -> None:
@@ -87,58 +84,6 @@ def overrides(steps: int) -> list[str]:
     return [f"{key}={value}" for key, value in settings.items()]
 
 
-def train(out: Path, steps: int) -> list[dict[str, Any]]:
-    """Run verl, its output in ``train.log``, and return the metrics of its steps."""
-    log, metrics, cache = out / "train.log", out / "metrics.jsonl", out / "cache"
-    metrics.unlink(missing_ok=True)
-    environment = dict(os.environ) | ENVIRONMENT
-    environment |= {
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2"),
-        "PYTHON": sys.executable,
-        "MODEL_PATH": str(out / "model"),
-        "DATA_DIR": str(out / "data"),
-        "OUT_DIR": str(out),
-        "SPARFT_CACHE": str(cache),
-    }
-    command = ["bash", str(RECIPE / "run_sparft_memory.sh"), *overrides(steps)]
-    shown = 0
-    with log.open("w") as sink:
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=out
-        )
-        say(f"verl's own output: {log}; Ray, FSDP and vLLM take a minute or more to start")
-        while process.poll() is None:
-            time.sleep(0.5)
-            shown = say_steps(metrics, shown, steps)
-    say_steps(metrics, shown, steps)
-    if process.returncode:
-        sys.stderr.write("".join(log.open(errors="replace").readlines()[-40:]))
-        sys.exit(f"training failed with exit code {process.returncode}; all output is in {log}")
-    return [row for row in logged(metrics) if "sparft/pass_rate" in row["data"]]
-
-
-def logged(metrics: Path) -> list[dict[str, Any]]:
-    """Return the rows written so far."""
-    if not metrics.exists():
-        return []
-    return [json.loads(line) for line in metrics.read_text().split("\n")[:-1]]
-
-
-def say_steps(metrics: Path, shown: int, steps: int) -> int:
-    """Show the steps logged since the last call; return how many rows are shown now."""
-    rows = logged(metrics)
-    for row in rows[shown:]:
-        data = row["data"]
-        if "sparft/pass_rate" in data:
-            say(
-                f"step {row['step']}/{steps}  pass rate {data['sparft/pass_rate']:.2f}  wasted "
-                f"groups {data['sparft/wasted_group_share']:.2f}  explore "
-                f"{data['sparft/reward/explore']:.2f}  failures in memory "
-                f"{data['sparft/memory/failure']:.0f}  {data['timing_s/step']:.1f} s"
-            )
-    return len(rows)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare, train and report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -150,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="folder with train.jsonl and test.jsonl (default: ../shared/data/gsm8k)",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/gsm8k/smoke_cpu"))
-    parser.add_argument("--model", type=Path, default=TINY_MODEL, help="a byte-level Qwen2")
+    parser.add_argument(
+        "--model", type=Path, default=QUICKSTART / "model", help="a byte-level Qwen2"
+    )
     parser.add_argument("--steps", type=int, default=6)
     args = parser.parse_args(argv)
     out: Path = args.out.resolve()
@@ -165,9 +112,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     lengthened_model(args.model, out / "model")
 
     say(f"\n== [2/3] train: run_sparft_memory.sh on a CPU, {args.steps} steps")
-    done = train(out, args.steps)
-    if len(done) < args.steps:
-        sys.exit(f"only {len(done)} of {args.steps} steps were logged; see {out / 'train.log'}.")
+    (out / "metrics.jsonl").unlink(missing_ok=True)
+    train(
+        ["bash", str(RECIPE / "run_sparft_memory.sh"), *overrides(args.steps)],
+        out,
+        args.steps,
+        **ENVIRONMENT,
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "2"),
+        MODEL_PATH=str(out / "model"),
+        DATA_DIR=str(out / "data"),
+        OUT_DIR=str(out),
+        SPARFT_CACHE=str(out / "cache"),
+    )
+    done = sum("sparft/pass_rate" in row["data"] for row in logged(out / "metrics.jsonl"))
+    if done < args.steps:
+        sys.exit(f"only {done} of {args.steps} steps were logged; see {out / 'train.log'}.")
 
     say(f"\n== [3/3] report; {time.monotonic() - began:.0f} s in all")
     report = ["report", str(out / "metrics.jsonl"), "-o", str(out / "report.png")]

@@ -51,47 +51,50 @@ def evaluate(model: Path, out: Path, name: str) -> dict[str, Any]:
     return scores
 
 
-def train(out: Path) -> None:
+def train(command: Sequence[str], out: Path, steps: int, **environment: str) -> None:
     """Run verl, its output in ``train.log``, one line a step on the terminal."""
-    log, metrics = out / "train.log", out / "metrics.jsonl"
-    environment = {**os.environ, "PYTHON": sys.executable, "STEPS": str(STEPS)}
+    log, metrics, shown = out / "train.log", out / "metrics.jsonl", 0
+    environment = {**os.environ, "PYTHON": sys.executable, **environment}
     with log.open("w") as sink:
         process = subprocess.Popen(
-            ["bash", str(RECIPE / "train.sh"), str(out)],
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env=environment,
+            command, stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=out
         )
-        say(f"verl's own output: {log}; Ray, FSDP and vLLM take about a minute to start")
-        shown = 0
+        say(f"verl's own output: {log}; Ray, FSDP and vLLM take a minute or more to start")
         while process.poll() is None:
             time.sleep(0.5)
-            shown = show_steps(metrics, shown)
-    show_steps(metrics, shown)
+            shown = show_steps(metrics, shown, steps)
+    show_steps(metrics, shown, steps)
     if process.returncode:
         sys.stderr.write("".join(log.open(errors="replace").readlines()[-40:]))
         sys.exit(f"training failed with exit code {process.returncode}; all output is in {log}")
 
 
-def show_steps(metrics: Path, shown: int) -> int:
-    """Show the steps that were logged since the last call; return how many are shown now."""
-    complete = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
-    for line in complete[shown:]:
-        row = json.loads(line)
+def logged(metrics: Path) -> list[dict[str, Any]]:
+    """The rows written so far."""
+    lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def show_steps(metrics: Path, shown: int, steps: int) -> int:
+    """Show the steps that were logged since the last call; return how many rows are shown now."""
+    rows = logged(metrics)
+    for row in rows[shown:]:
         data = row["data"]
-        say(
-            f"step {row['step']:>2}/{STEPS}  pass rate {data['sparft/pass_rate']:.2f}  "
-            f"wasted groups {data['sparft/wasted_group_share']:.2f}  "
-            f"reward: outcome {data['sparft/reward/outcome']:.2f}  "
-            f"exploit {data['sparft/reward/exploit']:.2f}  "
-            f"explore {data['sparft/reward/explore']:.2f}  {data['timing_s/step']:.1f} s"
-        )
-    return len(complete)
+        # Validation alone logs a row without ours.
+        if "sparft/pass_rate" in data:
+            say(
+                f"step {row['step']:>2}/{steps}  pass rate {data['sparft/pass_rate']:.2f}  "
+                f"wasted groups {data['sparft/wasted_group_share']:.2f}  "
+                f"reward: outcome {data['sparft/reward/outcome']:.2f}  "
+                f"exploit {data['sparft/reward/exploit']:.2f}  "
+                f"explore {data['sparft/reward/explore']:.2f}  {data['timing_s/step']:.1f} s"
+            )
+    return len(rows)
 
 
 def summarise(out: Path, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Gather the figures of the run."""
-    rows = [json.loads(line)["data"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = [row["data"] for row in logged(out / "metrics.jsonl")]
     manifest = json.loads((out / "data/train.manifest.json").read_text())
     last = rows[-1]
 
@@ -155,7 +158,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     say("\n== [3/6] evaluate before")
     before = evaluate(MODEL, out, "before")
     say(f"\n== [4/6] train: verl.trainer.main_ppo ... +sparft=sparft_memory, {STEPS} steps")
-    train(out)
+    command = ["bash", str(RECIPE / "train.sh"), str(out.resolve())]
+    train(command, out, STEPS, STEPS=str(STEPS))
     say("\n== [5/6] evaluate after")
     after = evaluate(out / f"checkpoints/global_step_{STEPS}/actor/huggingface", out, "after")
     say("\n== [6/6] summary")

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ def recipe_module(name: str) -> ModuleType:
 tasks = recipe_module("tasks")
 reward = recipe_module("reward")
 ways = recipe_module("ways")
+run = recipe_module("run")
 
 SPLITS = ("warm", "pool", "test")
 
@@ -41,14 +43,10 @@ def test_rows_repeat_by_seed() -> None:
     assert tasks.rows("pool", 5, 3) != tasks.rows("pool", 5, 4)
 
 
-def test_no_prompt_is_in_two_splits_or_twice_in_one() -> None:
+def test_splits_stay_apart_whatever_the_seeds_and_no_prompt_stands_twice() -> None:
     drawn = [prompt for split in SPLITS for prompt in prompts(split, 0)]
     assert len(set(drawn)) == len(drawn)
-
-
-def test_splits_stay_apart_whatever_the_seeds() -> None:
-    assert not set(prompts("test", 0)) & set(prompts("pool", 7))
-    assert not set(prompts("test", 0)) & set(prompts("warm", 8))
+    assert not set(prompts("test", 0)) & {*prompts("pool", 7), *prompts("warm", 8)}
 
 
 def test_rows_are_even_over_families_with_three_levels_or_more() -> None:
@@ -138,3 +136,49 @@ def test_shipped_model_is_small_and_says_how_it_was_made() -> None:
     rates = [cell["mean_at_4"] for cell in record["pass_rate"]["per_cell"].values()]
     assert len(rates) == len(tasks.CELLS)
     assert min(rates) > 0.05
+
+
+def row(step: int, outcome: float, exploit: float, explore: float) -> dict[str, Any]:
+    return {
+        "step": step,
+        "data": {
+            "sparft/pass_rate": 0.5,
+            "sparft/wasted_group_share": 0.25,
+            "sparft/reward/outcome": outcome,
+            "sparft/reward/exploit": exploit,
+            "sparft/reward/explore": explore,
+            "sparft/curriculum/unique_prompts": 7.0,
+            "sparft/memory/success": 3.0,
+            "sparft/memory/failure": 4.0,
+            "sparft/ms/select": 1.0,
+            "sparft/ms/observe": 3.0,
+            "sparft/ms/plugin": 5.0,
+            "timing_s/step": 2.0,
+        },
+    }
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Folder of a run of two steps."""
+    rows = [row(1, 0.2, 0.0, 0.0), row(2, 0.4, 0.5, 0.25)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.manifest.json").write_text(json.dumps({"pool": 30}))
+    return tmp_path
+
+
+def test_summary_and_steps_tell_outcome_exploit_and_explore_apart(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"mean_at_4": 0.1, "greedy": 0.2}
+    summary = run.summarise(out, scores, scores)
+    assert summary["reward"] == pytest.approx({"outcome": 0.3, "exploit": 0.25, "explore": 0.125})
+    lines = run.lines_of(summary)
+    assert "reward               outcome 0.300  exploit 0.250  explore 0.125" in lines
+    assert "steps                2" in lines
+    # Choosing is select and observe.
+    assert summary["curriculum_percent_of_step"] == pytest.approx(100 * 0.004 / 2.0)
+    assert run.show_steps(out / "metrics.jsonl", 1, 50) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "reward: outcome 0.40  exploit 0.50  explore 0.25" in line
