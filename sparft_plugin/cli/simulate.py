@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,12 @@ from sparft_plugin.difficulty.rollouts import read_join_keys, read_rollouts
 from sparft_plugin.errors import SparftError, import_extra, unknown_name
 from sparft_plugin.plugins import registered
 from sparft_plugin.prompts import PromptTable
-from sparft_plugin.simulate import SCENARIOS, Learner, Method, Replay, Scenario, compare
-from sparft_plugin.simulate.compare import Setting
+from sparft_plugin.simulate import SCENARIOS, Method, Replay, Setting, compare
+from sparft_plugin.simulate.policy import POLICIES
+from sparft_plugin.simulate.replay import LoggedRun
 from sparft_plugin.simulate.show import draw, table
 
-ALL = "all"
+ALL, POLICY, DEFAULT = "all", "policy", "transfer"
 ARM_KEY = "extra_info.sparft.arm"
 CHANGED = ("steps", "batch_size", "group_size", "delay")
 
@@ -31,7 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "simulate",
         help="compare curricula without a model",
-        description="Compare curricula on simulated learners, or on the rollouts of a logged run.",
+        description="Compare curricula on simulated learners, on small policies that GRPO trains, "
+        "or on the rollouts of a logged run.",
     )
     parser.add_argument(
         "--methods",
@@ -45,9 +46,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--scenario",
         nargs="+",
-        default=["plain"],
+        default=[DEFAULT],
         metavar="NAME",
-        help="simulated learners, or all; an unknown name lists them (default: plain)",
+        help=f"simulated learners, small policies ({', '.join(POLICIES)}; {POLICY} is all of "
+        f"these), or all; an unknown name lists them (default: {DEFAULT})",
     )
     parser.add_argument(
         "--replay",
@@ -101,10 +103,14 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise SparftError(f"the folder {folder} cannot be made: {error}") from error
     found = []
-    for setting in settings:
-        progress = _progress(setting.name)
+    for name, setting in settings.items():
+
+        def say(label: str, scenario: str = name) -> None:
+            if sys.stderr.isatty():
+                sys.stderr.write(f"{scenario}: {label}\n")
+
         lenient = ALL in arguments.methods
-        made = compare(methods, setting, arguments.seeds, lenient=lenient, progress=progress)
+        made = compare(methods, name, setting, arguments.seeds, lenient=lenient, progress=say)
         found.append(made)
         sys.stdout.write(table(made) + "\n")
     if folder is not None:
@@ -118,31 +124,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(scenario: str) -> Callable[[str], None]:
-    def say(label: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"{scenario}: {label}\n")
-
-    return say
-
-
 def _methods(texts: Sequence[str]) -> list[Method]:
     names = list(registered("curriculum")) if ALL in texts else []
     return [Method.parse(text) for text in [*names, *texts] if text != ALL]
 
 
-def _settings(arguments: argparse.Namespace) -> list[Setting]:
+def _settings(arguments: argparse.Namespace) -> dict[str, Setting]:
     given = {name: value for name in CHANGED if (value := getattr(arguments, name)) is not None}
     if arguments.replay is not None:
-        return [_replay(arguments, given)]
+        return {"replay": _replay(arguments, given)}
     if arguments.data is not None:
         raise SparftError("--data goes with --replay DIR; add it or leave --data out.")
-    names = list(SCENARIOS) if ALL in arguments.scenario else arguments.scenario
-    for name in names:
-        if name not in SCENARIOS:
-            raise unknown_name("scenario", name, [*SCENARIOS, ALL])
-    scenarios = {name: replace(SCENARIOS[name], **given) for name in names}
-    return [Setting(name, found, partial(Learner, found)) for name, found in scenarios.items()]
+    found: dict[str, Setting] = {}
+    families = {ALL: list(SCENARIOS), POLICY: list(POLICIES)}
+    for name in arguments.scenario:
+        for one in families.get(name, [name]):
+            if one not in SCENARIOS:
+                raise unknown_name("scenario", one, [*SCENARIOS, POLICY, ALL])
+            found[one] = replace(SCENARIOS[one], **given)
+    return found
 
 
 def _replay(arguments: argparse.Namespace, given: Mapping[str, int]) -> Setting:
@@ -151,10 +151,7 @@ def _replay(arguments: argparse.Namespace, given: Mapping[str, int]) -> Setting:
     corpus = Corpus.open(arguments.data, Columns())
     prompts = PromptTable.from_corpus(corpus, label_keys=[arguments.arm_key])
     arms = prompts.labels[arguments.arm_key].astype(np.int64)
-    history = read_rollouts(arguments.replay, read_join_keys(prompts, corpus))
-
-    def world(seed: int) -> Replay:
-        return Replay(prompts.ids, arms, history.curves)
-
-    about = f"the log {arguments.replay}, {len(world(0).pool)} of {len(prompts)} prompts"
-    return Setting("replay", Scenario(about, **given), world)
+    curves = read_rollouts(arguments.replay, read_join_keys(prompts, corpus)).curves
+    log = Replay(prompts.ids, arms, curves)
+    about = f"the log {arguments.replay}, {len(log.pool)} of {len(prompts)} prompts"
+    return LoggedRun(about, **given, log=log)

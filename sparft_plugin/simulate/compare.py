@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum import Curriculum
 from sparft_plugin.curriculum.wrappers.wrap import split, wrap
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, unknown_name
 from sparft_plugin.plugins import build, lookup, read_options
-from sparft_plugin.simulate.learner import Scenario
-from sparft_plugin.simulate.run import Trace, World, simulate
+from sparft_plugin.simulate.learner import LEARNERS
+from sparft_plugin.simulate.policy import POLICIES
+from sparft_plugin.simulate.run import Setting, Trace, simulate
+
+SCENARIOS: dict[str, Setting] = {**LEARNERS, **POLICIES}
 
 NORMAL_95 = 1.96
 BASELINE = "uniform"
@@ -112,8 +115,7 @@ class Comparison:
     """Methods on one scenario; every method met the same worlds."""
 
     scenario: str
-    about: str
-    batch_size: int
+    setting: Setting
     learned: NDArray[np.bool_]
     """Arms that training can change, shape (arms,)."""
     runs: Mapping[str, Runs]
@@ -134,7 +136,7 @@ class Comparison:
         """
         reached = self.runs[label].pass_rates >= self.goal
         steps = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1] - 1)
-        return steps.astype(np.float64) * self.batch_size, int(reached.any(axis=1).sum())
+        return steps.astype(np.float64) * self.setting.batch_size, int(reached.any(axis=1).sum())
 
     def ranking(self) -> list[str]:
         """Labels, fewest prompts to the goal first, then highest final pass rate."""
@@ -171,9 +173,9 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """All figures, JSON-able; curves are means over seeds with half widths."""
         return {
-            "about": self.about,
+            "about": self.setting.about,
             "goal": self.goal,
-            "batch_size": self.batch_size,
+            "batch_size": self.setting.batch_size,
             "ranking": self.ranking(),
             "better_than": {label: self.better_than(label) for label in self.runs},
             "skipped": dict(self.skipped),
@@ -190,23 +192,16 @@ class Comparison:
         return found
 
 
-class Setting(NamedTuple):
-    """A world to be made for each seed, and how it is trained."""
-
-    name: str
-    scenario: Scenario
-    world: Callable[[int], World]
-
-
 def compare(
     methods: Sequence[Method],
+    name: str,
     setting: Setting,
     seeds: int,
     *,
     lenient: bool = False,
     progress: Callable[[str], None] = lambda label: None,
 ) -> Comparison:
-    """Run every method, and the baseline, with seeds 0, 1, ... of a setting.
+    """Run every method, and the baseline, with seeds 0, 1, ... of a setting, called by a name.
 
     With ``lenient``, a method that cannot start because it lacks an option is left out with the
     reason; ``progress`` is told the label of each method before its runs.
@@ -230,19 +225,38 @@ def compare(
             if not lenient:
                 raise
             skipped[label] = str(error)
-    learned = setting.world(0).learned
-    scenario = setting.scenario
-    return Comparison(setting.name, scenario.about, scenario.batch_size, learned, runs, skipped)
+    return Comparison(name, setting, setting.world(0).learned, runs, skipped)
 
 
 def _run(method: Method, setting: Setting, seed: int) -> Trace:
-    world, scenario = setting.world(seed), setting.scenario
-    return simulate(
-        method.build().start(world.pool, seed),
-        world,
-        steps=scenario.steps,
-        batch_size=scenario.batch_size,
-        group_size=scenario.group_size,
-        delay=scenario.delay,
-        seed=seed,
-    )
+    world = setting.world(seed)
+    return simulate(method.build().start(world.pool, seed), world, setting, seed)
+
+
+def rank(scenario: str, methods: Sequence[str], seeds: int) -> dict[str, float]:
+    """Mean area of methods in a scenario, best first: their order without a model.
+
+    The area is the mean pass rate over a run, before training and after each step, minus that of
+    uniform with the same seed; 0 for uniform.
+
+    Parameters
+    ----------
+    scenario : str
+        A name of ``SCENARIOS``.
+    methods : sequence of str
+        As ``Method.parse`` reads them; the keys of the answer.
+    seeds : int >= 1
+        Paired runs of each.
+
+    Raises
+    ------
+    SparftError
+        If a name or an option is wrong, or a method lacks an option.
+    """
+    parsed = {text: Method.parse(text) for text in methods}
+    if scenario not in SCENARIOS:
+        raise unknown_name("scenario", scenario, SCENARIOS)
+    runs = compare(list(parsed.values()), scenario, SCENARIOS[scenario], seeds).runs
+    base = runs[BASELINE].pass_rates.mean()
+    areas = {text: float(runs[m.label].pass_rates.mean() - base) for text, m in parsed.items()}
+    return dict(sorted(areas.items(), key=lambda pair: -pair[1]))

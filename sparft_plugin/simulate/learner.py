@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.mixed import within_spread
-from sparft_plugin.errors import SparftError
+from sparft_plugin.simulate.run import Setting, World, measured, numbered
 
-ATTEMPTS = 16
-"""Rollouts by which the difficulty that curricula are shown was measured."""
 WIDTH = 16
 """Dimensions of the embeddings that curricula are shown."""
 HELD_OUT = 20
@@ -21,13 +19,11 @@ HELD_OUT = 20
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Setting):
     """A pool of prompts and a learner; see ``Learner`` for the formulas.
 
     Parameters
     ----------
-    about : str
-        One line for people.
     arms, prompts_per_arm : int >= 1
         Size of the pool.
     easiest, hardest : float, default -2 and 2
@@ -47,13 +43,8 @@ class Scenario:
         Share of an arm's gain that the next harder arm gains too.
     forgetting : float in [0, 1), default 0
         Share of what was learned that every arm loses in a step.
-    delay : int >= 0, default 0
-        Steps by which finished groups reach the curriculum late.
-    steps, batch_size, group_size : int, defaults 100, 32 and 8
-        Length of a run, groups in a step (>= 1) and rollouts in a group (>= 2).
     """
 
-    about: str
     arms: int = 10
     prompts_per_arm: int = 30
     easiest: float = -2.0
@@ -67,20 +58,13 @@ class Scenario:
     saturated_share: float = 0.0
     transfer: float = 0.0
     forgetting: float = 0.0
-    delay: int = 0
-    steps: int = 100
-    batch_size: int = 32
-    group_size: int = 8
 
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("group_size", 2), ("delay", 0)):
-            value = getattr(self, name)
-            if value < least:
-                option = name.replace("_", "-")
-                raise SparftError(f"--{option}={value} must be at least {least}.")
+    def world(self, seed: int) -> World:
+        """Make the learner of a seed."""
+        return Learner(self, seed)
 
 
-SCENARIOS = {
+LEARNERS = {
     "plain": Scenario("ten arms from easy to hard"),
     "unlearnable": Scenario("three more arms never pass: broken answers", unlearnable_arms=3),
     "saturated": Scenario("ten more arms always pass: known before", saturated_arms=10),
@@ -156,16 +140,14 @@ class Learner:
         kinds[chance >= 1 - scenario.saturated_share] = 1
         self._fixed = np.where(self.learned[arms], kinds, self.kinds[arms])
         self._arms = arms
-        measured = 1 - rng.binomial(ATTEMPTS, self.pass_rates(np.arange(n))) / ATTEMPTS
+        difficulties = measured(self.pass_rates(np.arange(n)), rng)
         # Topic and difficulty both show in a text, and neither shows cleanly.
         topics = rng.standard_normal((len(self.kinds), WIDTH))
         hardness = rng.standard_normal(WIDTH)
         vectors = topics[arms] + 0.5 * self.difficulties[:, None] * hardness
         vectors += 0.5 * rng.standard_normal((n, WIDTH))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        digits = len(str(n - 1))
-        ids = np.array([f"prompt-{i:0{digits}d}".encode() for i in range(n)])
-        self.pool = PromptPool(ids, arms, measured, vectors.astype(np.float32))
+        self.pool = PromptPool(numbered(n), arms, difficulties, vectors.astype(np.float32))
 
     def pass_rates(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Pass rate of some prompts of the pool now."""

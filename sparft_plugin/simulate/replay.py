@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.errors import SparftError
+from sparft_plugin.simulate.run import Setting, World
 
 
 class Replay:
@@ -64,3 +67,14 @@ class Replay:
     def target_pass_rate(self) -> float:
         """Mean over all logged prompts of the accuracy at their present visit."""
         return float(self.pass_rates(np.arange(len(self._visit))).mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedRun(Setting):
+    """A log that is replayed from its beginning, the same for every seed."""
+
+    log: Replay
+
+    def world(self, seed: int) -> World:
+        """Give a replay of its own."""
+        return copy.deepcopy(self.log)

@@ -23,8 +23,9 @@ def table(comparison: Comparison) -> str:
     lines = [
         f"## {comparison.scenario}",
         "",
-        f"{comparison.about}. Pass rate at the start {start:.1%}, goal {comparison.goal:.1%} "
-        f"(90 % of the rise of uniform); {seeds} {'seed' if seeds == 1 else 'seeds'}.",
+        f"{comparison.setting.about}. Pass rate at the start {start:.1%}, goal "
+        f"{comparison.goal:.1%} (90 % of the rise of uniform); "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}.",
         "",
         f"| {' | '.join(columns)} |",
         "|" + "---|" * len(columns),
@@ -79,7 +80,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     for i, label in enumerate(labels):
         runs, colour = comparison.runs[label], colormaps["tab20"](i % 20)
         mean, half = runs.pass_rates.mean(axis=0), band(runs.pass_rates)
-        prompts = np.arange(len(mean)) * comparison.batch_size
+        prompts = np.arange(len(mean)) * comparison.setting.batch_size
         rates.plot(prompts, mean, color=colour, label=label)
         rates.fill_between(prompts, mean - half, mean + half, color=colour, alpha=0.15, lw=0)
         waste = runs.wasted.mean(axis=0)
@@ -90,7 +91,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     rates.set(
         xlabel="prompts used",
         ylabel="pass rate on the target distribution",
-        title=f"{comparison.scenario}: {comparison.about}",
+        title=f"{comparison.scenario}: {comparison.setting.about}",
     )
     rates.legend(loc="upper left", frameon=False, fontsize="small")
     wasted.set(title=f"Wasted groups, mean of {SMOOTH} steps", ylim=(0, 1))

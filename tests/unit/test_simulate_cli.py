@@ -42,6 +42,13 @@ def test_it_prints_a_table_and_writes_json_text_and_a_picture_the_same_each_time
         assert (folder / file).read_bytes() == (again / file).read_bytes()
 
 
+def test_a_learner_that_is_like_a_policy_is_the_default_and_policies_are_a_family(capsys):
+    simulate("--methods", "uniform", *QUICK)
+    simulate("--methods", "uniform", "--scenario", "policy", *QUICK)
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("## ")]
+    assert titles == ["## transfer", "## policy_healthy", "## policy_late", "## policy_blind"]
+
+
 def test_all_methods_are_the_registered_ones_and_those_that_lack_an_option_are_named(capsys):
     assert simulate("--seeds", 1, "--steps", 2) == 0
     printed = capsys.readouterr().out
