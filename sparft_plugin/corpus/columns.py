@@ -19,13 +19,7 @@ _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a row's prompt, answer and data source stand.
-
-    Raises
-    ------
-    SparftError
-        If a target of ``mapping`` is unknown, or the template has no ``{prompt}``.
-    """
+    """Where a row's prompt, answer and data source stand."""
 
     prompt_key: str = "prompt"
     """Column of the prompt in verl's schema: chat messages, or a plain string."""
@@ -71,12 +65,9 @@ class Columns:
         return [{"role": "user", "content": self.template.replace(PLACEHOLDER, prompt)}]
 
     def to_verl(self, table: Any, source: str) -> Any:
-        """Add verl's columns to the whole rows of one source; all other columns stay as they are.
+        """Add verl's columns to the whole rows of one source; the other columns stay as they are.
 
-        Raises
-        ------
-        SparftError
-            If an option would replace a column that is there already, naming source and column.
+        A SparftError names a column that is there already and would be replaced.
         """
         self._check_free(table.column_names, source)
         for name, kind in zip(table.column_names, table.schema.types, strict=True):

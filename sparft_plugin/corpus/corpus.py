@@ -40,12 +40,7 @@ class Row(NamedTuple):
 class Corpus:
     """Rows of one or more sources; row numbers count through all of them.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-        At least one.
-    columns : Columns, optional
-        Where prompt, answer and data source stand; the default is verl's schema.
+    ``columns`` says where prompt, answer and data source stand; the default is verl's schema.
     """
 
     def __init__(self, sources: Sequence[Source], columns: Columns | None = None) -> None:
@@ -54,13 +49,7 @@ class Corpus:
 
     @classmethod
     def open(cls, inputs: Sequence[Path | str], columns: Columns | None = None) -> Corpus:
-        """Open files, folders and datasets; ``open_sources`` says which.
-
-        Raises
-        ------
-        SparftError
-            Naming the input that cannot be opened.
-        """
+        """Open files, folders and datasets, as ``open_sources`` does."""
         return cls(open_sources(inputs), columns)
 
     @classmethod
@@ -78,17 +67,9 @@ class Corpus:
     def scan(self, labels: Sequence[str] = (), *, beside: Sequence[str] = ()) -> Iterator[Row]:
         """Read through every row once, a batch of one source in memory at a time.
 
-        Parameters
-        ----------
-        labels : sequence of str
-            Columns of difficulty labels, possibly dotted.
-        beside : sequence of str
-            Further columns; null in a source that has none of the name.
-
-        Raises
-        ------
-        SparftError
-            If a source cannot be read, lacks a column or has no rows.
+        ``labels`` are columns of difficulties, possibly dotted; ``beside`` are further columns,
+        null in a source that has none of the name. A SparftError says if a source cannot be read,
+        lacks a column or has no rows.
         """
         needed = self.columns.needed(labels)
         for place, values in self._read(needed, beside):
@@ -98,13 +79,7 @@ class Corpus:
             yield Row(place, prompt, reward_model, data_source, text, found, more)
 
     def texts(self) -> Iterator[str]:
-        """Read through the texts of the prompts; nothing else of a row need be there.
-
-        Raises
-        ------
-        SparftError
-            If a source cannot be read, lacks the column or has no rows, or a row has no text.
-        """
+        """Read through the texts of the prompts; nothing else of a row need be there."""
         key = self.columns.needed()[0]
         for place, (prompt,) in self._read([key]):
             messages = read_messages(self.columns.messages(prompt), place, key)
@@ -123,10 +98,10 @@ class Corpus:
             starts.append(total)
             source.check_has(names)
             known = source.columns() if beside else []
-            there = [name for name in beside if name in known]
+            there = [*names, *(name for name in beside if name in known)]
             count = 0
-            for batch in source.batches([*names, *there]):
-                found = dict(zip([*names, *there], batch, strict=True))
+            for batch in source.batches(there):
+                found = dict(zip(there, batch, strict=True))
                 nulls = [None] * len(batch[0])
                 for values in zip(*(found.get(n, nulls) for n in [*names, *beside]), strict=True):
                     yield Place(source.name, count), values
@@ -141,12 +116,7 @@ class Corpus:
 
         Columns and fields stand in the order of their names. Types are those that all rows of all
         sources fit in: null becomes any other, integers fractions, structs get all their fields.
-
-        Raises
-        ------
-        SparftError
-            If a source lacks a needed column, a key has no one type, a mapping would replace a
-            column, or the columns of a source cannot be joined with those of the others.
+        A SparftError names the source or key that does not fit, or a column that would be replaced.
         """
         schemas, whole = [], pa.schema([])
         for source in self.sources:
@@ -162,23 +132,10 @@ class Corpus:
         return pa.schema(list(_sorted(pa.struct(list(whole))))).with_metadata(_notes(schemas))
 
     def take(self, rows: NDArray[np.int64]) -> Any:
-        """Read whole rows in verl's schema.
+        """Read whole rows in verl's schema as a pyarrow.Table.
 
-        Parameters
-        ----------
-        rows : ndarray of int64, shape (m,)
-            Distinct row numbers, in any order.
-
-        Returns
-        -------
-        pyarrow.Table
-            m rows in the order of ``rows``, in the corpus's ``schema``; a source without a column
-            gives nulls.
-
-        Raises
-        ------
-        SparftError
-            If a row does not exist, or the columns of two sources cannot be joined.
+        ``rows``, shape (m,), are distinct and in any order, which is that of the table. A source
+        without a column gives nulls. A SparftError says if a row does not exist.
         """
         order = np.argsort(rows, kind="stable")
         wanted = np.asarray(rows)[order]

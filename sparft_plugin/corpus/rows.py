@@ -17,10 +17,7 @@ from sparft_plugin.errors import SparftError
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, non-ASCII as is, null fields left out.
 
-    Raises
-    ------
-    SparftError
-        If JSON cannot hold the value.
+    A SparftError says if JSON cannot hold it.
     """
     return _encode(_plain(value))
 

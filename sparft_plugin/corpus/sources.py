@@ -14,10 +14,9 @@ from typing import Any, TextIO, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from sparft_plugin.corpus.rows import Place
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, import_extra, unknown_name
 
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
@@ -44,23 +43,17 @@ class Source(ABC):
     def schema(self) -> Any:
         """Arrow schema of the rows, the same whichever of them are taken."""
 
-    def columns(self) -> list[str]:
-        """Names of the columns, fields of nested ones by their dotted path."""
-        return _schema_paths(self.schema())
-
     @abstractmethod
     def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
-        """Read through columns that ``columns()`` lists.
-
-        Yields
-        ------
-        list of list
-            One list of Python values per name, all of one length of at most ``BATCH_ROWS``.
-        """
+        """Read through columns: a list of Python values per name, ``BATCH_ROWS`` at most."""
 
     @abstractmethod
     def take(self, rows: Sequence[int]) -> Any:
         """Read distinct, increasing row numbers as a pyarrow.Table with all columns."""
+
+    def columns(self) -> list[str]:
+        """Names of the columns, fields of nested ones by their dotted path."""
+        return _paths((field.name, field.type) for field in self.schema())
 
     def check_has(self, names: Sequence[str]) -> None:
         """Refuse a column that does not exist; the nearest one is offered."""
@@ -77,6 +70,9 @@ class Source(ABC):
     def _unreadable(self, kind: str, error: Exception) -> SparftError:
         reason = " ".join(str(error).split()) or type(error).__name__
         return SparftError(f"{self.name} cannot be read as {kind}: {reason}")
+
+    def _too_short(self, total: int, row: int) -> SparftError:
+        return SparftError(f"{self.name} has {total} rows, but row {row} is asked for.")
 
 
 class RowsSource(Source):
@@ -100,13 +96,7 @@ class RowsSource(Source):
             yield [[_row_value(record, name) for record in records] for name in names]
 
     def schema(self) -> Any:
-        """One type for each key, over all rows.
-
-        Raises
-        ------
-        SparftError
-            Naming the first row and key that does not fit the rows before it.
-        """
+        """One type for each key; a SparftError names the first row and key that does not fit."""
         whole = self._layout[1]
         if isinstance(whole, SparftError):
             raise whole
@@ -118,7 +108,7 @@ class RowsSource(Source):
         paths: set[str] = set()
         whole, start = pa.schema([]), 0
         for records in _blocks(self.records(), _AT_ONCE):
-            paths.update(path for record in records for path in _row_paths(record))
+            paths.update(path for record in records for path in _paths(record.items()))
             if not isinstance(whole, SparftError):
                 rows = range(start, start + len(records))
                 try:
@@ -130,13 +120,12 @@ class RowsSource(Source):
 
     def take(self, rows: Sequence[int]) -> Any:
         """Make a table of some rows."""
-        wanted = set(rows)
-        records = enumerate(islice(self.records(), rows[-1] + 1 if rows else 0))
-        kept = [record for number, record in records if number in wanted]
+        wanted, kept, total = set(rows), [], 0
+        for number, record in enumerate(islice(self.records(), max(rows, default=-1) + 1)):
+            kept += [record] if number in wanted else []
+            total = number + 1
         if len(kept) < len(rows):
-            raise SparftError(
-                f"{self.name} has fewer rows than row {rows[-1]}, which is asked for."
-            )
+            raise self._too_short(total, rows[-1])
         schema = self.schema()
         read = partial(pa.array, type=pa.struct(list(schema)))
         blocks = zip(_blocks(rows, _AT_ONCE), _blocks(kept, _AT_ONCE), strict=True)
@@ -180,11 +169,6 @@ class JsonSource(RowsSource):
     """A ``.jsonl`` or ``.json`` file: one object a line, or one array of objects.
 
     Lines are read one by one; an array is in memory as a whole while it is read.
-
-    Raises
-    ------
-    SparftError
-        If the file does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -193,13 +177,7 @@ class JsonSource(RowsSource):
         self.path, self.name = path, str(path)
 
     def records(self) -> Iterator[Mapping[str, Any]]:
-        """Every object in turn.
-
-        Raises
-        ------
-        SparftError
-            Naming the row that is no JSON object.
-        """
+        """Every object in turn; a SparftError names the row that is none."""
         row = 0
         try:
             with self.path.open(encoding="utf-8-sig") as file:
@@ -208,15 +186,13 @@ class JsonSource(RowsSource):
                         raise self._broken(row, f"it is a {type(value).__name__}")
                     yield value
                     row += 1
-        except json.JSONDecodeError as error:
-            raise self._broken(row, error.msg) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable("JSON", error) from error
         except SparftError:
             raise
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable("JSON", error) from error
         except (ValueError, RecursionError) as error:
-            # A number of thousands of digits, or a thousand lists in one another.
-            raise self._broken(row, str(error)) from error
+            # No JSON, a number of thousands of digits, or a thousand lists in one another.
+            raise self._broken(row, getattr(error, "msg", str(error))) from error
 
     def _values(self, file: TextIO) -> Iterator[Any]:
         """Values of one array if the text begins with one, of its lines otherwise."""
@@ -224,27 +200,48 @@ class JsonSource(RowsSource):
         while first.isspace():
             first = file.read(1)
         file.seek(0)
-        if first == "[":
-            try:
-                values = json.load(file)
-            except (ValueError, RecursionError) as error:
-                raise self._unreadable("a JSON array", error) from error
-            yield from values
-        else:
+        if first != "[":
             yield from (json.loads(line) for line in file if not line.isspace())
+            return
+        try:
+            values = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable("a JSON array", error) from error
+        yield from values
 
     def _broken(self, row: int, reason: str) -> SparftError:
         return SparftError(f"{self.name}, row {row} is no JSON object ({reason}); mend the file.")
 
 
-class ParquetSource(Source):
-    """One parquet file: columns are read alone, rows by their row group.
+class ArrowSource(Source):
+    """Rows that a library gives as arrow tables."""
 
-    Raises
-    ------
-    SparftError
-        If the file does not exist or is no parquet file.
-    """
+    @abstractmethod
+    def tables(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Read through all columns or some, ``BATCH_ROWS`` at a time."""
+
+    def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
+        """Read the named columns only."""
+        for table in self.tables(names):
+            yield [table_column(table, name).to_pylist() for name in names]
+
+    def take(self, rows: Sequence[int]) -> Any:
+        """Read through the rows as far as the last that is wanted."""
+        parts, wanted, start = [self.schema().empty_table()], np.array(rows, np.int64), 0
+        for table in self.tables() if len(rows) else ():
+            inside = wanted[(wanted >= start) & (wanted < start + len(table))] - start
+            if len(inside):
+                parts.append(table.take(pa.array(inside)))
+            start += len(table)
+            if start > rows[-1]:
+                return pa.concat_tables(parts)
+        if len(rows):
+            raise self._too_short(start, rows[-1])
+        return parts[0]
+
+
+class ParquetSource(ArrowSource):
+    """One parquet file; a SparftError if it does not exist or is none."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
@@ -254,40 +251,12 @@ class ParquetSource(Source):
         """Arrow schema of the file."""
         return self._file().schema_arrow
 
-    def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
-        """Read the named columns only."""
+    def tables(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Read through the file."""
+        columns = None if names is None else list(names)
         try:
-            for batch in self._file().iter_batches(BATCH_ROWS, columns=list(names)):
-                yield [table_column(batch, name).to_pylist() for name in names]
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable("parquet", error) from error
-
-    def take(self, rows: Sequence[int]) -> Any:
-        """Read a batch at a time, of the row groups that hold a wanted row."""
-        file = self._file()
-        if not rows:
-            return file.schema_arrow.empty_table()
-        total = file.metadata.num_rows
-        if rows[-1] >= total:
-            raise SparftError(f"{self.name} has {total} rows, but row {rows[-1]} is asked for.")
-        groups = range(file.num_row_groups)
-        sizes = np.array([file.metadata.row_group(group).num_rows for group in groups])
-        starts = np.cumsum(sizes) - sizes
-        used, group = np.unique(
-            np.searchsorted(starts, rows, side="right") - 1, return_inverse=True
-        )
-        before = starts[used] - (np.cumsum(sizes[used]) - sizes[used])
-        return pa.concat_tables(self._pick(file, used.tolist(), np.array(rows) - before[group]))
-
-    def _pick(self, file: Any, groups: list[int], rows: NDArray[np.int64]) -> Iterator[Any]:
-        """Rows by their number within some row groups, one of which may be the whole file."""
-        start = 0
-        try:
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
-                inside = rows[(rows >= start) & (rows < start + len(batch))] - start
-                if len(inside):
-                    yield pa.Table.from_batches([batch]).take(pa.array(inside))
-                start += len(batch)
+            for batch in self._file().iter_batches(BATCH_ROWS, columns=columns):
+                yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable("parquet", error) from error
 
@@ -301,11 +270,8 @@ class ParquetSource(Source):
             raise self._unreadable("parquet", error) from error
 
 
-class DatasetSource(Source):
-    """A split of a Hugging Face dataset, memory-mapped by the ``datasets`` library.
-
-    Media stay as they are stored; nothing is decoded.
-    """
+class DatasetSource(ArrowSource):
+    """A split of a Hugging Face dataset, memory-mapped; media stay as they are stored."""
 
     def __init__(self, dataset: Any, name: str) -> None:
         self._rows, self.name = dataset.with_format("arrow"), name
@@ -314,20 +280,11 @@ class DatasetSource(Source):
         """Arrow schema of the dataset's features."""
         return self._rows.features.arrow_schema
 
-    def batches(self, names: Sequence[str]) -> Iterator[list[list[Any]]]:
-        """Read the named columns only."""
-        known = set(self._rows.column_names)
-        tops = dict.fromkeys(name if name in known else name.split(".")[0] for name in names)
-        for table in self._rows.select_columns(list(tops)).iter(BATCH_ROWS):
-            yield [table_column(table, name).to_pylist() for name in names]
-
-    def take(self, rows: Sequence[int]) -> Any:
-        """Read rows by number."""
-        if rows and rows[-1] >= len(self._rows):
-            raise SparftError(
-                f"{self.name} has {len(self._rows)} rows, but row {rows[-1]} is asked for."
-            )
-        return self._rows[list(rows)]
+    def tables(self, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """Read through the split."""
+        known = self._rows.column_names
+        tops = known if names is None else [n if n in known else n.split(".")[0] for n in names]
+        yield from self._rows.select_columns(list(dict.fromkeys(tops))).iter(BATCH_ROWS)
 
 
 READERS: dict[str, Callable[[Path], Source]] = {
@@ -340,19 +297,10 @@ READERS: dict[str, Callable[[Path], Source]] = {
 def open_sources(inputs: Sequence[Path | str]) -> list[Source]:
     """Open every input, folders file by file in the order of their paths.
 
-    In a folder, hidden files and what ``sparft reduce`` wrote beside its output are passed over.
-
-    Parameters
-    ----------
-    inputs : sequence of path or str
-        Files (``.parquet``, ``.jsonl``, ``.json``), folders of them, folders that
-        ``datasets.Dataset.save_to_disk`` wrote, or hub names ``OWNER/NAME[:CONFIG][:SPLIT]``; the
-        split is ``train`` unless it is named.
-
-    Raises
-    ------
-    SparftError
-        Naming the input that cannot be opened.
+    An input is a file (``.parquet``, ``.jsonl``, ``.json``), a folder of them, a folder that
+    ``datasets.Dataset.save_to_disk`` wrote, or a hub name ``OWNER/NAME[:CONFIG][:SPLIT]``, whose
+    split is ``train`` unless it is named. In a folder, hidden files and what ``sparft reduce``
+    wrote beside its output are passed over. A SparftError names an input that cannot be opened.
     """
     if not inputs:
         raise SparftError("no input was given; name at least one file, folder or dataset.")
@@ -370,7 +318,11 @@ def _open(given: Path | str) -> list[Source]:
     if (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
         return [_saved(path)]
     if path.is_dir():
-        return _folder(path)
+        files = sorted(p for p in path.rglob("*") if _is_data(p, path))
+        if not files:
+            listed = ", ".join(READERS)
+            raise SparftError(f"the folder {path} holds no {listed} file; check the path.")
+        return [_file(each) for each in files]
     if path.suffix in READERS:
         return [_file(path)]
     if path.exists():
@@ -380,15 +332,13 @@ def _open(given: Path | str) -> list[Source]:
     raise SparftError(f"{given} does not exist; check the path.")
 
 
-def _folder(folder: Path) -> list[Source]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix in READERS and p.is_file())
-    files = [p for p in files if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
-    files = [p for p in files if not _beside_an_output(p)]
-    if not files:
-        raise SparftError(
-            f"the folder {folder} holds no {', '.join(READERS)} file; check the path."
-        )
-    return [_file(path) for path in files]
+def _is_data(path: Path, folder: Path) -> bool:
+    """Whether a file in a folder holds rows: none that is hidden or stands beside an output."""
+    if path.suffix not in READERS or not path.is_file() or path.name.endswith(MANIFEST):
+        return False
+    manifest = path.with_suffix("").with_suffix(MANIFEST)
+    hidden = any(step.startswith(".") for step in path.relative_to(folder).parts)
+    return not hidden and not (path.name.endswith(PAIRS) and manifest.is_file())
 
 
 def _file(path: Path) -> Source:
@@ -396,13 +346,10 @@ def _file(path: Path) -> Source:
     return READERS[path.suffix](path)
 
 
-def _beside_an_output(path: Path) -> bool:
-    manifest = path.with_suffix("").with_suffix(MANIFEST)
-    return path.name.endswith(MANIFEST) or (path.name.endswith(PAIRS) and manifest.is_file())
-
-
 def _saved(folder: Path) -> Source:
-    datasets = _datasets()
+    import_extra("hub", "a dataset of Hugging Face", "datasets")
+    import datasets
+
     try:
         loaded = datasets.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
@@ -415,7 +362,9 @@ def _saved(folder: Path) -> Source:
 
 
 def _hub(given: str) -> Source:
-    datasets = _datasets()
+    import_extra("hub", "a dataset of Hugging Face", "datasets")
+    import datasets
+
     name, *rest = given.split(":")
     if len(rest) > 2:
         raise SparftError(f"{given} has too many colons; write OWNER/NAME[:CONFIG][:SPLIT].")
@@ -432,18 +381,8 @@ def _hub(given: str) -> Source:
         ) from error
 
 
-def _datasets() -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise SparftError(
-            "Hugging Face datasets need the package datasets; pip install 'sparft-plugin[hub]'."
-        ) from error
-    return datasets
-
-
 def table_column(table: Any, name: str) -> Any:
-    """Column of an arrow table or batch, possibly by a dotted path."""
+    """Column of an arrow table, possibly by a dotted path."""
     if name in table.schema.names:
         return table.column(name)
     import pyarrow.compute as pc
@@ -452,23 +391,15 @@ def table_column(table: Any, name: str) -> Any:
     return pc.struct_field(table.column(first), rest)
 
 
-def _schema_paths(fields: Iterable[Any], prefix: str = "") -> list[str]:
-    """Dotted paths of arrow fields, structs before what is in them."""
+def _paths(named: Iterable[tuple[str, Any]], prefix: str = "") -> list[str]:
+    """Dotted paths of arrow fields or of the keys of a row, structs before what is in them."""
     found = []
-    for field in fields:
-        found.append(prefix + field.name)
-        if pa.types.is_struct(field.type):
-            found += _schema_paths(field.type, f"{prefix}{field.name}.")
-    return found
-
-
-def _row_paths(row: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted paths of the keys of a row, dicts before what is in them."""
-    found = []
-    for key, value in row.items():
-        found.append(f"{prefix}{key}")
-        if isinstance(value, Mapping):
-            found += _row_paths(value, f"{prefix}{key}.")
+    for name, inner in named:
+        found.append(f"{prefix}{name}")
+        if isinstance(inner, Mapping):
+            found += _paths(inner.items(), f"{found[-1]}.")
+        elif isinstance(inner, pa.StructType):
+            found += _paths(((field.name, field.type) for field in inner), f"{found[-1]}.")
     return found
 
 

@@ -16,11 +16,6 @@ class TextSpool(Sequence[str]):
     """An immutable sequence of texts in an unnamed temporary file (in ``TMPDIR``).
 
     Eight bytes of memory a text; the file goes when the spool does.
-
-    Parameters
-    ----------
-    texts : iterable of str
-        Read once.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:

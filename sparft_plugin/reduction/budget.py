@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -53,25 +54,14 @@ def allocate(sizes: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     quotas: NDArray[np.int64] = np.minimum(sizes, shares)
     missing = min(total, int(sizes.sum())) - int(quotas.sum())
     left = sizes - quotas
-    # Taking one at a time from the largest lowers the largest to a common level.
-    level = _level(left, missing)
+    # Taking one at a time from the largest lowers the largest to a common level, the lowest one.
+    level = bisect_left(
+        range(int(left.max(initial=0))), -missing, key=lambda cut: -np.maximum(left - cut, 0).sum()
+    )
     taken = np.maximum(left - level, 0)
-    rest = missing - int(taken.sum())
     quotas += taken
-    quotas[np.flatnonzero(left >= level)[:rest]] += 1
+    quotas[np.flatnonzero(left >= level)[: missing - int(taken.sum())]] += 1
     return quotas
-
-
-def _level(left: NDArray[np.int64], missing: int) -> int:
-    """Lowest level to which ``left`` can be cut without taking more than ``missing``."""
-    low, high = 0, int(left.max(initial=0))
-    while low < high:
-        middle = (low + high) // 2
-        if int(np.maximum(left - middle, 0).sum()) <= missing:
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 def most_prompts(tokens: NDArray[np.int64], limit: int) -> int:
@@ -94,12 +84,9 @@ def fit_tokens(
     """Find by bisection how many prompts a number of tokens allows.
 
     ``choose`` gives the rows of each arm that are kept if a number of prompts is, up to ``most``.
-    The choice of the number that is found costs at most ``limit`` tokens, that of one more costs
-    more, unless it is ``most``.
     """
-    low, high = 1, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        cost = sum(int(tokens[rows].sum()) for rows in choose(middle))
-        low, high = (middle, high) if cost <= limit else (low, middle - 1)
-    return low
+
+    def cost(total: int) -> int:
+        return sum(int(tokens[rows].sum()) for rows in choose(total))
+
+    return most - bisect_left(range(most, 1, -1), -limit, key=lambda total: -cost(total))

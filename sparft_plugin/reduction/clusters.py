@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 
 BATCH = 4096
 FULL, ROUNDS = 2**20, 10
@@ -26,19 +26,19 @@ def cluster(features: NDArray[np.float32], clusters: int, seed: int) -> NDArray[
 
     By scikit-learn: ten rounds from one k-means++ start; where prompts times clusters are above
     2^20 in mini-batches (Sculley 2010), and from 512 clusters on by faiss. Arm 0 is the largest
-    cluster; of equal ones, the one of the first row, which holds the smallest id.
-
-    Raises
-    ------
-    SparftError
-        If there are fewer distinct points than clusters, or faiss is needed and not installed.
+    cluster; of equal ones, the one of the first row, which holds the smallest id. A SparftError
+    says if there are fewer distinct points than clusters.
     """
     centroids = _centroids(features, clusters, seed)
     labels = _nearest(features, centroids)
     if len(np.unique(labels)) < clusters:
         labels = _with_none_empty(features, centroids)
-    _check_all_used(labels, features, clusters)
-    return _relabel(labels, clusters)
+    _, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    if len(sizes) < clusters:
+        raise _too_uniform(features, clusters, len(sizes))
+    arm = np.empty(clusters, dtype=np.int64)
+    arm[np.lexsort((first, -sizes))] = np.arange(clusters)
+    return arm[labels]
 
 
 def choose_clusters(
@@ -47,14 +47,9 @@ def choose_clusters(
     """Try several numbers of clusters and take the one of the best mean silhouette.
 
     The silhouette (Rousseeuw 1987) of a point is (b - a) / max(a, b): a its mean distance to its
-    own cluster, b to the nearest other one; 1 is well apart, 0 is between two. It is measured on
-    the first 4,096 rows, which are a random sample because ids are hashes. Returned are the number,
-    the smallest of equally good ones, and the curve: ``clusters`` and ``score`` of each.
-
-    Raises
-    ------
-    SparftError
-        If the sample is too small or too uniform to tell.
+    own cluster, b to the nearest other one. It is measured on the first 4,096 rows, which are a
+    random sample because ids are hashes. Returned are the number, the smallest of equally good
+    ones, and the curve: ``clusters`` and ``score`` of each.
     """
     from sklearn.metrics import silhouette_score
 
@@ -88,12 +83,11 @@ def _centroids(features: NDArray[np.float32], clusters: int, seed: int) -> NDArr
         return _faiss_centroids(features, clusters, seed)
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
+    once = {"n_clusters": clusters, "n_init": 1, "random_state": seed}
     if len(features) * clusters <= FULL:
-        model = KMeans(clusters, n_init=1, max_iter=ROUNDS, random_state=seed, algorithm="lloyd")
+        model = KMeans(**once, max_iter=ROUNDS)
     else:
-        model = MiniBatchKMeans(
-            clusters, n_init=1, random_state=seed, batch_size=BATCH, compute_labels=False
-        )
+        model = MiniBatchKMeans(**once, batch_size=BATCH, compute_labels=False)
     # scikit-learn casts blocks of float32 to float64 again and again while it seeks a start.
     return np.asarray(_fitted(model, features.astype(np.float64)).cluster_centers_)
 
@@ -101,13 +95,9 @@ def _centroids(features: NDArray[np.float32], clusters: int, seed: int) -> NDArr
 def _faiss_centroids(
     features: NDArray[np.float32], clusters: int, seed: int
 ) -> NDArray[np.float64]:
-    try:
-        import faiss
-    except ImportError as error:
-        raise SparftError(
-            f"clusters={clusters} is many, and k-means of {MANY} or more needs the package "
-            f"faiss-cpu; pip install 'sparft-plugin[faiss]', or set clusters<{MANY}."
-        ) from error
+    import_extra("faiss", f"clusters={clusters}, as every number from {MANY} on,", "faiss")
+    import faiss
+
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -134,7 +124,7 @@ def _with_none_empty(
     """Let full k-means move the centroids that no prompt is nearest to."""
     from sklearn.cluster import KMeans
 
-    model = KMeans(len(centroids), init=centroids, n_init=1, max_iter=2 * ROUNDS, algorithm="lloyd")
+    model = KMeans(len(centroids), init=centroids, n_init=1, max_iter=2 * ROUNDS)
     return np.asarray(_fitted(model, features.astype(np.float64)).labels_, dtype=np.int64)
 
 
@@ -147,23 +137,9 @@ def _fitted(model: Any, features: NDArray[np.float64]) -> Any:
         return model.fit(features)
 
 
-def _check_all_used(
-    labels: NDArray[np.int64], features: NDArray[np.float32], clusters: int
-) -> None:
-    found = len(np.unique(labels))
-    if found < clusters:
-        points = len(np.unique(features, axis=0))
-        most = min(found, points) if points < clusters else found
-        raise SparftError(
-            f"the {len(labels)} prompts fall on only {points} distinct points and {found} "
-            f"clusters, fewer than clusters={clusters}; set clusters<={most}."
-        )
-
-
-def _relabel(labels: NDArray[np.int64], clusters: int) -> NDArray[np.int64]:
-    """Number clusters by size, then by their first row, which holds their smallest id."""
-    sizes = np.bincount(labels, minlength=clusters)
-    _, first = np.unique(labels, return_index=True)
-    arm = np.empty(clusters, dtype=np.int64)
-    arm[np.lexsort((first, -sizes))] = np.arange(clusters)
-    return arm[labels]
+def _too_uniform(features: NDArray[np.float32], clusters: int, found: int) -> SparftError:
+    points = len(np.unique(features, axis=0))
+    return SparftError(
+        f"the {len(features)} prompts fall on only {points} distinct points and {found} "
+        f"clusters, fewer than clusters={clusters}; set clusters<={min(found, points)}."
+    )

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparft_plugin.reduction.clusters import members_of
+
 BINS = 20
 BLOCK = 1 << 20
 """Distances in memory at once, per thread."""
@@ -35,19 +37,14 @@ class Pool:
     """Distance of each prompt to the nearest kept one of its arm, shape (n,)."""
 
     def random_coverage(self, draws: int = 20, seed: int = 0) -> dict[str, Any]:
-        """Coverage of independent draws of random prompts, as many of each arm as were kept.
-
-        Returned are ``draws``, and lists of the ``radius`` and ``mean_distance`` of each.
-        """
-        quotas = np.bincount(self.arms[self.kept], minlength=int(self.arms.max()) + 1)
-        members = [np.flatnonzero(self.arms == arm) for arm in range(len(quotas))]
+        """``draws``, and ``radius`` and ``mean_distance`` of each, of as many random prompts."""
+        members = members_of(self.arms, int(self.arms.max()) + 1)
+        quotas = np.bincount(self.arms[self.kept], minlength=len(members))
         found: dict[str, Any] = {"draws": draws, "radius": [], "mean_distance": []}
         for draw in range(draws):
             rng = np.random.default_rng((seed, draw))
-            chosen = [
-                rows[rng.permutation(len(rows))[:quota]]
-                for rows, quota in zip(members, quotas, strict=True)
-            ]
+            each = zip(members, quotas, strict=True)
+            chosen = [rows[rng.permutation(len(rows))[:quota]] for rows, quota in each]
             distances = distances_to_kept(self.features, members, chosen)
             found["radius"].append(float(distances.max()))
             found["mean_distance"].append(float(distances.mean(dtype=np.float64)))
@@ -76,11 +73,7 @@ def distances_to_kept(
     members: Sequence[NDArray[np.int64]],
     chosen: Sequence[NDArray[np.int64]],
 ) -> NDArray[np.float32]:
-    """Euclidean distance of every prompt to the nearest chosen one of its own arm.
-
-    ``members`` and ``chosen`` hold the rows of each arm, and those that stand for it; the distance
-    is infinite where none does.
-    """
+    """Euclidean distance of every prompt to the nearest chosen of its arm; infinite without one."""
     from scipy.spatial.distance import cdist
 
     distances = np.full(len(features), np.inf, dtype=np.float32)
@@ -121,8 +114,7 @@ def describe_arms(pool: Pool, words: Sequence[Sequence[str]]) -> list[Arm]:
 def coverage(pool: Pool) -> dict[str, float | None]:
     """Largest and mean distance to the nearest kept prompt of the same arm.
 
-    The unit is the standard deviation of the semantic block. The radius is what farthest-point
-    selection keeps within twice the least possible in every arm (Gonzalez 1985).
+    The unit is the standard deviation of the semantic block.
     """
     return {
         "radius": _finite(pool.distances.max()),

@@ -113,31 +113,8 @@ class Reduction:
         return tuple(tuple(arm.words) for arm in self.facts.arms)
 
     @property
-    def shortfall(self) -> int:
-        """Prompts of the budget that small arms could not give, so that larger ones did or none."""
-        return self.facts.shortfall
-
-    @property
-    def duplicates(self) -> int:
-        """Source rows left out because an earlier row holds the same prompt."""
-        return self.facts.duplicates
-
-    @property
-    def near_duplicates(self) -> int:
-        """Prompts left out because one that is almost the same stands for them; 0 if not asked."""
-        return self.facts.near_duplicates or 0
-
-    @property
-    def contaminated(self) -> int:
-        """Prompts left out because an evaluation set holds them; 0 if none was named."""
-        return self.facts.contaminated or 0
-
-    @property
     def coverage_radius(self) -> float:
-        """Largest distance of a prompt to the nearest kept one of its arm.
-
-        Infinite if the budget left an arm without any.
-        """
+        """Largest distance of a prompt to the nearest kept one; infinite if an arm has none."""
         return _distance(self.facts.coverage["radius"])
 
     @property
@@ -145,19 +122,8 @@ class Reduction:
         """Mean distance of a prompt to the nearest kept one of its arm, or infinity likewise."""
         return _distance(self.facts.coverage["mean_distance"])
 
-    @property
-    def difficulty_histogram(self) -> dict[str, list[Any]] | None:
-        """Prompts per bin of difficulty: ``edges`` (21), ``pool`` and ``kept`` (20 each)."""
-        return self.facts.difficulty_histogram
-
     def to_dataframe(self) -> pandas.DataFrame:
-        """Kept prompts as a table with the columns id, row, arm, words and difficulty.
-
-        Raises
-        ------
-        SparftError
-            If pandas is not installed.
-        """
+        """Kept prompts as a table with the columns id, row, arm, words and difficulty."""
         try:
             import pandas
         except ImportError as error:

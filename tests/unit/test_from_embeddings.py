@@ -46,8 +46,7 @@ def test_an_array_and_a_file_of_it_give_the_same(tmp_path, kind):
     assert what(here) == what(there)
     assert here.rows.tolist() == there.rows.tolist()
     assert (here.manifest["source"], there.manifest["source"]) == ("embeddings", "v.npy")
-    assert (here.manifest["near_duplicates"], here.manifest["contaminated"]) == (None, None)
-    assert (here.near_duplicates, here.contaminated) == (0, 0)
+    assert (here.facts.near_duplicates, here.facts.contaminated) == (None, None)
 
 
 def test_a_copy_on_disk_gives_what_one_in_memory_gives(monkeypatch):
@@ -108,7 +107,7 @@ def test_equal_rows_count_once_with_the_mean_of_their_difficulties():
     levels = np.array([0.25] * 20 + [0.75] * 5)
     config = ReductionConfig(clusters=2, per_cluster=10, pca_components=4)
     got = from_embeddings(vectors, config, difficulties=levels)
-    assert (got.manifest["pool"], got.duplicates, len(got)) == (20, 5, 20)
+    assert (got.facts.pool, got.facts.duplicates, len(got)) == (20, 5, 20)
     assert sorted(got.rows) == list(range(20))
     expected = [0.5 if row < 5 else 0.25 for row in got.rows]
     assert got.difficulties.tolist() == expected
@@ -194,7 +193,7 @@ def test_a_budget_is_met_or_what_is_missing_is_told(
     if isinstance(budget, str):
         wanted = max(1, round(int(budget[:-1]) / 100 * rows))
     assert len(got) == min(wanted, rows)
-    assert got.shortfall >= wanted - len(got)
+    assert got.facts.shortfall >= wanted - len(got)
     fair = [min(size, wanted // clusters) for size in got.pool_counts]
     assert all(count >= least for count, least in zip(got.counts, fair, strict=True))
 
