@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,6 @@ from sparft_plugin.difficulty.measure import (
     Batch,
     Records,
     Tokens,
-    TooLong,
     apply_template,
     first_line,
     measure_all,
@@ -21,7 +21,6 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 
 BLOCK = 4096
-REFUSAL = "angles are of text only; drop the row."
 
 
 class Angle(NamedTuple):
@@ -63,9 +62,8 @@ class Prefill:
             import torch
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
-            raise SparftError(
-                "measuring angles needs transformers; pip install transformers torch."
-            ) from error
+            needs = "measuring angles needs transformers; pip install transformers torch."
+            raise SparftError(needs) from error
         name = os.path.expanduser(model)
         self._torch = torch
         try:
@@ -80,9 +78,9 @@ class Prefill:
         if not self._tokenizer.is_fast:
             raise SparftError(f"the tokenizer of {model} does not tell where its tokens stand.")
         context = getattr(self._model.config, "max_position_embeddings", None)
-        self._context = int(context) if context else None
+        self.longest: float = int(context) if context else math.inf
 
-    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
+    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens:
         """Template and tokenize a prompt as verl does, and find its question."""
         text = str(apply_template(self._tokenizer, messages, place, tokenize=False))
         asked = [message for message in messages if message["role"] == "user"] or messages
@@ -99,10 +97,7 @@ class Prefill:
                 f"{place}: the model's chat template changes the last user message, so that it "
                 "cannot be found; drop the row or choose another model."
             )
-        ids = list(encoded["input_ids"])
-        if self._context is not None and len(ids) > self._context:
-            return TooLong(len(ids))
-        return Tokens(ids, inside[0], inside[-1] + 1)
+        return Tokens(list(encoded["input_ids"]), inside[0], inside[-1] + 1)
 
     def angles(self, batch: Sequence[Tokens]) -> list[Angle]:
         """Run some prompts through the model at once.
@@ -149,19 +144,11 @@ def measure_angles(
 
     Inside blocks of 4096 prompts those of like length run together, so that little is padding.
     """
+
+    def run(model: Prefill, batch: Batch) -> Iterator[Records]:
+        for (_, tokens), found in zip(batch, model.angles([t for _, t in batch]), strict=True):
+            yield [{"angle": found.angle, **found._asdict(), "tokens": len(tokens.ids)}]
+
     measure_all(
-        prompts,
-        corpus,
-        log,
-        lambda tasks: start(),
-        _run,
-        batch=batch,
-        block=BLOCK,
-        refusal=REFUSAL,
-        advance=advance,
+        prompts, corpus, log, lambda tasks: start(), run, batch=batch, block=BLOCK, advance=advance
     )
-
-
-def _run(model: Prefill, batch: Batch) -> Iterator[Records]:
-    for (_, tokens), found in zip(batch, model.angles([t for _, t in batch]), strict=True):
-        yield [{"angle": found.angle, **found._asdict(), "tokens": len(tokens.ids)}]

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeVar
 
-from sparft_plugin.difficulty.measure import Records, Task
 from sparft_plugin.difficulty.solved import Tally, Verdict, parse_object
 from sparft_plugin.errors import SparftError
 
@@ -35,6 +34,8 @@ class MeasurementLog:
     """What a file of it is called in messages."""
     value: ClassVar[str]
     """The number that every record has, unless the prompt is too long."""
+    refusal: ClassVar[str]
+    """What is said of a row with images or other media."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.path, self.settings = path, dict(settings)
@@ -59,21 +60,19 @@ class MeasurementLog:
     def __exit__(self, *error: object) -> None:
         self._file.close()
 
-    def append(self, batch: Sequence[tuple[Task, Records]]) -> None:
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Write all the records of some prompts and return when they are on the disk."""
-        if not batch:
+        if not records:
             return
         try:
             if not self._file.seek(0, os.SEEK_END):
                 self._file.write(_line({"format": self.format, **self.settings}))
-            for task, records in batch:
-                place = {"id": task.id, "row": task.row}
-                self._file.writelines(_line({**place, **record}) for record in records)
+            self._file.writelines(map(_line, records))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise SparftError(f"{self.path} cannot be written: {error}") from error
-        self.done.update(task.id for task, _ in batch)
+        self.done.update(record["id"] for record in records)
 
     def records(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Byte after each whole line, its number, and its record; the header is left out."""
@@ -112,11 +111,10 @@ class MeasurementLog:
             raise SparftError(f"{self.path} is no {self.kind}; {MEND}")
         wanted = json.loads(_line({"format": self.format, **self.settings}))
         for name in sorted(wanted.keys() | header.keys()):
-            if header.get(name) != wanted.get(name):
-                raise SparftError(
-                    f"{self.path} was made with {name} {json.dumps(header.get(name))}, not "
-                    f"{json.dumps(wanted.get(name))}; {MEND}"
-                )
+            old, new = header.get(name), wanted.get(name)
+            if old != new:
+                made = f"{self.path} was made with {name} {json.dumps(old)}"
+                raise SparftError(f"{made}, not {json.dumps(new)}; {MEND}")
 
     def _lock(self) -> None:
         import fcntl
@@ -139,6 +137,10 @@ class AttemptLog(MeasurementLog):
     format = "sparft attempts 1"
     kind = "log of attempts"
     value = "score"
+    refusal = (
+        "only text can be attempted here; log rollouts of a training (trainer.rollout_data_dir) "
+        "and give reduce --difficulty rollouts:DIR."
+    )
 
     def tallies(self, solved_above: float) -> dict[str, Tally]:
         """Count the attempts at every prompt, by its id; see ``Verdict.solved``."""
@@ -156,6 +158,7 @@ class AngleLog(MeasurementLog):
     format = "sparft angles 1"
     kind = "file of `sparft angles`"
     value = "angle"
+    refusal = "angles are of text only; drop the row."
 
     def angles(self) -> dict[str, float]:
         """Angle by prompt id, NaN for a prompt that is too long."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.corpus import Row
+from sparft_plugin.difficulty.log import MeasurementLog
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_whole
 from sparft_plugin.prompts import PromptTable
-
-if TYPE_CHECKING:
-    from sparft_plugin.difficulty.log import MeasurementLog
 
 MEDIA = ("images", "videos", "audios")
 """verl's columns of what a prompt shows besides its text."""
@@ -41,16 +40,13 @@ class Tokens(NamedTuple):
     stop: int = 0
 
 
-class TooLong(NamedTuple):
-    """A prompt that does not fit the model's context, by its length in tokens."""
-
-    tokens: int
-
-
 class Model(Protocol):
     """What the loop needs of a model."""
 
-    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
+    longest: float
+    """Tokens of the longest prompt that fits."""
+
+    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens:
         """Template and tokenize one prompt."""
 
     def close(self) -> None:
@@ -69,60 +65,59 @@ def measure_all(
     run: Callable[[Any, Batch], Iterable[Records]],
     *,
     batch: int,
-    block: int,
-    refusal: str,
+    block: int | None = None,
     advance: Callable[[int], Any],
 ) -> None:
     """Run every prompt that the log does not know through a model, and log each batch.
 
-    Blocks are cut from the whole table, so that what is together does not depend on what was
-    finished before. ``start`` makes the model and is given the first block that has something left;
-    ``run`` gives the records of each prompt of a batch, and what it gave before an error is logged.
+    Blocks, by default of a batch each, are cut from the whole table, so that what is together does
+    not depend on what was finished before. ``start`` makes the model and is given the first block
+    that has something left; ``run`` gives the records of each prompt of a batch, and what it gave
+    before an error is logged. ``advance`` is called with the number of prompts that were finished.
     """
-    if batch < 1:
-        raise SparftError(f"batch must be an integer >= 1, not {batch}.")
+    check_whole("batch", batch, 1)
+    block = block or batch
     model: Model | None = None
     try:
-        for tasks in read_tasks(prompts, corpus, log.done, block, refusal):
+        for tasks in read_tasks(prompts, corpus, log, block):
             model = model or start(tasks)
-            fitting: list[tuple[Task, Tokens]] = []
-            too_long: list[tuple[Task, Records]] = []
-            for task in tasks:
-                tokens = model.tokenize(task.messages, task.place)
-                if isinstance(tokens, Tokens):
-                    fitting.append((task, tokens))
-                else:
-                    too_long.append((task, [{"too_long": tokens.tokens}]))
-            log.append(too_long)
+            read = [(task, model.tokenize(task.messages, task.place)) for task in tasks]
+            fitting = [(task, tokens) for task, tokens in read if len(tokens.ids) <= model.longest]
+            too_long = [(task, tokens) for task, tokens in read if len(tokens.ids) > model.longest]
+            log.append([_record(task, {"too_long": len(tokens.ids)}) for task, tokens in too_long])
             advance(len(too_long))
             if block > batch:
                 # Those of like length run together, so that little is padding.
                 fitting.sort(key=lambda pair: len(pair[1].ids))
             for at in range(0, len(fitting), batch):
                 part = fitting[at : at + batch]
-                finished: list[tuple[Task, Records]] = []
+                finished: list[Mapping[str, Any]] = []
                 try:
                     for (task, _), records in zip(part, run(model, part), strict=True):
-                        finished.append((task, records))
+                        finished += [_record(task, record) for record in records]
                 finally:
                     log.append(finished)
-                advance(len(finished))
+                advance(len(part))
     finally:
         if model is not None:
             model.close()
 
 
+def _record(task: Task, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"id": task.id, "row": task.row, **record}
+
+
 def read_tasks(
-    prompts: PromptTable, corpus: Corpus, done: Container[str], block: int, refusal: str
+    prompts: PromptTable, corpus: Corpus, log: MeasurementLog, block: int
 ) -> Iterator[list[Task]]:
     """Cut the table into blocks and read what is not done of each, in one pass over the rows.
 
-    Blocks with none left are skipped. A row with images or other media is refused with ``refusal``.
+    Blocks with none left are skipped. A row with images or other media is refused.
     """
-    left = [at for at, key in enumerate(prompts.ids) if key not in done]
+    left = [at for at, key in enumerate(prompts.ids) if key not in log.done]
     rows = zip(left, rows_of(prompts, corpus, left, ("extra_info", *MEDIA)), strict=True)
     for _, together in groupby(rows, key=lambda pair: pair[0] // block):
-        yield [_task(prompts, at, row, corpus.columns.prompt_key, refusal) for at, row in together]
+        yield [_task(prompts, corpus, at, row, log.refusal) for at, row in together]
 
 
 def rows_of(
@@ -158,33 +153,26 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _task(prompts: PromptTable, at: int, row: Row, prompt_key: str, refusal: str) -> Task:
+def _task(prompts: PromptTable, corpus: Corpus, at: int, row: Row, refusal: str) -> Task:
     for key in MEDIA:
         if row.beside[key]:
             raise row.place.error(key, refusal)
-    if not all(map(_is_text, row.prompt)):
-        raise row.place.error(prompt_key, refusal)
+    messages = []
+    for message in row.prompt:
+        content = message["content"]
+        parts = [content] if isinstance(content, str) else content
+        texts = [part if isinstance(part, str) else part.get("text") for part in parts]
+        if not all(isinstance(text, str) for text in texts):
+            raise row.place.error(corpus.columns.prompt_key, refusal)
+        # Without the nulls that parquet pads with.
+        known = {key: value for key, value in message.items() if value is not None}
+        messages.append({**known, "content": "".join(texts)})
     return Task(
         prompts.ids[at],
         int(prompts.rows[at]),
         f"{row.place.file}, row {row.place.row}",
-        [_message(message) for message in row.prompt],
+        messages,
         row.data_source,
         row.reward_model["ground_truth"],
         row.beside["extra_info"] or {},
     )
-
-
-def _is_text(message: Mapping[str, Any]) -> bool:
-    content = message["content"]
-    return isinstance(content, str) or all(
-        isinstance(part, str) or isinstance(part.get("text"), str) for part in content
-    )
-
-
-def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the nulls that parquet pads with, and with text parts joined to a string."""
-    content = message["content"]
-    if not isinstance(content, str):
-        content = "".join(part if isinstance(part, str) else part["text"] for part in content)
-    return {k: v for k, v in message.items() if v is not None} | {"content": content}

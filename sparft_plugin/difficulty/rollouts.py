@@ -16,12 +16,11 @@ from sparft_plugin.corpus import Corpus
 from sparft_plugin.corpus.rows import canonical_json
 from sparft_plugin.difficulty.measure import rows_of
 from sparft_plugin.difficulty.solved import SOLVED_ABOVE, Verdict, parse_object, read_verdict
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
 from sparft_plugin.prompts import PromptTable
 
 HOW = "log them with trainer.rollout_data_dir=DIR."
 OUTCOMES = ("joined", "unmatched", "ambiguous", "other_truth")
-"""What becomes of a logged line; ``RolloutHistory`` counts each."""
 WIDTHS = (24, 6, 1)
 """Lengths of the windows that texts are found by; a text uses the longest that fits in it."""
 _MASK = (1 << 21) - 1
@@ -38,14 +37,10 @@ class RolloutHistory:
     curves: NDArray[np.float64]
     """Solve rate at each visit, shape (n, visits): column k is the prompt's visit k + 1, one visit
     for each step that holds it, in the order of the steps; NaN after its last visit."""
-    joined: int
-    """Lines that belong to one prompt."""
-    unmatched: int
-    """Lines whose input holds no prompt, or whose ``prompt_id`` is unknown."""
-    ambiguous: int
-    """Lines that fit more than one prompt equally well."""
-    other_truth: int
-    """Lines that fit a prompt's text but were judged by another ground truth."""
+    lines: dict[str, int]
+    """How many lines are ``joined`` to one prompt; ``unmatched``, as their input holds no prompt or
+    their ``prompt_id`` is unknown; ``ambiguous``, as they fit several prompts equally well; or have
+    an ``other_truth`` than the prompt whose text they fit."""
 
 
 class JoinKeys(NamedTuple):
@@ -59,25 +54,23 @@ class JoinKeys(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """One logged rollout."""
+    """One logged rollout: its input with the chat template, its ground truth as canonical JSON."""
 
     step: int
     prompt_id: str | None
     input: str
-    """The decoded prompt, chat template included."""
     truth: str | None
-    """Canonical JSON of the ground truth; None if none was logged."""
     verdict: Verdict
 
 
 def read_join_keys(prompts: PromptTable, corpus: Corpus) -> JoinKeys:
     """Read what rollouts are joined by, into memory: last user messages and ground truths."""
-    texts: list[str] = []
-    truths: list[str] = []
-    for row in rows_of(prompts, corpus, range(len(prompts))):
-        texts.append(_last_user_text(row.prompt))
-        truths.append(canonical_json(row.reward_model["ground_truth"]))
-    return JoinKeys(prompts.ids, texts, truths)
+    rows = rows_of(prompts, corpus, range(len(prompts)))
+    read = [
+        (_last_user_text(row.prompt), canonical_json(row.reward_model["ground_truth"]))
+        for row in rows
+    ]
+    return JoinKeys(prompts.ids, [text for text, _ in read], [truth for _, truth in read])
 
 
 def read_rollouts(
@@ -98,11 +91,6 @@ def read_rollouts(
         The n prompts.
     solved_above : float, default 0.5
         A rollout without ``acc`` is solved if its score is above.
-
-    Raises
-    ------
-    SparftError
-        If there is no such file, a line is broken, or no line belongs to any prompt.
     """
     join, counts = _Join(keys), Counter[str]()
     visits: dict[int, dict[int, list[float]]] = {}
@@ -122,12 +110,11 @@ def read_rollouts(
     rates, attempts = np.full(n, np.nan), np.zeros(n, dtype=np.int64)
     curves = np.full((n, max(map(len, visits.values()))), np.nan)
     for prompt, steps in visits.items():
-        shares = [share for step in sorted(steps) for share in steps[step]]
+        by_step = [steps[step] for step in sorted(steps)]
+        shares = [share for visit in by_step for share in visit]
         attempts[prompt], rates[prompt] = len(shares), sum(shares) / len(shares)
-        curves[prompt, : len(steps)] = [
-            sum(steps[step]) / len(steps[step]) for step in sorted(steps)
-        ]
-    return RolloutHistory(rates, attempts, curves, *(counts[outcome] for outcome in OUTCOMES))
+        curves[prompt, : len(steps)] = [sum(visit) / len(visit) for visit in by_step]
+    return RolloutHistory(rates, attempts, curves, {name: counts[name] for name in OUTCOMES})
 
 
 class _Join:
@@ -212,24 +199,20 @@ def _last_user_text(messages: Sequence[dict[str, Any]]) -> str:
     """Text of the last user message that has any; of parts, the longest, as media lie between."""
     for message in reversed(messages):
         content = message["content"]
-        parts = [content] if isinstance(content, str) else map(_part_text, content)
-        text = max(parts, key=lambda part: len(part.strip()), default="")
+        parts = [content] if isinstance(content, str) else content
+        texts = [part if isinstance(part, str) else part.get("text") or "" for part in parts]
+        text = max(texts, key=lambda text: len(text.strip()), default="")
         if message["role"] == "user" and text.strip():
             return text
     return ""
 
 
-def _part_text(part: Any) -> str:
-    return part if isinstance(part, str) else part.get("text") or ""
-
-
 def _read_lines(folder: Path) -> Iterator[_Line]:
     """Read every logged rollout, file by file."""
-    if not folder.is_dir():
-        raise SparftError(f"the folder of rollouts {folder} does not exist; check the path.")
+    exists = folder.is_dir()
+    require(exists, f"the folder of rollouts {folder} does not exist; check the path.")
     files = sorted(folder.glob("*.jsonl"))
-    if not files:
-        raise SparftError(f"{folder} holds no STEP.jsonl file of rollouts; {HOW}")
+    require(bool(files), f"{folder} holds no STEP.jsonl file of rollouts; {HOW}")
     empty = True
     for file in files:
         try:
@@ -240,8 +223,7 @@ def _read_lines(folder: Path) -> Iterator[_Line]:
                         yield _parse(text, file.stem, f"{file}, line {number}")
         except (OSError, UnicodeDecodeError) as error:
             raise SparftError(f"{file} cannot be read: {error}") from error
-    if empty:
-        raise SparftError(f"{folder} holds no rollout in {len(files)} files; {HOW}")
+    require(not empty, f"{folder} holds no rollout in {len(files)} files; {HOW}")
 
 
 def _parse(text: str, name: str, place: str) -> _Line:

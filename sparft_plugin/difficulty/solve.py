@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +17,15 @@ from sparft_plugin.difficulty.measure import (
     Records,
     Task,
     Tokens,
-    TooLong,
     apply_template,
     first_line,
     measure_all,
 )
 from sparft_plugin.difficulty.solved import Verdict
 from sparft_plugin.difficulty.verifier import Verifier
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
+from sparft_plugin.options import check_number, check_whole
 from sparft_plugin.prompts import PromptTable
-
-REFUSAL = (
-    "only text can be attempted here; log rollouts of a training (trainer.rollout_data_dir) and "
-    "give reduce --difficulty rollouts:DIR."
-)
 
 
 @dataclass(frozen=True)
@@ -49,18 +43,15 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("attempts", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise SparftError(f"{name} must be an integer >= 1, not {getattr(self, name)}.")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0.0):
-            raise SparftError(f"temperature must be a number >= 0, not {self.temperature}.")
-        if not 0.0 < self.top_p <= 1.0:
-            raise SparftError(f"top_p must be in (0, 1], not {self.top_p}.")
-        if self.temperature == 0.0 and self.attempts > 1:
-            raise SparftError(
-                f"at temperature 0 all {self.attempts} attempts are equal; set attempts to 1 or "
-                "the temperature above 0."
-            )
+        check_whole("attempts", self.attempts, 1)
+        check_whole("max_tokens", self.max_tokens, 1)
+        check_number("temperature", self.temperature, 0)
+        check_number("top_p", self.top_p, 0, 1, open_low=True)
+        require(
+            self.temperature > 0 or self.attempts == 1,
+            f"at temperature 0 all {self.attempts} attempts are equal; set attempts to 1 or the "
+            "temperature above 0.",
+        )
 
     def prompt_seed(self, prompt: str) -> int:
         """Seed of one prompt's samples, whatever batch it is in: 48 bits of seed and prompt id.
@@ -100,16 +91,11 @@ def measure(
 ) -> None:
     """Attempt and judge every prompt that is not in the log, and write each batch to it.
 
-    A prompt's samples do not depend on what was finished before: batches are cut from the whole
-    table, and each prompt has its own seed. The verifier first judges an empty response for every
-    data source of the first batch, so that one that cannot work fails before ``start`` makes the
-    generator. ``advance`` is called with the number of prompts that were just finished.
-
-    Raises
-    ------
-    SparftError
-        If a row has images or other media, is refused by the model's chat template or breaks the
-        verifier; what was finished before stays in the log.
+    A prompt's samples do not depend on what was finished before; see ``measure_all``. The verifier
+    first judges an empty response for every data source of the first batch, so that one that cannot
+    work fails before ``start`` makes the generator. A row with media, one that the model's chat
+    template refuses and one that breaks the verifier is a SparftError; what was finished before
+    stays in the log.
     """
 
     def judge(task: Task, response: str) -> Verdict:
@@ -125,32 +111,17 @@ def measure(
 
     def run(generator: Generator, part: Batch) -> Iterator[Records]:
         for (task, _), responses in zip(part, generator.generate(part), strict=True):
-            verdicts = [judge(task, response.text) for response in responses]
-            attempts = zip(responses, verdicts, strict=True)
-            yield [_record(number, *attempt) for number, attempt in enumerate(attempts)]
+            records = []
+            for number, response in enumerate(responses):
+                score, accuracy = judge(task, response.text)
+                record = {"attempt": number, "response": response.text, "score": score}
+                if accuracy is not None:
+                    record["acc"] = accuracy
+                length = {"tokens": response.tokens, "finish_reason": response.finish_reason}
+                records.append({**record, **length})
+            yield records
 
-    measure_all(
-        prompts,
-        corpus,
-        log,
-        begin,
-        run,
-        batch=batch,
-        block=batch,
-        refusal=REFUSAL,
-        advance=advance,
-    )
-
-
-def _record(number: int, response: Response, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "attempt": number,
-        "response": response.text,
-        "score": verdict.score,
-        **({} if verdict.accuracy is None else {"acc": verdict.accuracy}),
-        "tokens": response.tokens,
-        "finish_reason": response.finish_reason,
-    }
+    measure_all(prompts, corpus, log, begin, run, batch=batch, advance=advance)
 
 
 class VllmGenerator:
@@ -162,11 +133,6 @@ class VllmGenerator:
         Local folder or Hugging Face hub id of a model with a chat template.
     options : mapping
         Further arguments of ``vllm.LLM``, such as ``dtype`` or ``max_model_len``.
-
-    Raises
-    ------
-    SparftError
-        If vLLM is not installed, or the model cannot be loaded.
     """
 
     def __init__(self, model: str, sampling: Sampling, options: Mapping[str, Any]) -> None:
@@ -196,28 +162,23 @@ class VllmGenerator:
                 "engine options (--engine-option KEY=VALUE)."
             ) from error
         self._tokenizer = self._llm.get_tokenizer()
-        self._context = int(self._llm.llm_engine.model_config.max_model_len)
+        # A prompt must leave room for a response.
+        self.longest: float = int(self._llm.llm_engine.model_config.max_model_len) - 1
         self._sampling, self._params = sampling, vllm.SamplingParams
 
-    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens | TooLong:
-        """Template and tokenize a prompt; it is too long if it leaves no room for a response."""
+    def tokenize(self, messages: Sequence[Mapping[str, Any]], place: str) -> Tokens:
+        """Template and tokenize a prompt."""
         options = {"tokenize": True, "return_dict": False}
-        ids = apply_template(self._tokenizer, messages, place, **options)
-        return Tokens(ids) if len(ids) < self._context else TooLong(len(ids))
+        return Tokens(apply_template(self._tokenizer, messages, place, **options))
 
     def generate(self, batch: Batch) -> list[list[Response]]:
         """Sample every prompt's attempts in one call of the engine."""
         requests = [{"prompt_token_ids": tokens.ids} for _, tokens in batch]
-        params = [
-            self._params(
-                n=self._sampling.attempts,
-                temperature=self._sampling.temperature,
-                top_p=self._sampling.top_p,
-                max_tokens=self._sampling.max_tokens,
-                seed=self._sampling.prompt_seed(task.id),
-            )
-            for task, _ in batch
-        ]
+        shared = {"n": self._sampling.attempts} | {
+            name: getattr(self._sampling, name) for name in ("temperature", "top_p", "max_tokens")
+        }
+        seeds = [self._sampling.prompt_seed(task.id) for task, _ in batch]
+        params = [self._params(**shared, seed=seed) for seed in seeds]
         return [
             [Response(o.text, len(o.token_ids), str(o.finish_reason)) for o in found.outputs]
             for found in self._llm.generate(requests, params, use_tqdm=False)

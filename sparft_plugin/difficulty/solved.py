@@ -30,9 +30,7 @@ class Verdict(NamedTuple):
 
     def solved(self, solved_above: float) -> float:
         """Share that counts as solved: the accuracy, or whether the score is above."""
-        if self.accuracy is not None:
-            return self.accuracy
-        return float(self.score > solved_above)
+        return float(self.score > solved_above) if self.accuracy is None else self.accuracy
 
 
 class Tally(NamedTuple):
@@ -48,9 +46,9 @@ class Tally(NamedTuple):
     @classmethod
     def of(cls, verdicts: Sequence[Verdict], solved_above: float) -> Tally:
         """Count the verdicts on one prompt's attempts."""
-        count = len(verdicts)
-        if not count:
+        if not verdicts:
             return cls(math.nan, math.nan, 0)
+        count = len(verdicts)
         rate = sum(verdict.solved(solved_above) for verdict in verdicts) / count
         return cls(rate, sum(verdict.score for verdict in verdicts) / count, count)
 
@@ -84,13 +82,12 @@ def write_solved(
     # The reduction itself reads difficulties, so that its room cannot be imported above.
     from sparft_plugin.reduction.files import whole_file
 
-    rows = zip(prompts.ids, prompts.rows.tolist(), strict=True)
-    lines = [
-        {"id": key, "row": row, "difficulty": 1.0 - tallies[key].solve_rate}
-        | {name: getattr(tallies[key], name) for name in ("solve_rate", "attempts", "mean_score")}
-        for key, row in rows
-        if tallies[key].attempts
-    ]
+    lines = []
+    for key, row in zip(prompts.ids, prompts.rows.tolist(), strict=True):
+        rate, score, attempts = tallies[key]
+        if attempts:
+            line = {"id": key, "row": row, "difficulty": 1.0 - rate, "solve_rate": rate}
+            lines.append({**line, "attempts": attempts, "mean_score": score})
     counts = {"prompts": len(lines), "too_long": len(prompts) - len(lines)}
     header = {"format": FORMAT, **counts, "settings": dict(settings)}
     try:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty.rollouts import OUTCOMES, JoinKeys, read_join_keys, read_rollouts
+from sparft_plugin.difficulty.rollouts import JoinKeys, read_join_keys, read_rollouts
 from sparft_plugin.difficulty.solved import SOLVED_ABOVE, read_solved
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, require, unknown_name
 from sparft_plugin.prompts import PromptTable
 
 KINDS = ("column", "solved", "rollouts", "none")
@@ -63,11 +63,6 @@ def parse_source(text: str) -> SourceSpec:
     """Read ``column:NAME[@LO:HI]``, ``solved:FILE``, ``rollouts:DIR`` or ``none``.
 
     A label LO stands for difficulty 0 and HI for 1; a pass rate is ``@1:0``.
-
-    Raises
-    ------
-    SparftError
-        If it is none of them.
     """
     kind, _, target = text.partition(":")
     if kind not in KINDS:
@@ -109,11 +104,6 @@ def find_difficulties(
     -------
     Difficulties, and ndarray of float64, shape (n, visits), or None
         ``RolloutHistory.curves`` of the first source of rollouts; None without one.
-
-    Raises
-    ------
-    SparftError
-        If a source cannot be read or knows none of the prompts, or some prompt is known to none.
     """
     curves: NDArray[np.float64] | None = None
     keys: JoinKeys | None = None
@@ -129,8 +119,7 @@ def find_difficulties(
             keys = keys or read_join_keys(prompts, corpus)
             history = read_rollouts(path, keys, solved_above=solved_above)
             name = f"rollouts:{path.resolve().name}"
-            counts = {outcome: getattr(history, outcome) for outcome in OUTCOMES}
-            sources.append(Source(name, 1.0 - history.solve_rates, counts))
+            sources.append(Source(name, 1.0 - history.solve_rates, history.lines))
             curves = history.curves if curves is None else curves
         else:
             sources.append(Source("none", np.full(len(prompts), UNKNOWN)))
@@ -155,11 +144,10 @@ def combine(sources: Sequence[Source], rows: NDArray[np.int64]) -> Difficulties:
     Raises
     ------
     SparftError
-        If there is no source, a value lies outside [0, 1], or no source knows some prompt.
+        If there is no source, or none knows some prompt.
     """
-    if not sources:
-        raise SparftError("no source of difficulty was given; name one, or 'none'.")
-    table = np.stack([_checked(source, rows) for source in sources])
+    require(bool(sources), "no source of difficulty was given; name one, or 'none'.")
+    table = np.stack([source.values for source in sources])
     known = ~np.isnan(table)
     unknown = np.flatnonzero(~known.any(axis=0))
     if len(unknown):
@@ -187,13 +175,11 @@ def mid_rank_quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     NaN stays and does not count; the mean of the others is 0.5.
     """
-    quantiles = np.full(len(values), np.nan)
+    from scipy.stats import rankdata
+
     known = ~np.isnan(values)
-    _, inverse, counts = np.unique(values[known], return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    # Equal values have the ranks last - count + 1 .. last.
-    middle = last - (counts - 1) / 2
-    quantiles[known] = (middle[inverse.reshape(-1)] - 0.5) / max(1, int(known.sum()))
+    quantiles = np.full(len(values), np.nan)
+    quantiles[known] = (rankdata(values[known]) - 0.5) / max(1, int(known.sum()))
     return quantiles
 
 
@@ -210,8 +196,7 @@ def scale_labels(
     of others to 0 and 1. Name and rows are for messages.
     """
     known = ~np.isnan(labels)
-    if not known.any():
-        raise SparftError(f"the column {name} has no label in any row; name another source.")
+    require(bool(known.any()), f"the column {name} has no label in any row; name another source.")
     infinite = np.flatnonzero(np.isinf(labels))
     if len(infinite):
         raise SparftError(
@@ -219,11 +204,11 @@ def scale_labels(
         )
     least, largest = float(labels[known].min()), float(labels[known].max())
     low, high = scale or ((0.0, 1.0) if least >= 0.0 and largest <= 1.0 else (least, largest))
-    if low == high:
-        raise SparftError(
-            f"the column {name} is {low:g} in every row, which says nothing without a scale; "
-            f"write column:{name}@LO:HI."
-        )
+    require(
+        low != high,
+        f"the column {name} is {low:g} in every row, which says nothing without a scale; write "
+        f"column:{name}@LO:HI.",
+    )
     outside = np.flatnonzero((labels < min(low, high)) | (labels > max(low, high)))
     if len(outside):
         first = outside[0]
@@ -234,22 +219,6 @@ def scale_labels(
     # Half the values keep the difference finite for every pair of floats.
     values = np.clip((labels / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0) + 0.0
     return (labels + 0.0 if (low, high) == (0.0, 1.0) else values), (low, high)
-
-
-def _checked(source: Source, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    values = np.asarray(source.values, dtype=np.float64)
-    if values.shape != rows.shape:
-        raise SparftError(
-            f"the source {source.name} has {len(values)} values for {len(rows)} prompts; give one "
-            "for each."
-        )
-    wrong = np.flatnonzero((values < 0.0) | (values > 1.0))
-    if len(wrong):
-        raise SparftError(
-            f"the source {source.name} gives row {rows[wrong[0]]} the difficulty "
-            f"{values[wrong[0]]:g}; it must be in [0, 1]."
-        )
-    return values
 
 
 def _parse_scale(text: str, source: str) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparft_plugin.difficulty.angles import Angle, measure_angles
 from sparft_plugin.difficulty.log import AngleLog, AttemptLog
-from sparft_plugin.difficulty.measure import Tokens, TooLong
+from sparft_plugin.difficulty.measure import Tokens
 from sparft_plugin.difficulty.solve import Response, Sampling, measure
 from sparft_plugin.difficulty.verifier import Verifier
 
@@ -30,8 +30,7 @@ EQUAL = Verifier("equal@1", equal)
 class Bytes:
     """Reads a prompt byte by byte; dies on request."""
 
-    room: int = 1000
-    """Longest prompt in characters."""
+    longest: float = 1000
     die_after: int | None = None
     """Batches until Ctrl-C."""
     batches: list[list[int]] = field(default_factory=list)
@@ -39,8 +38,7 @@ class Bytes:
     closed: bool = False
 
     def tokenize(self, messages, place):
-        text = messages[-1]["content"]
-        return TooLong(len(text)) if len(text) > self.room else Tokens(list(text.encode()))
+        return Tokens(list(messages[-1]["content"].encode()))
 
     def read(self, batch):
         if len(self.batches) == self.die_after:
@@ -56,17 +54,15 @@ class CoinModel(Bytes):
     """Answers ``a + b?`` rightly with even chance, by the prompt's own seed."""
 
     attempts: int = 3
-    asked: list[str] = field(default_factory=list)
-    """Every prompt that was generated for."""
 
     def generate(self, batch):
         self.read([tokens for _, tokens in batch])
         return [self._answer(task) for task, _ in batch]
 
     def _answer(self, task):
-        self.asked.append(text := task.messages[-1]["content"])
         rng = random.Random(Sampling().prompt_seed(task.id))
-        right = str(sum(int(part) for part in text.removesuffix("?").split(" + ")))
+        parts = task.messages[-1]["content"].removesuffix("?").split(" + ")
+        right = str(sum(map(int, parts)))
         texts = [right if rng.random() < 0.5 else "no" for _ in range(self.attempts)]
         return [Response(answer, len(answer), "stop") for answer in texts]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sparft_plugin.difficulty.angles import Prefill
-from sparft_plugin.difficulty.measure import Tokens, TooLong
+from sparft_plugin.difficulty.measure import Tokens
 from sparft_plugin.errors import SparftError
 
 MODEL = Path(__file__).parents[2] / "recipes" / "quickstart" / "model"
@@ -28,17 +28,12 @@ def prefill():
 
 def test_the_question_is_the_last_user_message_without_its_template(prefill):
     tokens = prefill.tokenize(CHAT, "here")
-    before, question, after = (
-        prefill._tokenizer.decode(part)
-        for part in (
-            tokens.ids[: tokens.start],
-            tokens.ids[tokens.start : tokens.stop],
-            tokens.ids[tokens.stop :],
-        )
-    )
+    parts = np.split(tokens.ids, [tokens.start, tokens.stop])
+    before, question, after = map(prefill._tokenizer.decode, parts)
     assert question == "What is 3 + 4, dear model?"
     assert after.strip().endswith("<|assistant|>")
     assert "2 + 2" in before
+    assert prefill.longest == 160
 
 
 def test_angles_equal_the_naive_means_whatever_is_in_the_batch(prefill):
@@ -50,6 +45,7 @@ def test_angles_equal_the_naive_means_whatever_is_in_the_batch(prefill):
         prefill.tokenize(CHAT, "here"),
         prefill.tokenize([{"role": "user", "content": "Why?"}], "here"),
         Tokens([5, 6, 7, 8], 0, 3),
+        Tokens([9], 0, 1),
     ]
     for tokens, angle in zip(batch, prefill.angles(batch), strict=True):
         with torch.inference_mode():
@@ -62,18 +58,6 @@ def test_angles_equal_the_naive_means_whatever_is_in_the_batch(prefill):
         assert tuple(angle) == pytest.approx((cosines[question, question].mean(), inter), abs=1e-5)
         assert angle.angle == angle.intra + angle.inter
         assert prefill.angles([tokens])[0] == pytest.approx(angle, abs=1e-5)
-
-
-def test_one_token_has_angle_one_and_no_context_adds_nothing(prefill):
-    [angle] = prefill.angles([Tokens([9], 0, 1)])
-    assert angle.intra == pytest.approx(1.0)
-    assert angle.inter == 0.0
-
-
-def test_a_prompt_beyond_the_context_is_told_with_its_length(prefill):
-    found = prefill.tokenize([{"role": "user", "content": "x" * 200}], "here")
-    assert isinstance(found, TooLong)
-    assert found.tokens > 200
 
 
 @pytest.mark.parametrize(
@@ -91,8 +75,5 @@ def test_a_template_that_changes_or_refuses_the_question_is_named_with_the_row(
     model = Prefill(str(tmp_path / "loud"), device="cpu")
     with pytest.raises(SparftError, match=rf"^a.parquet, row 3: .*{reason}"):
         model.tokenize([{"role": "user", "content": "Quiet?"}], "a.parquet, row 3")
-
-
-def test_a_model_that_cannot_be_loaded_is_refused(tmp_path):
     with pytest.raises(SparftError, match="cannot be loaded"):
         Prefill(str(tmp_path))

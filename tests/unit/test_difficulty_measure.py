@@ -19,13 +19,7 @@ from sparft_plugin.difficulty.solve import Response, Sampling
 from sparft_plugin.difficulty.verifier import Verifier
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
-from tests.unit.difficulty_data import (
-    CoinModel,
-    LengthModel,
-    angles,
-    attempt,
-    settings,
-)
+from tests.unit.difficulty_data import CoinModel, LengthModel, angles, attempt, settings
 from tests.unit.reduction_data import row, sums
 
 LONG = row("1 + 1 + 1 + 1 + 1 + 1?", "6")
@@ -37,13 +31,21 @@ def opened(rows):
     return PromptTable.from_corpus(corpus), corpus
 
 
-def tasks_of(prompts, corpus, done=(), block=4):
-    return list(read_tasks(prompts, corpus, done, block, "no"))
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "solved.attempts.jsonl"
+
+
+@pytest.fixture
+def tasks_of(path):
+    """Blocks of tasks that are left of a table."""
+
+    def tasks_of(prompts, corpus, done=(), block=4):
+        with AttemptLog(path, {}) as log:
+            log.done = set(done)
+            return list(read_tasks(prompts, corpus, log, block))
+
+    return tasks_of
 
 
 def records(path):
@@ -52,7 +54,7 @@ def records(path):
 
 def test_the_solve_rate_is_the_mean_accuracy_and_every_attempt_is_logged(path):
     prompts, corpus = opened([*sums(10), LONG])
-    tallies = attempt(prompts, corpus, path, CoinModel(room=10))
+    tallies = attempt(prompts, corpus, path, CoinModel(10))
     long, *logged = sorted(records(path), key=lambda record: "too_long" not in record)
     assert long == {"id": prompts.ids[10], "row": 10, "too_long": 22}
     assert tallies[prompts.ids[10]].attempts == 0
@@ -69,19 +71,15 @@ def test_the_solve_rate_is_the_mean_accuracy_and_every_attempt_is_logged(path):
 
 def test_every_angle_has_a_line_and_like_lengths_run_together(path):
     prompts, corpus = opened([*sums(9), LONG, row("whole")])
-    found = angles(prompts, corpus, path, model := LengthModel(room=10))
+    found = angles(prompts, corpus, path, model := LengthModel(10))
     logged = records(path)
-    assert json.loads(path.read_text().splitlines()[0]) == {
-        "format": "sparft angles 1", "model": "m@1"
-    }  # fmt: skip
-    assert [r for r in logged if "too_long" in r] == [
-        {"id": prompts.ids[9], "row": 9, "too_long": 22}
-    ]
+    assert path.read_text().startswith('{"format": "sparft angles 1", "model": "m@1"}\n')
+    long = {"id": prompts.ids[9], "row": 9, "too_long": 22}
+    assert [r for r in logged if "too_long" in r] == [long]
     assert sorted(sum(model.batches, [])) == sum(model.batches, [])
     assert [len(batch) for batch in model.batches] == [4, 4, 2]
-    assert next(r for r in logged if r["row"] == 10) == {
-        "id": prompts.ids[10], "row": 10, "angle": 5.5, "intra": 5.0, "inter": 0.5, "tokens": 5
-    }  # fmt: skip
+    whole = {"id": prompts.ids[10], "row": 10, "angle": 5.5, "intra": 5.0, "inter": 0.5}
+    assert {**whole, "tokens": 5} in logged
     assert found.keys() == set(prompts.ids)
     assert found[prompts.ids[10]] == 5.5
     assert found[prompts.ids[9]] != found[prompts.ids[9]]
@@ -116,7 +114,7 @@ def test_cut_off_anywhere_a_log_ends_as_if_it_had_not_been(tmp_path_factory, cut
     assert path.read_bytes() == text
 
 
-def test_batches_stay_what_they_were_when_some_prompts_are_done():
+def test_batches_stay_what_they_were_when_some_prompts_are_done(tasks_of):
     prompts, corpus = opened(sums(10))
     left = tasks_of(prompts, corpus, {prompts.ids[i] for i in (0, 1, 2, 3, 5)})
     assert [[task.row for task in tasks] for tasks in left] == [[4, 6, 7], [8, 9]]
@@ -130,7 +128,7 @@ class Counted(RowsSource):
         return super().records()
 
 
-def test_the_rows_are_read_in_one_pass_however_many_there_are():
+def test_the_rows_are_read_in_one_pass_however_many_there_are(tasks_of):
     source = Counted(sums(1000), "sums.jsonl")
     corpus = Corpus([source])
     prompts = PromptTable.from_corpus(corpus)
@@ -144,18 +142,12 @@ def test_the_rows_are_read_in_one_pass_however_many_there_are():
         read_join_keys(prompts, corpus)
 
 
-def test_what_only_some_sources_have_is_null_in_the_others():
+def test_what_only_some_sources_have_is_null_in_the_others(tasks_of):
     plain = {k: v for k, v in row("1 + 1?").items() if k != "extra_info"}
     corpus = Corpus([Counted([plain], "a"), Counted([row("2 + 2?", level=3)], "b")])
     [tasks] = tasks_of(PromptTable.from_corpus(corpus), corpus)
     assert [task.extra_info for task in tasks] == [{}, {"index": 0, "level": 3}]
     assert [task.place for task in tasks] == ["a, row 0", "b, row 0"]
-
-
-def test_samples_depend_on_seed_and_prompt_only():
-    seeds = {Sampling(seed=seed).prompt_seed(key) for seed in range(3) for key in ("a", "b")}
-    assert len(seeds) == 6
-    assert all(0 <= seed < 2**48 for seed in seeds)
 
 
 def test_a_log_with_other_settings_is_refused_by_name(path):
@@ -212,16 +204,15 @@ def test_two_processes_do_not_write_one_log(path):
         "from sparft_plugin.difficulty.log import AttemptLog\n"
         "AttemptLog(Path(sys.argv[1]), {})"
     )
+    command = [sys.executable, "-c", code, str(path)]
     with AttemptLog(path, {}):
-        other = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, text=True
-        )
+        other = subprocess.run(command, capture_output=True, text=True)
     assert "another process is writing" in other.stderr
 
 
 def test_a_verifier_that_raises_is_named_with_its_row_and_costs_nothing_before_it(path):
     def picky(data_source, solution_str, ground_truth, extra_info):
-        if ground_truth == "12":
+        if ground_truth == "12" or data_source != "sums":
             raise KeyError("twelve")
         return 1.0
 
@@ -230,14 +221,10 @@ def test_a_verifier_that_raises_is_named_with_its_row_and_costs_nothing_before_i
     with pytest.raises(SparftError, match=message):
         attempt(prompts, corpus, path, CoinModel(), verifier=Verifier("picky", picky))
     assert {r["row"] for r in records(path)} == {0, 1, 2, 3, 4, 5}
-
-
-def test_a_verifier_that_cannot_work_fails_before_the_model_is_loaded(path):
-    def unknown(data_source, **rest):
-        raise NotImplementedError(f"no reward for {data_source}")
-
-    with pytest.raises(SparftError, match="row 0: .*no reward for sums"):
-        attempt(*opened(sums(3)), path, None, verifier=Verifier("unknown", unknown))
+    # A source that it cannot judge is found before the model is loaded.
+    other = {**row("2 + 2?"), "data_source": "other"}
+    with pytest.raises(SparftError, match="row 1: .*twelve"):
+        attempt(*opened([row(), other]), path.with_name("b"), None, verifier=Verifier("p", picky))
 
 
 def test_a_response_that_no_file_can_hold_is_still_logged(path):
@@ -262,7 +249,7 @@ def test_images_are_refused_by_their_place(path, run, reason, image, key):
         run(*opened(rows), path, None)
 
 
-def test_parts_of_text_become_one_string_and_nulls_are_left_out():
+def test_parts_of_text_become_one_string_and_nulls_are_left_out(tasks_of):
     parts = [{"type": "text", "text": "1 + "}, {"type": "text", "text": "1?"}]
     message = {"role": "user", "content": parts, "name": None}
     [[task]] = tasks_of(*opened([{**row(), "prompt": [message]}]))
@@ -274,11 +261,16 @@ def test_parts_of_text_become_one_string_and_nulls_are_left_out():
     [
         ({"attempts": 0}, "attempts must be an integer >= 1, not 0"),
         ({"max_tokens": -1}, "max_tokens must be"),
-        ({"temperature": float("nan")}, "temperature must be a number >= 0, not nan"),
-        ({"top_p": 0.0}, "top_p must be in"),
+        ({"temperature": float("nan")}, "temperature must be a finite number >= 0, not nan"),
+        ({"top_p": 0.0}, "top_p must be a finite number > 0 and <= 1"),
         ({"temperature": 0.0}, "at temperature 0 all 8 attempts are equal"),
     ],
 )
 def test_sampling_out_of_range_is_refused(options, message):
     with pytest.raises(SparftError, match=message):
         Sampling(**options)
+
+
+def test_samples_depend_on_seed_and_prompt_only():
+    seeds = {Sampling(seed=seed).prompt_seed(key) for seed in range(3) for key in ("a", "b")}
+    assert len(seeds) == 6

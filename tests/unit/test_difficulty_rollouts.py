@@ -52,27 +52,25 @@ def test_solve_rates_and_curves_follow_the_steps_in_their_order(tmp_path):
     np.testing.assert_array_equal(found.solve_rates, [3 / 5, 0.0, NAN])
     np.testing.assert_array_equal(found.curves, [[0.0, 0.5, 1.0], [0.0, NAN, NAN], [NAN, NAN, NAN]])
     assert found.attempts.tolist() == [5, 1, 0]
-    assert (found.joined, found.unmatched, found.ambiguous, found.other_truth) == (6, 0, 0, 0)
+    assert found.lines == {"joined": 6, "unmatched": 0, "ambiguous": 0, "other_truth": 0}
 
 
-def test_accuracy_partial_or_not_is_preferred_to_the_score(tmp_path):
+def test_accuracy_partial_or_not_is_preferred_to_the_score_above_the_threshold(tmp_path):
     scored = zip((-1.0, 3.0, 0.0, 3.0), (0.9, 0.9, True, False), strict=True)
     lines = [line("a?", score, acc=acc) for score, acc in scored]
-    found = read_rollouts(write(tmp_path / "r", {1: lines[:2], 2: lines[2:]}), keys("a?"))
+    found = read_rollouts(write(tmp_path / "a", {1: lines[:2], 2: lines[2:]}), keys("a?"))
     assert found.solve_rates.tolist() == [2.8 / 4]
     assert found.curves.tolist() == [[0.9, 0.5]]
+    folder = write(tmp_path / "b", {1: [line("a?", s) for s in (-1.0, 0.0, 0.5, 1.0)]})
+    for above, rate in ((0.5, 0.25), (-0.5, 0.75)):
+        assert read_rollouts(folder, keys("a?"), solved_above=above).solve_rates[0] == rate
 
 
-def test_without_accuracy_a_rollout_is_solved_above_the_threshold(tmp_path):
-    folder = write(tmp_path / "r", {1: [line("a?", s) for s in (-1.0, 0.0, 0.5, 1.0)]})
-    assert read_rollouts(folder, keys("a?")).solve_rates[0] == 0.25
-    assert read_rollouts(folder, keys("a?"), solved_above=-0.5).solve_rates[0] == 0.75
-
-
-def test_the_longest_text_wins(tmp_path):
-    folder = write(tmp_path / "r", {1: [line("11 + 1?", 1.0), line("1 + 1?", 0.0)]})
-    found = read_rollouts(folder, keys("1 + 1?", "11 + 1?"))
-    assert found.solve_rates.tolist() == [0.0, 1.0]
+def test_the_longest_text_wins_trimmed_and_normalized(tmp_path):
+    lines = [line("11 + 1?", 1.0), line("1 + 1?", 0.0), line("caf\u00e9?", 1.0)]
+    folder = write(tmp_path / "r", {1: lines})
+    found = read_rollouts(folder, keys("1 + 1?", "11 + 1?", "\n cafe\u0301?  "))
+    assert found.solve_rates.tolist() == [0.0, 1.0, 1.0]
 
 
 def test_equal_texts_are_told_apart_by_their_ground_truth_or_not_at_all(tmp_path):
@@ -81,7 +79,7 @@ def test_equal_texts_are_told_apart_by_their_ground_truth_or_not_at_all(tmp_path
     lines += [line("11 + 1?", 0.0, "12"), line("1 + 1?", 1.0, "2")]
     found = read_rollouts(write(tmp_path / "r", {1: lines}), prompts)
     np.testing.assert_array_equal(found.solve_rates, [NAN, 1.0, 1.0])
-    assert (found.joined, found.other_truth, found.ambiguous) == (2, 2, 1)
+    assert found.lines == {"joined": 2, "unmatched": 0, "ambiguous": 1, "other_truth": 2}
 
 
 def test_a_prompt_id_joins_whatever_the_text(tmp_path):
@@ -91,12 +89,7 @@ def test_a_prompt_id_joins_whatever_the_text(tmp_path):
     ]
     found = read_rollouts(write(tmp_path / "r", {3: lines}), keys("a?", "b?"))
     np.testing.assert_array_equal(found.solve_rates, [NAN, 1.0])
-    assert found.unmatched == 1
-
-
-def test_templates_and_tokenizers_may_trim_and_normalize(tmp_path):
-    folder = write(tmp_path / "r", {1: [line("caf\u00e9?", 1.0)]})
-    assert read_rollouts(folder, keys("\n cafe\u0301?  ")).joined == 1
+    assert found.lines["unmatched"] == 1
 
 
 def test_the_name_of_the_file_is_the_step_where_no_line_says_it(tmp_path):

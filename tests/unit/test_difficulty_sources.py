@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparft_plugin.corpus import Corpus
-from sparft_plugin.difficulty import Source, SourceSpec, combine, find_difficulties, parse_source
 from sparft_plugin.difficulty.rollouts import read_join_keys
 from sparft_plugin.difficulty.solved import Tally, read_solved, write_solved
-from sparft_plugin.difficulty.sources import label_keys, mid_rank_quantiles, scale_labels
+from sparft_plugin.difficulty.sources import (
+    Source,
+    SourceSpec,
+    combine,
+    find_difficulties,
+    label_keys,
+    mid_rank_quantiles,
+    parse_source,
+    scale_labels,
+)
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from tests.unit.reduction_data import row, sums
@@ -103,19 +111,8 @@ def test_prompts_known_to_none_are_counted_and_the_mend_is_named():
         SparftError, match=r"of 2 prompts is not known, the first is row 7.*sparft diff.*'none'"
     ):
         combined([0.5, NAN, NAN], rows=[5, 7, 9])
-
-
-@pytest.mark.parametrize("value", [1.1, -0.1, float("inf")])
-def test_a_difficulty_outside_its_range_is_refused(value):
-    with pytest.raises(SparftError, match=r"s0 gives row 1 the difficulty .*\[0, 1\]"):
-        combined([0.5, value])
-
-
-def test_sources_must_be_there_and_fit():
     with pytest.raises(SparftError, match="no source of difficulty"):
         combine([], np.arange(2))
-    with pytest.raises(SparftError, match="s0 has 1 values for 2 prompts"):
-        combined([0.5], rows=[0, 1])
 
 
 grades = st.one_of(st.integers(0, 4).map(lambda i: i / 4), st.just(NAN))
@@ -210,20 +207,13 @@ def test_a_solved_file_is_read_back_and_strangers_are_counted(tmp_path):
     path = solved_file(tmp_path / "solved.jsonl", prompts, [1.0, 0.25, NAN, 0.0])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert (lines[0]["prompts"], lines[0]["too_long"]) == (3, 1)
-    assert lines[2] == {
-        "id": prompts.ids[1], "row": 1, "difficulty": 0.75, "solve_rate": 0.25, "attempts": 4,
-        "mean_score": 0.25,
-    }  # fmt: skip
+    rate = {"difficulty": 0.75, "solve_rate": 0.25, "attempts": 4, "mean_score": 0.25}
+    assert lines[2] == {"id": prompts.ids[1], "row": 1, **rate}
     result = found([f"solved:{path}", "none"], sums(3)[1:])
     assert result.values.tolist() == [0.5, 0.5]
-    assert result.manifest["sources"][0] == {
-        "name": "solved:solved.jsonl", "known": 1, "count": 1, "strangers": 2
-    }  # fmt: skip
-
-
-def test_a_solved_file_that_shares_no_prompt_is_refused(tmp_path):
-    path = solved_file(tmp_path / "solved.jsonl", opened(sums(2))[0], [1.0, 0.0])
-    with pytest.raises(SparftError, match="knows 2 prompts and none of these 1"):
+    known = {"name": "solved:solved.jsonl", "known": 1, "count": 1, "strangers": 2}
+    assert result.manifest["sources"][0] == known
+    with pytest.raises(SparftError, match="knows 3 prompts and none of these 1"):
         found([f"solved:{path}"], [row("other?")])
 
 
