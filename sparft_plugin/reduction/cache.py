@@ -42,8 +42,8 @@ def text_keys(texts: Iterable[str]) -> Keys:
 def write_shard(folder: Path, keys: Keys, vectors: Vectors) -> str:
     """Write vectors under the keys of their texts, whole or not at all; the name of the file.
 
-    A shard is two ``.npy`` arrays in one file, keys (m, 16) uint8 and vectors (m, width) float32,
-    and is named by the BLAKE2b of its bytes.
+    A shard is two ``.npy`` arrays, keys (m, 16) uint8 and vectors (m, width) float32, in one file
+    that is named by the BLAKE2b of its bytes.
     """
     content = io.BytesIO()
     np.save(content, np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 16))
@@ -132,9 +132,8 @@ class EmbeddingCache:
 
     def _find(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Shard and row in it of each key; -1 where there is none."""
-        none = np.full(len(keys), -1, dtype=np.int64)
         if not self._keys or not len(keys):
-            return none, none
+            return np.full(len(keys), -1), np.full(len(keys), -1)
         known = np.concatenate(list(self._keys.values()))
         order = np.argsort(known, kind="stable")
         row = order[np.minimum(np.searchsorted(known[order], keys), len(known) - 1)]
@@ -142,14 +141,13 @@ class EmbeddingCache:
         shard = np.searchsorted(ends, row, side="right")
         inside = row - np.concatenate([[0], ends])[shard]
         there = known[row] == keys
-        return np.where(there, shard, none), np.where(there, inside, none)
+        return np.where(there, shard, -1), np.where(there, inside, -1)
 
 
 def prune(root: Path, limit: int = LIMIT) -> None:
     """Remove what killed runs left and, above a limit, the shards that were not used for longest.
 
-    ``root`` has a folder for each encoder. Nothing goes that was written or used in the last week,
-    so no run loses what it works with.
+    Nothing goes that was written or used in the last week, so no run loses what it works with.
     """
     oldest = time.time() - WEEK
     shards = []

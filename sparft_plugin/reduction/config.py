@@ -22,13 +22,7 @@ POOL_SHARE, POOL_LEAST = 25, 2500
 
 @dataclass(frozen=True)
 class ReductionConfig:
-    """Options of ``reduce``; each value is checked on construction.
-
-    Raises
-    ------
-    SparftError
-        If a value has the wrong type or is out of its range.
-    """
+    """Options of ``reduce``; each value is checked on construction."""
 
     encoder: str = "all-MiniLM-L6-v2"
     """Model that reads the prompts: this packaged one, a local folder or a hub id."""
@@ -66,22 +60,22 @@ class ReductionConfig:
     """Seed of k-means and of the selector, 0 to 2**32 - 1."""
 
     def __post_init__(self) -> None:
-        for name in ("encoder", "embedder", "selector"):
-            _check_name(name, getattr(self, name))
-        for name in ("difficulty_key", "tokenizer"):
-            if getattr(self, name) is not None:
-                _check_name(name, getattr(self, name))
+        for name in ("encoder", "embedder", "selector", "difficulty_key", "tokenizer"):
+            value, optional = getattr(self, name), name in ("difficulty_key", "tokenizer")
+            if not (isinstance(value, str) and value.strip() or value is None and optional):
+                raise SparftError(f"{name} must be a non-empty string, not {value!r}.")
         for name in ("embedder_options", "selector_options"):
-            _check_options(name, getattr(self, name))
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+                raise SparftError(f"{name} must map names of options to values, not {value!r}.")
         if "model" in self.embedder_options:
             raise SparftError("embedder_options holds 'model', which is set by encoder; drop it.")
-        for name in ("pca_components", "per_cluster"):
-            _check_integer(name, getattr(self, name), 1)
-        if self.clusters != AUTO:
-            _check_integer("clusters", self.clusters, 1)
-        if self.pool not in (AUTO, ALL):
-            _check_integer("pool", self.pool, 1)
-        _check_integer("seed", self.seed, 0)
+        words = {"clusters": (AUTO,), "pool": (AUTO, ALL)}
+        for name in ("pca_components", "per_cluster", "clusters", "pool", "seed"):
+            value, least = getattr(self, name), int(name != "seed")
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            if not whole and value not in words.get(name, ()):
+                raise SparftError(f"{name} must be an integer >= {least}, not {value!r}.")
         if self.seed >= 2**32:
             raise SparftError(f"seed must be below 2**32, not {self.seed}.")
         _check_number("difficulty_weight", self.difficulty_weight, 0, math.inf)
@@ -113,21 +107,6 @@ class ReductionConfig:
         """Construct the selector; a bad option is refused."""
         built: Selector = plugins.build("selector", self.selector, self.selector_options)
         return built
-
-
-def _check_name(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise SparftError(f"{name} must be a non-empty string, not {value!r}.")
-
-
-def _check_options(name: str, value: Any) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise SparftError(f"{name} must map names of options to values, not {value!r}.")
-
-
-def _check_integer(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SparftError(f"{name} must be an integer >= {least}, not {value!r}.")
 
 
 def _check_number(name: str, value: Any, least: float, most: float) -> None:

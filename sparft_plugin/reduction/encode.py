@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin import plugins
-from sparft_plugin.errors import SparftError, unknown_name
+from sparft_plugin.errors import SparftError, import_extra, unknown_name
 from sparft_plugin.prompts import digest
 from sparft_plugin.reduction.cache import EmbeddingCache, prune, text_keys, write_shard
 from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.embedders.base import Embedder
-from sparft_plugin.reduction.embedders.models import find_weights, not_installed, unreachable
+from sparft_plugin.reduction.embedders.models import find_weights, unreachable
 from sparft_plugin.reduction.files import cache_folder
 from sparft_plugin.reduction.vectors import Vectors, to_unit
 
@@ -73,30 +73,10 @@ def encode_texts(
 ) -> tuple[Vectors, str]:
     """Encode what the cache does not hold, and return vectors for all texts.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        n texts, read by number; repeats are encoded once.
-    embedder, options
-        Registered name and options of the encoder.
-    engine : {"local", "ray"}
-        Where it runs.
-    cache : Path, optional
-        Folder of all cached embeddings, with a folder for each encoder; None is that of the user.
-    progress : bool
-        Show a bar on stderr, with rate and time left, if there is more than one chunk.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, d)
-        Unit vectors in the order of ``texts``; a memory map if they are large.
-    str
-        Identity of the encoder.
-
-    Raises
-    ------
-    SparftError
-        If the encoder cannot be loaded or breaks its contract.
+    The n texts are read by number, repeats are encoded once. ``cache`` has a folder for each
+    encoder; None is that of the user. ``progress`` shows a bar on stderr if there is more than one
+    chunk. Returned are unit vectors, shape (n, d), in the order of ``texts`` and possibly a memory
+    map; and the identity of the encoder. A SparftError says if that breaks its contract.
     """
     check_engine(engine)
     if not len(texts):
@@ -111,7 +91,12 @@ def encode_texts(
     while vectors is None:
         missing = store.missing(keys)
         if len(missing):
-            with _bar(len(missing), progress) as bar:
+            from tqdm import tqdm
+
+            total, few = len(missing), len(missing) <= CHUNK_TEXTS
+            with tqdm(
+                total=total, unit="text", desc="encoding", disable=few or not progress
+            ) as bar:
                 for name, count in _map(engine, task, _chunks(texts, missing), cache):
                     store.add(name)
                     bar.update(count)
@@ -155,40 +140,28 @@ def _usable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        logger.warning(
-            "embeddings are not kept: %s cannot be written (%s); set SPARFT_CACHE to a folder that "
-            "can.",
-            folder,
-            error.strerror,
+        told = (
+            "embeddings are not kept: %s cannot be written (%s); set SPARFT_CACHE to one that can."
         )
+        logger.warning(told, folder, error.strerror)
         folder = Path(tempfile.mkdtemp(prefix="sparft-embeddings-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
-def _bar(total: int, shown: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total, unit="text", desc="encoding", disable=not shown or total <= CHUNK_TEXTS
-    )
-
-
 def count_tokens(texts: Sequence[str], config: ReductionConfig) -> NDArray[np.int64]:
     """Tokens of each text, shape (n,), special tokens not counted."""
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise not_installed("transformers", "embed") from error
+    import_extra("embed", "the encoder", "transformers")
+    from transformers import AutoTokenizer
+
     owner = plugins.lookup("embedder", config.embedder).owner
     weights = find_weights(config.tokenizer or config.encoder, owner=owner)
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.location, revision=weights.revision)
     except (OSError, ValueError) as error:
         raise unreachable(weights.location, error) from error
-    counts = []
+    counts: list[int] = []
     for start in range(0, len(texts), TOKENIZED):
-        batch = [texts[i] for i in range(start, min(start + TOKENIZED, len(texts)))]
-        ids = tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
-        counts += [len(row) for row in ids]
+        batch = texts[start : start + TOKENIZED]
+        counts += map(len, tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"])
     return np.array(counts, dtype=np.int64)

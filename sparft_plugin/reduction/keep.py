@@ -18,7 +18,7 @@ from sparft_plugin.reduction.clusters import choose_clusters, cluster, members_o
 from sparft_plugin.reduction.config import AUTO, ReductionConfig
 from sparft_plugin.reduction.coverage import Pool, distances_to_kept
 from sparft_plugin.reduction.features import build_features
-from sparft_plugin.reduction.selectors.base import Members, Selector
+from sparft_plugin.reduction.selectors.base import Members, Selector, mean_curve
 from sparft_plugin.reduction.vectors import Vectors, one_thread
 
 Choice = Callable[[int], list[NDArray[np.int64]]]
@@ -67,8 +67,7 @@ def keep(
     """Cluster, and choose representatives of every cluster.
 
     Returned are all prompts with their arms and which were kept; and ``shortfall``, ``silhouette``
-    and ``tokens`` for the manifest. A SparftError says if there are too few distinct prompts, the
-    selector breaks its contract or no prompt fits the budget.
+    and ``tokens`` for the manifest.
     """
     with timing("features"):
         features = build_features(
@@ -79,12 +78,10 @@ def keep(
         )
     with one_thread():
         with timing("cluster"):
-            clusters, curve = (
-                choose_clusters(features, config.seed)
-                if config.clusters == AUTO
-                else (int(config.clusters), None)
-            )
-            arms = cluster(features, clusters, config.seed)
+            clusters, curve = config.clusters, None
+            if clusters == AUTO:
+                clusters, curve = choose_clusters(features, config.seed)
+            arms = cluster(features, clusters := int(clusters), config.seed)
         with timing("select"):
             members = members_of(arms, clusters)
             chosen, shortfall = _choose(candidates, features, members, selector, config)
@@ -139,12 +136,9 @@ def _chooser(
     selector: Selector,
     config: ReductionConfig,
 ) -> Choice:
-    """Let the selector choose in every cluster; clusters run side by side.
-
-    Each cluster draws from a generator of (seed, arm).
-    """
+    """Let the selector choose in every cluster, side by side, each with chance of its own."""
     difficulties, curves = candidates.difficulties, candidates.curves
-    mean_curve = None if curves is None else _mean_curve(curves)
+    run = None if curves is None else mean_curve(curves)
 
     def one(arm: int, quota: int) -> NDArray[np.int64]:
         rows = members[arm]
@@ -154,7 +148,7 @@ def _chooser(
             features[rows].astype(np.float64),
             None if difficulties is None else difficulties[rows],
             None if curves is None else curves[rows],
-            mean_curve,
+            run,
         )
         rng = np.random.default_rng((config.seed, arm))
         chosen = np.asarray(selector.select(seen, quota, rng))
@@ -189,11 +183,3 @@ def _beginnings(chosen: Sequence[NDArray[np.int64]], sizes: NDArray[np.int64]) -
         return [rows[:quota] for rows, quota in zip(chosen, quotas, strict=True)]
 
     return of
-
-
-def _mean_curve(curves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the prompts that were visited; 0 where none was."""
-    seen = ~np.isnan(curves)
-    sums = np.where(seen, curves, 0).sum(axis=0)
-    mean: NDArray[np.float64] = sums / np.maximum(seen.sum(axis=0), 1)
-    return mean

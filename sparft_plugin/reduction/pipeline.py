@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import sparft_plugin
-from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import NO_DIFFICULTY, PromptTable, digest
 from sparft_plugin.reduction.budget import most_prompts, parse_budget
-from sparft_plugin.reduction.clusters import CANDIDATES
+from sparft_plugin.reduction.clusters import CANDIDATES, members_of
 from sparft_plugin.reduction.config import ALL, AUTO, POOL_LEAST, POOL_SHARE, ReductionConfig
 from sparft_plugin.reduction.coverage import Pool, coverage, describe_arms, difficulty_histogram
 from sparft_plugin.reduction.encode import count_tokens, encode_texts
@@ -63,6 +62,9 @@ def reduce(
     Stage one of SPaRFT (arXiv 2508.05015). The order of the rows changes nothing, and the same
     prompts, options and vectors give the same result.
 
+    A SparftError says if the data cannot give what the options ask for, or a plugin breaks its
+    contract.
+
     Parameters
     ----------
     prompts : PromptTable
@@ -83,11 +85,6 @@ def reduce(
         Where texts are encoded.
     progress : bool, default True
         Show a bar on stderr while texts are encoded.
-
-    Raises
-    ------
-    SparftError
-        If the data cannot give what the options ask for, or a plugin breaks its contract.
     """
     timing = Timing()
     difficulties = difficulties or _labelled(prompts, config)
@@ -114,13 +111,16 @@ def reduce(
             ]
         else:
             vectors, encoder = _taken(embeddings, prompts, order), "given"
+    hygiene, near = None, config.near_duplicates
     with timing("hygiene"):
-        hygiene = _clean(prompts, order, vectors, evaluations, config)
+        if evaluations or near is not None:
+            hygiene = clean(
+                prompts, vectors, evaluations, among=order, near_duplicate_threshold=near
+            )
     if hygiene is not None:
-        left = np.flatnonzero(hygiene.kept)
+        left = np.flatnonzero(hygiene.kept[order])
         check_size(len(left), f"{prompts.source}, after hygiene,", config)
-        hygiene, order = _numbered(hygiene, order), order[left]
-        vectors = take_vectors(vectors, left, looked_at)
+        order, vectors = order[left], take_vectors(vectors, left, looked_at)
     candidates = Candidates(
         ids=[prompts.ids[i] for i in order],
         rows=prompts.rows[order],
@@ -167,18 +167,12 @@ def from_embeddings(
     embeddings : ndarray of float, shape (n, d), or path of a ``.npy`` file of such
         Vectors of any norm above 0; they are scaled to norm 1.
     config : ReductionConfig
-        Options; those about texts, and ``pool``, are not used.
+        Options; those about texts, and ``pool``, are not used. A budget of tokens is refused.
     ids : sequence of str, optional
         n distinct names, which decide every tie; None names a row by the hash of its numbers, and
         equal rows count once.
     difficulties : ndarray of float64, shape (n,), optional
         In [0, 1], 0 = always solved; equal rows get the mean of theirs.
-
-    Raises
-    ------
-    SparftError
-        If a vector is zero or not finite, ids or difficulties do not fit, there are fewer vectors
-        than clusters, or the budget counts tokens.
     """
     if config.budget is not None and parse_budget(config.budget).unit == "tokens":
         raise SparftError(
@@ -222,12 +216,6 @@ def check_possible(
 
     ``has`` is what selectors may read, any of ``difficulties`` and ``curves``; None is what the
     labels that the options name give. Returned is the selector.
-
-    Raises
-    ------
-    SparftError
-        If there are fewer prompts than clusters, or in the pool than to keep; the labels asked for
-        were not read; or the selector is unknown or needs what is not there.
     """
     if config.difficulty_key is not None and config.difficulty_key not in prompts.labels:
         raise SparftError(
@@ -258,12 +246,10 @@ def check_size(rows: int, source: str, config: ReductionConfig) -> None:
 
 def warn_of_few(rows: int, source: str, config: ReductionConfig) -> None:
     """Warn of fewer prompts than are to be kept."""
-    wanted, what = 0, "clusters x per_cluster"
+    wanted, what = config.kept(rows) or 0, "clusters x per_cluster"
     if config.budget is not None:
         budget = parse_budget(config.budget)
-        wanted, what = (int(budget.amount), "the budget") if budget.unit == "prompts" else (0, "")
-    elif config.clusters != AUTO:
-        wanted = int(config.clusters) * config.per_cluster
+        wanted, what = (int(budget.amount) if budget.unit == "prompts" else 0), "the budget"
     if rows < wanted:
         logger.warning(
             "%s has %d prompts, fewer than %s = %d; all are kept.", source, rows, what, wanted
@@ -321,46 +307,13 @@ def _taken(embeddings: Given, prompts: PromptTable, order: NDArray[np.int64]) ->
     return take_vectors(embeddings, each, len(array))
 
 
-def _clean(
-    prompts: PromptTable,
-    order: NDArray[np.int64],
-    vectors: Vectors,
-    evaluations: Sequence[Evaluation],
-    config: ReductionConfig,
-) -> Hygiene | None:
-    """What may stay of the prompts that are looked at, which are numbered by their sorted ids."""
-    if not evaluations and config.near_duplicates is None:
-        return None
-    pool = replace(
-        prompts,
-        rows=prompts.rows[order],
-        ids=tuple(prompts.ids[i] for i in order),
-        texts=cast(TextSpool, PickedTexts(prompts.texts, order)),
-    )
-    return clean(pool, vectors, evaluations, near_duplicate_threshold=config.near_duplicates)
-
-
-def _numbered(hygiene: Hygiene, order: NDArray[np.int64]) -> Hygiene:
-    """Number the prompts of the pairs as the table does."""
-    return replace(
-        hygiene,
-        near_duplicates=[
-            pair._replace(removed=int(order[pair.removed]), kept=int(order[pair.kept]))
-            for pair in hygiene.near_duplicates
-        ],
-        contaminated=[
-            found._replace(position=int(order[found.position])) for found in hygiene.contaminated
-        ],
-    )
-
-
 def _words(
     texts: Sequence[str], order: NDArray[np.int64], arms: NDArray[np.int64]
 ) -> list[list[str]]:
     """Distinctive words of each arm, from its first texts by id, which are a random sample."""
-    clusters = int(arms.max()) + 1
-    used = np.concatenate([np.flatnonzero(arms == arm)[:NAMED_TEXTS] for arm in range(clusters)])
-    return cluster_words((texts[i] for i in order[used].tolist()), arms[used], clusters)
+    members = members_of(arms, int(arms.max()) + 1)
+    used = np.concatenate([rows[:NAMED_TEXTS] for rows in members])
+    return cluster_words((texts[i] for i in order[used].tolist()), arms[used], len(members))
 
 
 def _result(
@@ -373,8 +326,8 @@ def _result(
     **data: Any,
 ) -> Reduction:
     """Put together what was kept, and the facts about it that pool and config tell."""
-    counts = None if hygiene is None else hygiene.counts
-    total = counts["contaminated"] if counts else {}
+    counts = {} if hygiene is None else hygiene.counts
+    total = counts.get("contaminated", {})
     with timing("explain"):
         facts = Manifest(
             version=sparft_plugin.__version__,
@@ -382,11 +335,9 @@ def _result(
             seed=config.seed,
             pool=len(pool.ids),
             kept=len(pool.kept),
-            near_duplicates=(
-                counts["near_duplicates"] if counts and config.near_duplicates is not None else None
-            ),
+            near_duplicates=None if config.near_duplicates is None else counts["near_duplicates"],
             contaminated=total["total"] if total.get("by_file") else None,
-            hygiene=counts,
+            hygiene=counts or None,
             difficulty_histogram=difficulty_histogram(pool),
             arms=describe_arms(pool, words),
             coverage=coverage(pool),

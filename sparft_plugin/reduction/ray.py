@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 from sparft_plugin.reduction.cache import SCRATCH
 
 Result = TypeVar("Result")
@@ -24,16 +24,12 @@ def map_on_ray(
 
     Every worker of one core keeps its task, weights and all. The cluster that ``RAY_ADDRESS`` names
     is used, else one is started on this machine. Chunks are written to files in the folder
-    ``shared``, which workers find under the same path: on several machines, in a shared file
-    system. A SparftError of the task is raised here.
+    ``shared``, which workers find under the same path. A SparftError of the task is raised here.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise SparftError(
-            "the engine ray needs the package ray; pip install 'sparft-plugin[ray]'."
-        ) from error
+    import_extra("ray", "the engine ray", "ray")
+    import ray
+    import ray.data
+
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -40,10 +40,7 @@ def one_thread() -> Iterator[None]:
 
 
 def new_vectors(rows: int, width: int) -> Vectors:
-    """Make room for vectors: in memory, or above ``IN_MEMORY`` bytes in a file in ``TMPDIR``.
-
-    The file has no name and goes when the array does. A full disk is a SparftError.
-    """
+    """Make room for vectors: in memory, or above ``IN_MEMORY`` bytes in a file in ``TMPDIR``."""
     size = rows * width * 4
     if size <= IN_MEMORY:
         return np.empty((rows, width), dtype=np.float32)
@@ -87,10 +84,7 @@ def open_vectors(
 ) -> tuple[NDArray[np.floating], str]:
     """Return an array, or a map of a ``.npy`` file, and its name for errors.
 
-    Raises
-    ------
-    SparftError
-        If it is no matrix of floats in C order, or has none of these numbers of rows.
+    A SparftError says if it is no matrix of floats, or has none of these numbers of rows.
     """
     if isinstance(embeddings, (str, Path)):
         array, name = _mapped(embeddings), str(embeddings)
@@ -122,13 +116,7 @@ def _mapped(path: Path | str) -> NDArray[np.floating]:
 def take_vectors(
     embeddings: NDArray[np.floating] | Path | str, rows: NDArray[np.int64], total: int
 ) -> Vectors:
-    """Take different rows of embeddings, in this order, scaled to norm 1.
-
-    Raises
-    ------
-    SparftError
-        If the file is none, it has not ``total`` rows, or a vector is zero or not finite.
-    """
+    """Take different rows of ``total``, in this order, scaled to norm 1."""
     array, name = open_vectors(embeddings, total)
     taken, to = new_vectors(len(rows), array.shape[1]), np.full(total, -1, dtype=np.int64)
     to[rows] = np.arange(len(rows))
@@ -146,22 +134,16 @@ def row_of(rows: NDArray[np.int64] | range) -> Callable[[int], str]:
 
 
 def column_vectors(corpus: Corpus, name: str) -> Vectors:
-    """Read a column of lists of numbers as unit vectors, one per row of the data.
-
-    The column may be dotted. A SparftError names the row whose value is no list of numbers, is zero
-    or not finite, or has another length.
-    """
+    """Read a column of lists of numbers, possibly dotted, as unit vectors, one per row."""
     with tempfile.TemporaryFile(prefix="sparft-column-") as file:
         width = 0
         for source in corpus.sources:
             source.check_has([name])
-            number = 0
-            for (values,) in source.batches([name]):
-                for value in values:
-                    row = _numbers(value, width, f"{source.name}, row {number}, key '{name}'")
-                    width = len(row)
-                    file.write(row.tobytes())
-                    number += 1
+            values = (value for (batch,) in source.batches([name]) for value in batch)
+            for number, value in enumerate(values):
+                row = _numbers(value, width, f"{source.name}, row {number}, key '{name}'")
+                width = len(row)
+                file.write(row.tobytes())
         file.flush()
         return np.memmap(file, np.float32, "r").reshape(-1, width)
 
@@ -205,9 +187,7 @@ def to_unit(block: NDArray[np.floating], name: str, called: Callable[[int], str]
         norms[extreme] = _norms(vectors[extreme])
     # Vectors that an encoder normalised already keep their bits.
     scale = np.where(np.abs(norms - 1.0) > 1e-5, norms, np.float32(1))
-    unit: Vectors = vectors
-    if (scale != 1).any():
-        unit = vectors / scale[:, None]
+    unit: Vectors = vectors / scale[:, None] if (scale != 1).any() else vectors
     return unit
 
 

@@ -61,10 +61,7 @@ def cluster_words(
 def _heaviest(
     spoken: Any, among: NDArray[np.bool_], names: NDArray[np.object_], top: int
 ) -> list[list[str]]:
-    """Choose for each cluster the ``top`` words of largest weight among some.
-
-    ``spoken`` holds how often each cluster says each word, a sparse matrix of shape (K, words).
-    """
+    """For each cluster the words of largest weight; ``spoken``, (K, words), counts what it says."""
     spoken, names = spoken[:, among].tocsr(), names[among]
     overall = np.asarray(spoken.sum(axis=0)).ravel()
     totals = np.asarray(spoken.sum(axis=1)).ravel()

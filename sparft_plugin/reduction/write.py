@@ -35,12 +35,7 @@ def check_output(
     overwrite: bool = False,
     beside: Sequence[Path] = (),
 ) -> None:
-    """Refuse an output that cannot or should not be written, before any work is done.
-
-    A SparftError says if ``out`` is no parquet name or not UTF-8; or if it, its manifest or a file
-    ``beside`` is an input, has no folder or one that takes no files, is a link that leads nowhere,
-    or exists and must not be overwritten.
-    """
+    """Refuse an output, or a file ``beside`` it, that cannot or should not be written."""
     target = Path(out)
     check_name(target)
     if target.suffix != ".parquet":
@@ -67,8 +62,7 @@ def check_output(
 def check_rows(corpus: Corpus) -> None:
     """Refuse rows that cannot be written with their arms, before any work is done.
 
-    A SparftError says if they have no common schema, ``extra_info`` is no struct, or parquet cannot
-    hold a type, such as a struct that has no field in any row.
+    A type that parquet cannot hold is such as a struct that has no field in any row.
     """
     schema = corpus.schema
     extra = schema.field("extra_info").type if "extra_info" in schema.names else pa.null()
@@ -95,8 +89,8 @@ def write_reduced(
 ) -> Path:
     """Write the kept rows and the manifest; both files appear whole or not at all.
 
-    The manifest is renamed last. After a power cut between the two, an old manifest lies beside the
-    new rows, which its SHA-256 tells.
+    The manifest, whose path is returned, holds the SHA-256 of the parquet file and is renamed last:
+    after a power cut between the two, it tells that it is old.
 
     Columns, and the fields of structs, stand in the order of their names, each with one type for
     all rows of all inputs; ``extra_info`` gains the field
@@ -104,29 +98,8 @@ def write_reduced(
     ordered by arm, then as they were chosen. Equal reductions of equal rows give equal bytes,
     however the rows, and the keys in them, are ordered or cut into files.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        Where the whole rows are.
-    prompts : PromptTable
-        What was read of them.
-    reduction : Reduction
-        What to keep.
-    out : path
-        The parquet file to write; its manifest is ``manifest_path(out)``.
-    overwrite : bool, default False
-        Replace files that exist.
-
-    Returns
-    -------
-    Path
-        The manifest's path. It is the reduction's manifest and the SHA-256 of the parquet file.
-
-    Raises
-    ------
-    SparftError
-        If the output or the rows are refused, an input changed since it was read, or a file cannot
-        be written; whatever stood there is untouched.
+    A SparftError says if the output or the rows are refused, an input changed since it was read, or
+    a file cannot be written; whatever stood there is untouched.
     """
     inputs = [source.name for source in corpus.sources]
     check_output(out, inputs, overwrite=overwrite)
@@ -136,9 +109,8 @@ def write_reduced(
     try:
         with whole_file(beside) as note, whole_file(target) as data:
             pq.write_table(table, data)
-            manifest = reduction.manifest | {
-                "output": {"file": target.name, "rows": len(reduction), "sha256": _sha256(data)}
-            }
+            output = {"file": target.name, "rows": len(reduction), "sha256": _sha256(data)}
+            manifest = reduction.manifest | {"output": output}
             text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
             note.write_text(text + "\n", encoding="utf-8")
             # A full disk shows here, before either file is replaced.
@@ -149,11 +121,7 @@ def write_reduced(
 
 
 def _kept_rows(corpus: Corpus, prompts: PromptTable, reduction: Reduction) -> Any:
-    """Read the m kept rows, and refuse one that no longer is the prompt that was chosen.
-
-    Where several rows hold one prompt, the one whose content sorts first is taken, so that the
-    order of the rows decides nothing.
-    """
+    """The m kept rows; of several with one prompt, that whose content sorts first."""
     position = {int(row): at for at, row in enumerate(prompts.rows)}
     groups = [(int(row), *prompts.others.get(position[int(row)], ())) for row in reduction.rows]
     table = corpus.take(np.array([row for group in groups for row in group], dtype=np.int64))

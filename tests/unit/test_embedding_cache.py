@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning_and_costs_only_the_cache(
     assert sorted(encoded()) == ["a", "b"]
     (record,) = caplog.records
     assert f"embeddings are not kept: {bad} cannot be written" in record.getMessage()
-    assert "set SPARFT_CACHE to a folder that can" in record.getMessage()
+    assert "set SPARFT_CACHE to one that can" in record.getMessage()
 
 
 def test_a_file_that_is_written_twice_at_once_is_one_whole_file(cache):

@@ -28,9 +28,7 @@ class Embedder(ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """``name@revision`` of the weights; asked before any text is encoded, to look it up in the
-        cache, so it should be cheap.
-        """
+        """``name@revision`` of the weights; asked before any text is encoded, so it is cheap."""
 
     @property
     def arithmetic(self) -> str:
@@ -39,13 +37,8 @@ class Embedder(ABC):
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode n texts, repeats allowed.
+        """Encode n texts, repeats allowed: unit vectors, shape (n, d), in the order of the texts.
 
         The vector of a text should depend on that text alone, to the last bit: it is kept on disk
         and met again beside other texts.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, d)
-            Row i is the vector of text i, with Euclidean norm 1.
         """

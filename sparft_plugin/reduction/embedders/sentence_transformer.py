@@ -15,14 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 from sparft_plugin.reduction.embedders.base import Embedder, readable
-from sparft_plugin.reduction.embedders.models import (
-    Weights,
-    find_weights,
-    not_installed,
-    unreachable,
-)
+from sparft_plugin.reduction.embedders.models import Weights, find_weights, unreachable
 
 CPU_TOKENS, GPU_TOKENS, OPENVINO_TOKENS = 512, 32_768, 256
 PRECISIONS = ("float32", "bfloat16")
@@ -57,25 +52,16 @@ class SentenceTransformerEmbedder(Embedder):
         local folder or a Hugging Face hub id, which is downloaded once.
     batch_tokens : int, optional
         Tokens of a forward pass, padding included; 1 takes one text a pass. A pass that has fewer
-        is filled up, so a text that comes alone pays for a whole one. None is 512 on a CPU, 256
-        with OpenVINO and 32,768 on a GPU. It changes last bits.
+        is filled up. None is 512 on a CPU, 256 with OpenVINO, 32,768 on a GPU. Changes last bits.
     device : str, optional
         A torch device; None is ``cuda`` where there is one, else ``cpu``.
     precision : {"float32", "bfloat16", "auto"}, default "float32"
         What the model computes in. ``bfloat16`` pays on a CPU with instructions for it; on answers
-        of GSM8K's length its cosine to float32 was at least 0.9999 with all-MiniLM-L6-v2, with
-        either backend (``benchmarks/memory.py``). ``auto`` takes it on such a CPU and float32
-        elsewhere, so machines may differ; `identity` tells.
+        of GSM8K's length its cosine to float32 was at least 0.9999. ``auto`` takes it on such a CPU
+        and float32 elsewhere, so machines may differ; `identity` tells.
     backend : {"torch", "openvino"}, default "torch"
         What runs the model. ``openvino``, of the extra of that name, is for CPUs: the model is
-        converted at first use, which takes seconds. In float32 it differs from torch by rounding,
-        the cosine is 1.000000.
-
-    Attributes
-    ----------
-    cores : int or None
-        Passes that run side by side on a CPU; None is the number of torch's threads. Ray gives an
-        actor's torch one, whatever lies idle. It changes no bit.
+        converted at first use, which takes seconds. In float32 the cosine to torch is 1.000000.
     """
 
     model: str | None = None
@@ -84,8 +70,8 @@ class SentenceTransformerEmbedder(Embedder):
     precision: str = "float32"
     backend: str = "torch"
     cores: int | None = field(default=None, init=False, compare=False)
+    """Passes side by side on a CPU; None is the number of torch's threads. It changes no bit."""
     _loaded: Any = field(default=None, init=False, repr=False, compare=False)
-    _compute: Compute | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tokens = self.batch_tokens
@@ -106,10 +92,7 @@ class SentenceTransformerEmbedder(Embedder):
 
     @property
     def identity(self) -> str:
-        """``name@revision``: the package's version, a folder's content hash or a hub commit.
-
-        Another way of computing than torch in float32 is told after a plus. It loads no library.
-        """
+        """``name@revision``, and after a plus another way of computing than torch in float32."""
         way = f"{self.backend}-{self.precision}"
         return self._weights.identity + ("" if way == "torch-float32" else f"+{way}")
 
@@ -126,10 +109,7 @@ class SentenceTransformerEmbedder(Embedder):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode n texts, each different one once.
 
-        Raises
-        ------
-        SparftError
-            If the weights cannot be reached, or the backend cannot run here.
+        A SparftError says if the weights cannot be reached, or the backend cannot run here.
         """
         unique = sorted(set(texts))
         vectors = self._encode_unique(unique or [""])
@@ -166,7 +146,7 @@ class SentenceTransformerEmbedder(Embedder):
     def _encode_unique(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
 
-        model, compute = self._load(), self._runtime()
+        model, compute = self._load(), self._runtime
         passes = list(_passes(texts, model.tokenizer, self.reads, self._tokens))
         threads = torch.get_num_threads()
         try:
@@ -179,15 +159,11 @@ class SentenceTransformerEmbedder(Embedder):
             found[at] = block[: len(at)]
         return found
 
+    @cached_property
     def _runtime(self) -> Compute:
-        if self._compute is None:
-            model = self._load()
-            self._compute = (
-                _openvino_runtime(model, self.precision, self._threads())
-                if self.backend == "openvino"
-                else _torch_runtime(model, self.precision)
-            )
-        return self._compute
+        if self.backend == "openvino":
+            return _openvino_runtime(self._load(), self.precision, self._threads())
+        return _torch_runtime(self._load(), self.precision)
 
     def _threads(self) -> int:
         import torch
@@ -208,10 +184,9 @@ class SentenceTransformerEmbedder(Embedder):
             return self.device or "cpu"
         if not _may_have_cuda():
             return "cpu"
-        try:
-            import torch
-        except ImportError as error:
-            raise not_installed("sentence-transformers", "embed") from error
+        import_extra("embed", "the encoder", "torch")
+        import torch
+
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @cached_property
@@ -221,10 +196,9 @@ class SentenceTransformerEmbedder(Embedder):
     def _load(self) -> Any:
         if self._loaded is None:
             weights = self._weights
-            try:
-                from sentence_transformers import SentenceTransformer
-            except ImportError as error:
-                raise not_installed("sentence-transformers", "embed") from error
+            import_extra("embed", "the encoder", "sentence_transformers")
+            from sentence_transformers import SentenceTransformer
+
             try:
                 model = SentenceTransformer(
                     weights.location,
@@ -254,10 +228,7 @@ def _may_have_cuda() -> bool:
 def _passes(
     texts: Sequence[str], tokenizer: Any, limit: int, tokens: int
 ) -> Iterator[tuple[list[int], Mapping[str, Any]]]:
-    """Group texts by padded length: positions of a pass's first rows, and what the model reads.
-
-    A pass that is not full is filled up with a short text.
-    """
+    """Passes of one padded length, filled up: positions of the texts, and what the model reads."""
     rows = _first_tokens([text.strip() for text in texts], tokenizer, limit)
     groups: dict[int, list[int]] = {}
     for i, row in enumerate(rows):
@@ -275,17 +246,14 @@ def _passes(
 
 
 def _first_tokens(texts: Sequence[str], tokenizer: Any, limit: int) -> list[list[int]]:
-    """Return the first tokens of each text, special ones included, `limit` at most.
-
-    A text is cut to 64 characters a token first, so that a megabyte costs no more than a page;
-    where these give fewer than `limit` tokens, all of it is read.
-    """
+    """The first tokens of each text, special ones included, `limit` at most."""
 
     def rows_of(some: Sequence[str]) -> list[list[int]]:
         read = [readable(text) for text in some]
         rows: list[list[int]] = tokenizer(read, truncation=True, max_length=limit)["input_ids"]
         return rows
 
+    # So that a megabyte costs no more than a page, unless its beginning gives too few tokens.
     most = CHARACTERS * limit
     rows = rows_of([text[:most] for text in texts])
     for i, text in enumerate(texts):
@@ -318,10 +286,7 @@ def has_bfloat16() -> bool:
 
 
 def require_fast_bfloat16() -> None:
-    """Refuse a CPU on which torch computes bfloat16 six times slower than float32.
-
-    Linux tells what the CPU has; elsewhere nothing is refused.
-    """
+    """Refuse a CPU of which Linux says that it is six times slower in bfloat16 than in float32."""
     if CPU_INFO.exists() and not has_bfloat16():
         raise SparftError(
             "precision=bfloat16 is several times slower than float32 on this CPU, which has "
@@ -353,10 +318,9 @@ def _torch_runtime(model: Any, precision: str) -> Compute:
 
 def _openvino_runtime(model: Any, precision: str, threads: int) -> Compute:
     """Compile a sentence-transformers model with OpenVINO; a pass keeps to one thread."""
-    try:
-        import openvino
-    except ImportError as error:
-        raise not_installed("openvino", "openvino") from error
+    import_extra("openvino", "the encoder", "openvino")
+    import openvino
+
     core = openvino.Core()
     if precision == "bfloat16" and "BF16" not in core.get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"

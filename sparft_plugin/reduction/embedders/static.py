@@ -10,28 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, import_extra
 from sparft_plugin.reduction.embedders.base import Embedder, readable
-from sparft_plugin.reduction.embedders.models import (
-    Weights,
-    download,
-    find_weights,
-    not_installed,
-    unreachable,
-)
+from sparft_plugin.reduction.embedders.models import Weights, download, find_weights, unreachable
 
 
 @dataclass
 class Model2VecEmbedder(Embedder):
     """Encode with a model2vec static model: the fast path for corpora of millions.
 
-    Word order is lost, so clusters follow vocabulary more than meaning.
-
-    Parameters
-    ----------
-    model : str
-        A local folder or a Hugging Face hub id, such as ``minishlab/potion-base-8M``. No static
-        model is packaged here.
+    Word order is lost, so clusters follow vocabulary more than meaning. ``model`` is a local folder
+    or a Hugging Face hub id, such as ``minishlab/potion-base-8M``; none is packaged here.
     """
 
     owner: ClassVar[str] = "minishlab"
@@ -45,13 +34,7 @@ class Model2VecEmbedder(Embedder):
         return self._weights.identity
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode n texts.
-
-        Raises
-        ------
-        SparftError
-            If the weights cannot be reached.
-        """
+        """Encode n texts; a SparftError says if the weights cannot be reached."""
         # model2vec cannot encode nothing.
         readables = [readable(text) for text in texts] or [""]
         encoded = self._load().encode(readables)[: len(texts)]
@@ -72,10 +55,9 @@ class Model2VecEmbedder(Embedder):
 
     def _load(self) -> Any:
         if self._loaded is None:
-            try:
-                from model2vec import StaticModel
-            except ImportError as error:
-                raise not_installed("model2vec", "static") from error
+            import_extra("static", "the encoder", "model2vec")
+            from model2vec import StaticModel
+
             try:
                 self._loaded = StaticModel.from_pretrained(download(self._weights))
             except Exception as error:

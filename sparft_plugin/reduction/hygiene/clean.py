@@ -54,13 +54,7 @@ class Evaluation:
 
     @classmethod
     def read(cls, corpus: Corpus, name: str) -> Evaluation:
-        """Read an evaluation set, of which only the texts matter; equal ones count once.
-
-        Raises
-        ------
-        SparftError
-            If a source cannot be read, or a row has no text.
-        """
+        """Read an evaluation set, of which only the texts matter; equal ones count once."""
         first: dict[str, int] = {}
         for row, text in enumerate(corpus.texts()):
             first.setdefault(text, row)
@@ -89,7 +83,7 @@ class Hygiene:
     """What may stay of a pool of n prompts, and the pairs that prove what may not."""
 
     kept: NDArray[np.bool_]
-    """True for prompts that may be selected, shape (n,)."""
+    """False for prompts that must not be selected, shape (n,)."""
     near_duplicates: list[NearDuplicate]
     """Removed prompts with the kept prompt that stands for each, in the order of removed ids."""
     contaminated: list[Contaminated]
@@ -105,23 +99,27 @@ def clean(
     vectors: NDArray[np.float32] | None = None,
     evaluations: Sequence[Evaluation] = (),
     *,
+    among: NDArray[np.int64] | None = None,
     near_duplicate_threshold: float | None = None,
     ngram: int = NGRAM,
     similarity_threshold: float | None = SIMILARITY,
 ) -> Hygiene:
     """Leave out prompts that evaluation sets hold, then near-duplicates among the others.
 
-    The order of the rows changes nothing: ids decide which of two near-duplicates is kept.
+    The order of the rows changes nothing: ids decide which of two near-duplicates is kept. A
+    SparftError says if vectors are missing or do not fit, or nothing would be left.
 
     Parameters
     ----------
     prompts : PromptTable
-        The pool, n prompts; texts are read one at a time.
-    vectors : ndarray of float32, shape (n, d), optional
-        Unit vectors of the n prompts in the order of their sorted ids, possibly a memory map; may
-        be None if neither threshold needs them.
+        n prompts; texts are read one at a time.
+    vectors : ndarray of float32, shape (m, d), optional
+        Unit vectors of the prompts that are looked at, in the order of their sorted ids, possibly a
+        memory map; may be None if neither threshold needs them.
     evaluations : sequence of Evaluation
         Sets to decontaminate against.
+    among : ndarray of int64, shape (m,), optional
+        Positions of the prompts that are looked at, by their sorted ids; None is all.
     near_duplicate_threshold : float in (0, 1], optional
         Cosine from which two prompts are near-duplicates; None keeps them all.
     ngram : int >= 5, default 13
@@ -129,77 +127,71 @@ def clean(
     similarity_threshold : float in (0, 1], optional
         Cosine from which a prompt counts as an evaluation prompt reworded; None, or an evaluation
         without vectors, looks at words only. Default 0.9.
-
-    Raises
-    ------
-    SparftError
-        If an option is out of range, an evaluation set is empty, vectors do not fit or are missing,
-        or nothing would be left.
     """
-    if near_duplicate_threshold is not None:
-        check_threshold("near_duplicate_threshold", near_duplicate_threshold)
-    if similarity_threshold is not None:
-        check_threshold("similarity_threshold", similarity_threshold)
-    _check_evaluations(evaluations)
+    thresholds = {"near_duplicate": near_duplicate_threshold, "similarity": similarity_threshold}
+    for name, threshold in thresholds.items():
+        if threshold is not None:
+            check_threshold(f"{name}_threshold", threshold)
+    by_id = np.argsort(np.array(prompts.ids), kind="stable") if among is None else among
     embedded = similarity_threshold is not None and any(e.vectors is not None for e in evaluations)
-    _check_vectors(prompts, vectors, evaluations, embedded or near_duplicate_threshold is not None)
+    _check_evaluations(evaluations, vectors)
+    _check_vectors(prompts, vectors, len(by_id), embedded or near_duplicate_threshold is not None)
     indices = [OverlapIndex(evaluation.texts, ngram) for evaluation in evaluations]
-    by_id = np.argsort(np.array(prompts.ids), kind="stable")
-    contaminated = list(_overlaps(prompts.texts, indices)) if indices else []
-    if vectors is not None and similarity_threshold is not None:
-        contaminated += _similar(vectors, by_id, evaluations, similarity_threshold)
+    contaminated = list(_overlaps(prompts.texts, by_id, indices)) if indices else []
+    for number, evaluation in enumerate(evaluations):
+        if (
+            vectors is not None
+            and similarity_threshold is not None
+            and evaluation.vectors is not None
+        ):
+            contaminated += [
+                Contaminated(int(by_id[row]), number, prompt, SIMILAR_KIND, cosine, "")
+                for row, prompt, cosine in similar(
+                    vectors, evaluation.vectors, similarity_threshold
+                )
+            ]
     contaminated.sort(key=lambda found: (prompts.ids[found.position], *found[1:]))
     counts = _count(contaminated, evaluations)
-    if counts["total"] == len(prompts):
+    if counts["total"] == len(by_id):
         # Of near-duplicates one is always kept, so only contamination can take everything.
         files = ", ".join(f"{name}: {count}" for name, count in counts["by_file"].items())
         raise SparftError(
-            f"all {len(prompts)} prompts are contaminated ({files}); check that no training file "
+            f"all {len(by_id)} prompts are contaminated ({files}); check that no training file "
             "is named for decontamination."
         )
     kept = np.ones(len(prompts), dtype=np.bool_)
     kept[[found.position for found in contaminated]] = False
     duplicates: list[NearDuplicate] = []
     if vectors is not None and near_duplicate_threshold is not None:
-        for removed, stays, cosine in near_duplicates(
-            vectors, near_duplicate_threshold, kept[by_id]
-        ):
-            duplicates.append(NearDuplicate(int(by_id[removed]), int(by_id[stays]), cosine))
+        duplicates = [
+            NearDuplicate(int(by_id[removed]), int(by_id[stays]), cosine)
+            for removed, stays, cosine in near_duplicates(
+                vectors, near_duplicate_threshold, kept[by_id]
+            )
+        ]
         kept[[found.removed for found in duplicates]] = False
-    stock = {e.name: len(index.stock) for e, index in zip(evaluations, indices, strict=True)}
-    thresholds = {
-        "near_duplicate": near_duplicate_threshold,
-        "ngram": ngram,
-        "similarity": similarity_threshold,
-    }
     told = {
         "near_duplicates": len(duplicates),
         "contaminated": counts,
-        "stock_phrases": stock,
-        "thresholds": thresholds,
+        "stock_phrases": {e.name: len(i.stock) for e, i in zip(evaluations, indices, strict=True)},
+        "thresholds": {
+            "near_duplicate": near_duplicate_threshold,
+            "ngram": ngram,
+            "similarity": similarity_threshold,
+        },
     }
     return Hygiene(kept, duplicates, contaminated, told)
 
 
-def _overlaps(texts: Iterable[str], indices: Sequence[OverlapIndex]) -> Iterator[Contaminated]:
-    for position, text in enumerate(texts):
+def _overlaps(
+    texts: Sequence[str], by_id: NDArray[np.int64], indices: Sequence[OverlapIndex]
+) -> Iterator[Contaminated]:
+    for position in by_id.tolist():
+        text = texts[position]
         for number, index in enumerate(indices):
             if (found := index.find(text)) is not None:
-                yield Contaminated(
-                    position, number, found.prompt, NGRAM_KIND, found.score, found.shared
-                )
-
-
-def _similar(
-    vectors: NDArray[np.float32],
-    by_id: NDArray[np.int64],
-    evaluations: Sequence[Evaluation],
-    threshold: float,
-) -> Iterator[Contaminated]:
-    for number, evaluation in enumerate(evaluations):
-        if evaluation.vectors is not None:
-            for row, prompt, cosine in similar(vectors, evaluation.vectors, threshold):
-                yield Contaminated(int(by_id[row]), number, prompt, SIMILAR_KIND, cosine, "")
+                prompt, score, shared = found
+                yield Contaminated(position, number, prompt, NGRAM_KIND, score, shared)
 
 
 def _count(found: Sequence[Contaminated], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -217,45 +209,42 @@ def _count(found: Sequence[Contaminated], evaluations: Sequence[Evaluation]) -> 
     }
 
 
-def _check_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    for evaluation in evaluations:
-        if not len(evaluation.texts):
+def _check_evaluations(
+    evaluations: Sequence[Evaluation], vectors: NDArray[np.float32] | None
+) -> None:
+    for each in evaluations:
+        name, texts, rows, own = each.name, each.texts, each.rows, each.vectors
+        if not len(texts):
             raise SparftError(
-                f"{evaluation.name} has no prompts to decontaminate against; name an evaluation "
-                "file that has some or leave it out."
+                f"{name} has no prompts to decontaminate against; name an evaluation file that has "
+                "some or leave it out."
             )
-        if len(evaluation.rows) != len(evaluation.texts):
+        if len(rows) != len(texts):
             raise SparftError(
-                f"{evaluation.name} has {len(evaluation.texts)} prompts but "
-                f"{len(evaluation.rows)} row numbers; give one for each prompt."
+                f"{name} has {len(texts)} prompts but {len(rows)} row numbers; give one for each "
+                "prompt."
+            )
+        wanted = None if vectors is None else (len(texts), vectors.shape[1])
+        if own is not None and wanted is not None and own.shape != wanted:
+            raise SparftError(
+                f"the vectors of {name} have shape {own.shape} instead of {wanted}; encode its "
+                "prompts with the encoder of the training prompts."
             )
 
 
 def _check_vectors(
-    prompts: PromptTable,
-    vectors: NDArray[np.float32] | None,
-    evaluations: Sequence[Evaluation],
-    needed: bool,
+    prompts: PromptTable, vectors: NDArray[np.float32] | None, rows: int, needed: bool
 ) -> None:
-    if vectors is None:
-        if needed:
-            raise SparftError(
-                "cosine thresholds need the vectors of the prompts; give them, or set "
-                "near_duplicate_threshold and similarity_threshold to null."
-            )
-        return
-    if len(vectors) != len(prompts):
+    if vectors is None and needed:
         raise SparftError(
-            f"{prompts.source} has {len(prompts)} prompts but {len(vectors)} vectors; give one for "
-            "each prompt."
+            "cosine thresholds need the vectors of the prompts; give them, or set "
+            "near_duplicate_threshold and similarity_threshold to null."
         )
-    for evaluation in evaluations:
-        wanted = len(evaluation.texts), vectors.shape[1]
-        if evaluation.vectors is not None and evaluation.vectors.shape != wanted:
-            raise SparftError(
-                f"the vectors of {evaluation.name} have shape {evaluation.vectors.shape} instead "
-                f"of {wanted}; encode its prompts with the encoder of the training prompts."
-            )
+    if vectors is not None and len(vectors) != rows:
+        raise SparftError(
+            f"{prompts.source} has {rows} prompts but {len(vectors)} vectors; give one for each "
+            "prompt."
+        )
 
 
 def write_pairs(
@@ -271,12 +260,8 @@ def write_pairs(
     6 digits), ``removed_id``, ``removed_row``, ``removed_text``; then the other prompt of the pair:
     ``file`` (null for a near-duplicate, which lies in the pool), ``id`` (null in an evaluation
     file), ``row``, ``text``; and ``shared``, the longest run of shared words (null but for
-    ``ngram``). Texts are cut at ``LONGEST`` characters. Returns the path.
-
-    Raises
-    ------
-    SparftError
-        If the file cannot be written; an existing one is untouched then.
+    ``ngram``). Texts are cut at ``LONGEST`` characters. Returns the path. If it cannot be written,
+    a SparftError says so and an existing file is untouched.
     """
     target = Path(path)
     try:
@@ -297,39 +282,24 @@ def write_pairs(
 def _pairs(
     hygiene: Hygiene, prompts: PromptTable, evaluations: Sequence[Evaluation]
 ) -> Iterator[dict[str, Any]]:
-    def pair(kind: str, score: float, removed: int, **other: Any) -> dict[str, Any]:
-        return {
-            "kind": kind,
-            "score": round(score, 6),
-            "removed_id": prompts.ids[removed],
-            "removed_row": int(prompts.rows[removed]),
-            "removed_text": _short(prompts.texts[removed]),
-            **other,
-        }
-
     for found in hygiene.contaminated:
-        evaluation = evaluations[found.evaluation]
-        yield pair(
-            found.kind,
-            found.score,
-            found.position,
-            file=evaluation.name,
-            id=None,
-            row=int(evaluation.rows[found.prompt]),
-            text=_short(evaluation.texts[found.prompt]),
-            shared=_short(found.shared) or None,
-        )
-    for removed, kept, cosine in hygiene.near_duplicates:
-        yield pair(
-            "near_duplicate",
-            cosine,
-            removed,
-            file=None,
-            id=prompts.ids[kept],
-            row=int(prompts.rows[kept]),
-            text=_short(prompts.texts[kept]),
-            shared=None,
-        )
+        other = evaluations[found.evaluation]
+        removed = _prompt(prompts, found.position)
+        place = {"file": other.name, "id": None, "row": int(other.rows[found.prompt])}
+        text = {"text": _short(other.texts[found.prompt]), "shared": _short(found.shared) or None}
+        yield {"kind": found.kind, "score": round(found.score, 6), **removed, **place, **text}
+    for position, kept, cosine in hygiene.near_duplicates:
+        removed, other_one = _prompt(prompts, position), _prompt(prompts, kept, "")
+        score = {"kind": "near_duplicate", "score": round(cosine, 6)}
+        yield {**score, **removed, "file": None, **other_one, "shared": None}
+
+
+def _prompt(prompts: PromptTable, position: int, prefix: str = "removed_") -> dict[str, Any]:
+    return {
+        f"{prefix}id": prompts.ids[position],
+        f"{prefix}row": int(prompts.rows[position]),
+        f"{prefix}text": _short(prompts.texts[position]),
+    }
 
 
 def _short(text: str) -> str:

@@ -53,24 +53,9 @@ def near_duplicates(
     a minute of a core for 100,000 rows of 384 numbers. Blocks are multiplied side by side, each in
     one thread, so the number of cores changes no bit.
 
-    Parameters
-    ----------
-    vectors : ndarray of float32, shape (n, d)
-        Unit vectors in the order of their sorted ids; possibly a memory map.
-    threshold : float in (0, 1]
-        Least cosine of near-duplicates, to within 3e-5.
-    among : ndarray of bool, shape (n,), optional
-        Rows to compare; the others are left alone. None is all.
-
-    Returns
-    -------
-    list of NearDuplicate
-        In the order of removed rows, each with its earliest kept near-duplicate.
-
-    Raises
-    ------
-    SparftError
-        If the threshold is out of range.
+    ``vectors``, shape (n, d), are unit vectors in the order of their sorted ids, possibly a memory
+    map; ``threshold`` in (0, 1] holds to within 3e-5; ``among``, shape (n,), are the rows to
+    compare. Returned are removed rows in order, each with its earliest kept near-duplicate.
     """
     check_threshold("near_duplicate_threshold", threshold)
     rows = np.arange(len(vectors)) if among is None else np.flatnonzero(among)
@@ -115,27 +100,9 @@ def _first_above(
 def similar(vectors: Floats, evaluation: Floats, threshold: float) -> list[Similar]:
     """Find the training prompts that resemble an evaluation prompt.
 
-    Costs 2 n m d float32 operations, in blocks as for ``near_duplicates``.
-
-    Parameters
-    ----------
-    vectors : ndarray of float32, shape (n, d)
-        Unit vectors of the training prompts; possibly a memory map.
-    evaluation : ndarray of float32, shape (m, d)
-        Unit vectors of the evaluation prompts.
-    threshold : float in (0, 1]
-        Least cosine, to within 3e-5.
-
-    Returns
-    -------
-    list of Similar
-        One for each training prompt with such a cosine: its most similar evaluation prompt, the
-        first of equal ones. In the order of training prompts.
-
-    Raises
-    ------
-    SparftError
-        If the threshold is out of range.
+    Unit vectors of both are given, shapes (n, d) and (m, d), and the least cosine in (0, 1], which
+    holds to within 3e-5. Returned is, in the order of training prompts, one for each with such a
+    cosine: its most similar evaluation prompt, the first of equal ones. Costs 2 n m d operations.
     """
     check_threshold("similarity_threshold", threshold)
 

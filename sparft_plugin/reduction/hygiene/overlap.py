@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from sparft_plugin.errors import SparftError
@@ -52,20 +52,9 @@ class OverlapIndex:
     13-grams, lower case and no punctuation are GPT-3's (Brown et al. 2020, arXiv 2005.14165,
     appendix C), which uses no n-gram shorter than ``MIN_WORDS``; the stock phrases are ours. They
     are counted in the evaluation set alone, so that a prompt cannot escape by being leaked often.
-
     Memory grows with the words of the evaluation set (about 200 bytes each), not with the corpus.
 
-    Parameters
-    ----------
-    texts : sequence of str, length m >= 1
-        The evaluation prompts.
-    ngram : int >= 5, default 13
-        Words of an n-gram.
-
-    Raises
-    ------
-    SparftError
-        If ``ngram`` is out of range.
+    ``texts`` are the evaluation prompts, one at least; ``ngram`` >= 5 is the number of words.
     """
 
     def __init__(self, texts: Sequence[str], ngram: int = NGRAM) -> None:
@@ -131,8 +120,6 @@ class OverlapIndex:
             yield Overlap(prompt, score, " ".join(content[begin:end]))
 
     def _whole_prompts(self, said: list[str]) -> Iterator[Overlap]:
-        if not self._wholes:
-            return
         for start, head in enumerate(_ngrams(said, self._min_words)):
             for length, wholes in self._wholes.get(head, {}).items():
                 prompt = wholes.get(tuple(said[start : start + length]))
@@ -140,13 +127,9 @@ class OverlapIndex:
                     yield Overlap(prompt, 1.0, " ".join(said[start : start + length]))
 
 
-def _stock_phrases(prompts: Iterable[Sequence[str]]) -> tuple[Words, ...]:
-    counts: Counter[Words] = Counter()
-    total = 0
-    for said in prompts:
-        total += 1
-        counts.update(set(_ngrams(said, PHRASE)))
-    least = max(STOCK_PROMPTS, int(STOCK_SHARE * total) + 1)
+def _stock_phrases(prompts: Collection[Sequence[str]]) -> tuple[Words, ...]:
+    counts = Counter(phrase for said in prompts for phrase in set(_ngrams(said, PHRASE)))
+    least = max(STOCK_PROMPTS, int(STOCK_SHARE * len(prompts)) + 1)
     return tuple(sorted(phrase for phrase, count in counts.items() if count >= least))
 
 

@@ -22,25 +22,16 @@ MENDS = {
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """The prompts of one cluster, rows in the order of their sorted ids.
-
-    Parameters
-    ----------
-    features : ndarray of float64, shape (n, d)
-        Position of each member in the space that was clustered; Euclidean.
-    difficulties : ndarray of float64, shape (n,), optional
-        1 - solve rate, in [0, 1]; 0 = always solved.
-    curves : ndarray of float64, shape (n, visits), optional
-        Solve rate at each visit of a logged run, 1 = every rollout right; NaN where a prompt was
-        not visited.
-    mean_curve : ndarray of float64, shape (visits,), optional
-        Mean of the curves of the whole pool; None is that of the members.
-    """
+    """The prompts of one cluster, rows in the order of their sorted ids."""
 
     features: NDArray[np.float64]
+    """Position of each member in the space that was clustered, shape (n, d); Euclidean."""
     difficulties: NDArray[np.float64] | None = None
+    """1 - solve rate, in [0, 1], shape (n,); 0 = always solved."""
     curves: NDArray[np.float64] | None = None
+    """Solve rate at each visit of a logged run, shape (n, visits); NaN where not visited."""
     mean_curve: NDArray[np.float64] | None = None
+    """Mean of the curves of the whole pool, shape (visits,); None is that of the members."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -56,32 +47,17 @@ class Members:
 
 
 class Selector(ABC):
-    """Keeps representatives of one cluster; a registered selector is a dataclass.
-
-    Attributes
-    ----------
-    needs : frozenset of str
-        What it reads beside features: any of ``difficulties`` and ``curves``.
-    nested : bool
-        Whether the choice of k is always the beginning of the choice of k + 1, so that a budget
-        of tokens needs one selection and not one for each size that it tries.
-    """
+    """Keeps representatives of one cluster; a registered selector is a dataclass."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    """What it reads beside features: any of ``difficulties`` and ``curves``."""
     nested: ClassVar[bool] = False
+    """Whether the choice of k is always the beginning of the choice of k + 1, so that a budget of
+    tokens needs one selection and not one for each size that it tries."""
 
     @abstractmethod
     def select(self, members: Members, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Choose representatives; the same arguments always give the same choice.
-
-        Parameters
-        ----------
-        members : Members
-            The n members of one cluster.
-        k : int >= 0
-            Number of members wanted.
-        rng : numpy.random.Generator
-            The only source of chance.
+        """Choose k >= 0 of n members; ``rng`` is the only source of chance.
 
         Returns
         -------
@@ -91,21 +67,9 @@ class Selector(ABC):
 
 
 def check_needs(name: str, selector: Selector | type[Selector], has: Set[str]) -> None:
-    """Refuse a selector that reads what the data do not have, before anything is encoded.
+    """Refuse a selector, by its registered name, that reads what the data do not have.
 
-    Parameters
-    ----------
-    name : str
-        The registered name of the selector.
-    selector : Selector or its class
-        Only its ``needs`` are read.
-    has : set of str
-        What the data have: any of ``difficulties`` and ``curves``.
-
-    Raises
-    ------
-    SparftError
-        If a need is not met, with the option that meets it; or if a need is not known.
+    ``has`` is any of ``difficulties`` and ``curves``; the error tells the option that gives it.
     """
     for need in sorted(selector.needs):
         if need not in MENDS:
@@ -120,15 +84,17 @@ def missing(name: str, need: str) -> SparftError:
 
 
 def check_whole(name: str, option: str, value: Any) -> None:
-    """Refuse an option of the selector ``name`` that is not a whole number of at least 1.
-
-    Raises
-    ------
-    SparftError
-        Naming the selector, the option and the value.
-    """
+    """Refuse an option of the selector ``name`` that is not a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SparftError(
             f"{option} of the selector '{name}' must be a whole number of at least 1, "
             f"not {value!r}."
         )
+
+
+def mean_curve(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each visit, shape (visits,), over the prompts that were visited; 0 where none was."""
+    seen = ~np.isnan(curves)
+    sums = np.where(seen, curves, 0.0).sum(axis=0)
+    mean: NDArray[np.float64] = sums / np.maximum(seen.sum(axis=0), 1)
+    return mean

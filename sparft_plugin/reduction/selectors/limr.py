@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.reduction.selectors.base import Members, Selector, missing
+from sparft_plugin.reduction.selectors.base import mean_curve as mean_of
 from sparft_plugin.reduction.selectors.points import Points
 
 
@@ -48,22 +49,12 @@ def alignment(
     otherwise). A prompt that is always right scores 0 whatever m is, so a prompt seen only when
     all were right, for which both sums are 0, scores 0 too.
 
-    Parameters
-    ----------
-    curves : ndarray of float64, shape (n, visits)
-        Mean reward of each visit, at most 1 = every rollout right; NaN where not visited.
-    mean_curve : ndarray of float64, shape (visits,), optional
-        The mean reward m of the run at each visit; None is the mean of ``curves``.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        At most 1 = exactly the mean curve; NaN for a prompt without a visit.
+    ``curves``, shape (n, visits), hold the mean reward of each visit, at most 1 = every rollout
+    right, NaN where not visited; None for ``mean_curve`` is their mean. Returned, shape (n,), is at
+    most 1 = exactly the mean curve; NaN for a prompt without a visit.
     """
-    seen = ~np.isnan(curves)
+    seen, mean = ~np.isnan(curves), mean_of(curves) if mean_curve is None else mean_curve
     rewards = np.where(seen, curves, 0.0)
-    own = rewards.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    mean = own if mean_curve is None else mean_curve
     apart = np.where(seen, np.square(rewards - mean), 0.0).sum(axis=1)
     room = np.where(seen, np.square(1.0 - mean), 0.0).sum(axis=1)
     score: NDArray[np.float64] = np.where(

@@ -14,18 +14,8 @@ class Points:
     Squared distances come from |x|^2 - 2 x.c + |c|^2, one product of the whole matrix with one
     vector: a third of the time that differences take. Centring keeps what cancels small, and
     what is left of rounding counts as 0, so that equal members are equally far from everything.
-
-    Parameters
-    ----------
-    features : ndarray of float64, shape (n, d)
-        One row for each member, n >= 1.
-
-    Attributes
-    ----------
-    centred : ndarray of float64, shape (n, d)
-        Features minus their mean.
-    spread : ndarray of float64, shape (n,)
-        Squared distance of each member to the centroid.
+    ``centred``, shape (n, d), are features minus their mean; ``spread``, shape (n,), the squared
+    distances to the centroid.
     """
 
     def __init__(self, features: NDArray[np.float64]) -> None:
@@ -44,19 +34,9 @@ class Points:
         return some
 
     def squared_distances(self, row: int, origin: Points | None = None) -> NDArray[np.float64]:
-        """Squared distance of every member to one of them.
+        """Squared distance of every member to one, which is a row of this or of ``origin``.
 
-        Parameters
-        ----------
-        row : int
-            The member to measure from.
-        origin : Points, optional
-            What ``row`` is a row of, if this is a subset of it.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            A buffer that the next call overwrites; at least 0, and 0 for members equal to it.
+        Returned, shape (n,), is a buffer that the next call overwrites; 0 for members equal to it.
         """
         origin = self if origin is None else origin
         squared = self._squared
