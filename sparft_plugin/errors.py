@@ -15,25 +15,13 @@ class SparftError(ValueError):
 
 
 def require(holds: bool, sentence: str) -> None:
-    """Raise the sentence unless a condition holds.
-
-    Raises
-    ------
-    SparftError
-        If it does not.
-    """
+    """Raise the sentence as a SparftError unless a condition holds."""
     if not holds:
         raise SparftError(sentence)
 
 
 def import_extra(extra: str, what: str, *packages: str) -> None:
-    """Import packages that are not always installed, or name the extra that brings them.
-
-    Raises
-    ------
-    SparftError
-        If one is missing; ``what`` tells what needs it.
-    """
+    """Import packages, or name the extra that brings them; ``what`` tells what needs them."""
     for package in packages:
         try:
             importlib.import_module(package)
@@ -56,13 +44,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SparftError:
 
 
 def refuse_unknown(kind: str, given: Iterable[object], known: Iterable[str]) -> None:
-    """Refuse the first name that is not known.
-
-    Raises
-    ------
-    SparftError
-        As ``unknown_name`` puts it.
-    """
+    """Refuse the first name that is not known, as ``unknown_name`` puts it."""
     known = list(known)
     for name in given:
         if name not in known:

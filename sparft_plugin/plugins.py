@@ -38,7 +38,13 @@ def manager() -> pluggy.PluginManager:
         # A stranger's module may raise anything while it loads; it must not take the others down.
         except Exception as error:
             _warn(f"'{entry.name}' ({entry.value})", error)
-    _warn_of_unknown_hooks(plugin_manager)
+    for name, plugin in plugin_manager.list_name_plugin():
+        for attribute in dir(plugin):
+            marked = plugin_manager.parse_hookimpl_opts(plugin, attribute) is not None
+            # pluggy keeps silent of a hook that does not exist.
+            if marked and attribute not in KINDS.values():
+                unknown = unknown_name("hook", attribute, KINDS.values())
+                logger.warning("plugin '%s': %s", name, unknown)
     return plugin_manager
 
 
@@ -46,25 +52,8 @@ def _warn(plugin: str, error: Exception) -> None:
     logger.warning("plugin %s was not loaded: %s: %s", plugin, type(error).__name__, error)
 
 
-def _warn_of_unknown_hooks(plugin_manager: pluggy.PluginManager) -> None:
-    """Say so if a plugin implements a hook that does not exist; pluggy keeps silent."""
-    for name, plugin in plugin_manager.list_name_plugin():
-        for attribute in dir(plugin):
-            marked = plugin_manager.parse_hookimpl_opts(plugin, attribute) is not None
-            if marked and attribute not in KINDS.values():
-                logger.warning(
-                    "plugin '%s': %s", name, unknown_name("hook", attribute, KINDS.values())
-                )
-
-
 def registered(kind: str) -> dict[str, type[Any]]:
-    """All classes of a kind by name.
-
-    Raises
-    ------
-    SparftError
-        If two plugins register the same name.
-    """
+    """All classes of a kind by name; a name that two plugins register is a SparftError."""
     found: dict[str, type[Any]] = {}
     owner: dict[str, str] = {}
     for hook in getattr(manager().hook, KINDS[kind]).get_hookimpls():
@@ -85,13 +74,7 @@ def registered(kind: str) -> dict[str, type[Any]]:
 
 
 def lookup(kind: str, name: str) -> type[Any]:
-    """Return the class registered under a name.
-
-    Raises
-    ------
-    SparftError
-        If the name is unknown; the nearest one is offered. If the package is not installed.
-    """
+    """Return the class registered under a name; for an unknown one the nearest is offered."""
     known = registered(kind)
     if not known:
         raise SparftError(
@@ -129,11 +112,6 @@ def read_options(where: str, given: Sequence[str]) -> dict[str, Any]:
     """Read ``NAME=VALUE``, values as JSON where they are, else as text: ``device=cuda:1``.
 
     ``where`` says for messages what the options were given to.
-
-    Raises
-    ------
-    SparftError
-        Naming what is not NAME=VALUE.
     """
     found: dict[str, Any] = {}
     for text in given:

@@ -89,7 +89,7 @@ class PromptTable:
     def from_corpus(
         cls, corpus: Corpus, *, label_keys: Sequence[str] = (), complete: bool = True
     ) -> PromptTable:
-        """Read through a corpus once.
+        """Read through a corpus once; what cannot be read or used is a SparftError.
 
         Parameters
         ----------
@@ -99,11 +99,6 @@ class PromptTable:
             Columns of difficulty labels, possibly dotted: ``extra_info.difficulty``.
         complete : bool, default True
             Refuse a row without a label; otherwise its label is NaN.
-
-        Raises
-        ------
-        SparftError
-            If a source cannot be read, a column is missing or a row is invalid.
         """
         reading, prompt_key = _Reading(tuple(label_keys), complete), corpus.columns.needed()[0]
         for number, row in enumerate(corpus.scan(label_keys)):
@@ -122,11 +117,6 @@ class PromptTable:
 
         ``prompt_key`` is a column of chat messages, ``difficulty_key`` one of labels, possibly
         dotted: ``extra_info.difficulty``.
-
-        Raises
-        ------
-        SparftError
-            If a file cannot be read, a column is missing or a row is invalid.
         """
         files = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
         corpus = Corpus.open([Path(file) for file in files], Columns(prompt_key, template=None))
@@ -141,13 +131,7 @@ class PromptTable:
         prompt_key: str = "prompt",
         difficulty_key: str | None = None,
     ) -> PromptTable:
-        """Read rows that are already in memory, as ``from_parquet`` does; ``source`` names them.
-
-        Raises
-        ------
-        SparftError
-            If a column is missing or a row is invalid.
-        """
+        """Read rows that are already in memory, as ``from_parquet`` does; ``source`` names them."""
         corpus = Corpus.of_rows(rows, source, Columns(prompt_key, template=None))
         return cls.from_corpus(corpus, label_keys=_keys(difficulty_key))
 

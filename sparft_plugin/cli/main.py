@@ -26,18 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        Arguments without the program's name; None reads the command line.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 2 after bad input, which is one line on stderr.
-    """
+    """Run one command; the exit code is 0, or 2 after bad input, which is one line on stderr."""
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from sparft_plugin.reduction.config import ReductionConfig
 from sparft_plugin.reduction.files import cache_folder, sync, whole_file
 from sparft_plugin.reduction.hygiene import Evaluation, write_pairs
 from sparft_plugin.reduction.pipeline import Given, check_possible, reduce
-from sparft_plugin.reduction.result import Reduction
 from sparft_plugin.reduction.vectors import column_vectors, open_vectors
 from sparft_plugin.reduction.write import (
     check_output,
@@ -51,13 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reduce the inputs, write the output and summarise it on stdout.
-
-    Raises
-    ------
-    SparftError
-        If an input, an option or the output is bad, or the disk is full; no file is written then.
-    """
+    """Reduce the inputs, write the output and summarise it on stdout; nothing if one is bad."""
     try:
         return _run(arguments)
     except OSError as error:
@@ -71,11 +65,12 @@ def _run(arguments: argparse.Namespace) -> int:
     config = reduce_options.config_of(arguments)
     pairs, page = _pairs(arguments, config), _page(arguments)
     beside = [path for path in (pairs, page) if path is not None]
-    _check_outputs(arguments, [*arguments.inputs, *arguments.decontaminate], beside)
+    check = partial(check_output, arguments.output, overwrite=arguments.overwrite, beside=beside)
+    check([*arguments.inputs, *arguments.decontaminate])
     specs = [parse_source(text) for text in arguments.difficulty]
     kinds = [spec.kind for spec in specs]
     corpus = corpus_of(arguments)
-    _check_outputs(arguments, [source.name for source in corpus.sources], beside)
+    check([source.name for source in corpus.sources])
     check_rows(corpus)
     prompts = PromptTable.from_corpus(
         corpus, label_keys=label_keys(specs), complete=kinds == ["column"]
@@ -104,18 +99,15 @@ def _run(arguments: argparse.Namespace) -> int:
             found = reduction.hygiene
             _stage(staged, pairs, lambda path: write_pairs(path, found, prompts, evaluations))
         if page is not None:
-            _stage(staged, page, lambda path: _write_page(path, reduction, prompts))
+            from sparft_plugin.report.reduction_page import reduction_page
+
+            drawn = reduction_page(reduction, prompts)
+            _stage(staged, page, lambda path: path.write_text(drawn, encoding="utf-8"))
         write_reduced(corpus, prompts, reduction, arguments.output, overwrite=arguments.overwrite)
     written = [arguments.output, manifest_path(arguments.output), *beside]
     say(summary(prompts, reduction))
     say(f"wrote {', '.join(map(str, written[:-1]))} and {written[-1]}\n")
     return 0
-
-
-def _check_outputs(
-    arguments: argparse.Namespace, inputs: Sequence[str], beside: Sequence[Path]
-) -> None:
-    check_output(arguments.output, inputs, overwrite=arguments.overwrite, beside=beside)
 
 
 def _given(embeddings: str | None, corpus: Corpus, prompts: PromptTable) -> Given | None:
@@ -156,9 +148,3 @@ def _stage(staged: ExitStack, path: Path, write: Callable[[Path], object]) -> No
         raise SparftError(str(error).replace(str(temporary), str(path))) from error
     except OSError as error:
         raise SparftError(f"{path} cannot be written: {error}") from error
-
-
-def _write_page(page: Path, reduction: Reduction, prompts: PromptTable) -> None:
-    from sparft_plugin.report.reduction_page import reduction_page
-
-    page.write_text(reduction_page(reduction, prompts), encoding="utf-8")

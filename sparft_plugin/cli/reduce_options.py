@@ -107,13 +107,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(arguments: argparse.Namespace) -> ReductionConfig:
-    """Check the method's options; ``--difficulty-key`` becomes a source of difficulty.
-
-    Raises
-    ------
-    SparftError
-        Naming the option that is out of range.
-    """
+    """Check the method's options; ``--difficulty-key`` becomes a source of difficulty."""
     check_engine(arguments.engine)
     names = ReductionConfig.__dataclass_fields__
     given = {name: value for name, value in vars(arguments).items() if name in names}

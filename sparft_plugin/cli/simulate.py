@@ -87,13 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, print the tables and write the files.
-
-    Raises
-    ------
-    SparftError
-        If a name or an option is wrong; nothing is run then.
-    """
+    """Compare, print the tables and write the files; nothing is run if an option is wrong."""
     methods, settings = _methods(arguments.methods), _settings(arguments)
     folder: Path | None = arguments.out
     if folder is not None:

@@ -49,17 +49,8 @@ class AccuracyRule:
     def read(self, extra: Mapping[str, Any], score: Any) -> tuple[float, str]:
         """Return the accuracy of a rollout, and what it was read from.
 
-        Parameters
-        ----------
-        extra : mapping
-            What the reward function returned beside the score.
-        score : float
-            The outcome reward.
-
-        Raises
-        ------
-        SparftError
-            If the score is not finite, or the accuracy is missing or no number in [0, 1].
+        ``extra`` is what the reward function returned beside the score, the outcome reward. If the
+        score is not finite, or the accuracy missing or no number in [0, 1], it is a SparftError.
         """
         score = _finite("score", score)
         if self.rule is not None and (threshold := THRESHOLD.fullmatch(self.rule)):

@@ -22,13 +22,7 @@ SECTIONS = {
 
 
 def check_overrides(arguments: Sequence[str]) -> None:
-    """Refuse an override of an option that no installed method has.
-
-    Raises
-    ------
-    SparftError
-        Naming the option and the nearest valid one.
-    """
+    """Refuse an override of an option that no installed method has, with the nearest one."""
     keys = [match.group(1) for argument in arguments if (match := OVERRIDE.match(argument))]
     if not keys:
         return

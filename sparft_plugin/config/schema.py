@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparft_plugin import plugins
 from sparft_plugin.config.accuracy import AccuracyRule
-from sparft_plugin.errors import SparftError, refuse_unknown
+from sparft_plugin.errors import SparftError, refuse_unknown, require
 
 if TYPE_CHECKING:
     from sparft_plugin.curriculum import Curriculum
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sparft_plugin.reduction import ReductionConfig
 
 T = TypeVar("T")
+FILTER = "sparft.group_filter"
 
 
 @dataclass(frozen=True)
@@ -46,65 +47,52 @@ class Wraps:
 
 @dataclass(frozen=True)
 class SparftConfig:
-    """The ``sparft`` section, checked.
-
-    Parameters
-    ----------
-    seed : int >= 0
-        Seed of the curriculum, and of the reduction unless it sets its own.
-    accuracy : str or None
-        See `AccuracyRule`.
-    max_incomplete : float in [0, 1]
-        Share of the groups of 20 steps that may lose a rollout before the run stops.
-    reduction : ReductionConfig or None
-        None trains on every prompt.
-    curriculum : mapping or None
-        ``name``, the wrappers ``share_floor`` and ``retest``, and the method's own options; None
-        keeps the recipe's order.
-    group_filter : mapping or None
-        ``name`` and the filter's own options; None trains on every finished group.
-    memory : mapping or None
-        ``name``, ``encoder``, ``fade`` and the method's own options; None pays no intrinsic reward.
-    memory_encoder : mapping or None
-        How the memory's encoder computes, for example its precision; None is its default way.
-    wraps : Wraps
-        The recipe's own classes inside ours.
-    """
+    """The ``sparft`` section, checked."""
 
     seed: int = 0
+    """Seed of the curriculum, and of the reduction unless it sets its own; at least 0."""
     accuracy: str | None = None
+    """See `AccuracyRule`."""
     max_incomplete: float = 0.02
+    """Share of the groups of 20 steps that may lose a rollout before the run stops, in [0, 1]."""
     reduction: ReductionConfig | None = None
+    """None trains on every prompt."""
     curriculum: Mapping[str, Any] | None = None
+    """``name``, the wrappers ``share_floor`` and ``retest``, and the method's own options; None
+    keeps the recipe's order."""
     group_filter: Mapping[str, Any] | None = None
+    """``name`` and the filter's own options; None trains on every finished group."""
     memory: Mapping[str, Any] | None = None
+    """``name``, ``encoder``, ``fade`` and the method's own options; None pays nothing."""
     memory_encoder: Mapping[str, Any] | None = None
+    """How the memory's encoder computes, for example its precision; None is its default way."""
     wraps: Wraps = Wraps()
+    """The recipe's own classes inside ours."""
 
     @classmethod
     def from_mapping(cls, section: Mapping[str, Any]) -> SparftConfig:
-        """Check a plain mapping; every unknown key is refused with the nearest one.
-
-        Raises
-        ------
-        SparftError
-            Naming the key and the mend.
-        """
+        """Check a plain mapping; every unknown key is refused with the nearest one."""
         given = _only_known("sparft", section, cls)
         seed = given.get("seed", 0)
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise SparftError(f"sparft.seed={seed!r} must be a whole number of at least 0.")
+        require(
+            type(seed) is int and seed >= 0,
+            f"sparft.seed={seed!r} must be a whole number of at least 0.",
+        )
         limit = given.get("max_incomplete", cls.max_incomplete)
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= 1:
-            raise SparftError(f"sparft.max_incomplete={limit!r} must be a share between 0 and 1.")
+        require(
+            type(limit) in (int, float) and 0 <= limit <= 1,
+            f"sparft.max_incomplete={limit!r} must be a share between 0 and 1.",
+        )
         wraps = _only_known("sparft.wraps", given.get("wraps") or {}, Wraps)
+        filters = given.get("group_filter")
         config = cls(
             seed=seed,
             accuracy=AccuracyRule(given.get("accuracy")).rule,
             max_incomplete=float(limit),
             reduction=_reduction(given.get("reduction")),
             curriculum=_method("sparft.curriculum", given.get("curriculum")),
-            group_filter=_filter(given.get("group_filter")),
+            # The composed config always has this section, without a name.
+            group_filter=None if filters == {"name": None} else _method(FILTER, filters),
             memory=_method("sparft.memory", given.get("memory")),
             memory_encoder=_section("sparft.memory_encoder", given.get("memory_encoder")),
             wraps=Wraps(
@@ -147,9 +135,8 @@ class SparftConfig:
     @property
     def fade(self) -> bool:
         """Whether a collapse fades the intrinsic reward out; without it a collapse is only told."""
-        fade = (self.memory or {}).get("fade", False)
-        if not isinstance(fade, bool):
-            raise SparftError(f"sparft.memory.fade={fade!r} must be true or false.")
+        fade: bool = (self.memory or {}).get("fade", False)
+        require(isinstance(fade, bool), f"sparft.memory.fade={fade!r} must be true or false.")
         return fade
 
 
@@ -165,13 +152,6 @@ def _method(key: str, given: Mapping[str, Any] | None) -> Mapping[str, Any] | No
     if not isinstance(name, str) or not name:
         raise SparftError(f"{key} must hold a name; write {key}.name=NAME.")
     return dict(given)
-
-
-def _filter(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The section of the group filter; the composed config always has one, without a name."""
-    if given == {"name": None}:
-        return None
-    return _method("sparft.group_filter", given)
 
 
 def _reduction(given: Mapping[str, Any] | None) -> ReductionConfig | None:

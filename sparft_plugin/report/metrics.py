@@ -29,12 +29,8 @@ class Step:
 def read_metrics(path: Path) -> list[Step]:
     """Return the steps that carry sparft's metrics, in order; a step logged twice counts once.
 
-    A resumed run logs the steps since its checkpoint again; the later row stands.
-
-    Raises
-    ------
-    SparftError
-        If the file is missing or unreadable, a line is no row of metrics, or no row has sparft's.
+    A resumed run logs the steps since its checkpoint again; the later row stands. If there is no
+    such file, or none of its rows has sparft's metrics, it is a SparftError.
     """
     if not path.is_file():
         raise SparftError(f"{path} does not exist; train with trainer.logger=[console,file].")

@@ -35,27 +35,11 @@ _UNSEEN = re.compile(
 
 
 def reduction_page(reduction: Reduction, prompts: PromptTable) -> str:
-    """Draw a reduction as an HTML page that needs nothing but itself.
+    """Draw a reduction, fresh from ``reduce``, as an HTML page that needs nothing but itself.
 
     The page has no script and asks for no file or font from anywhere, which its content security
     policy enforces; texts of the data are shown as text whatever they hold, long ones shortened.
-
-    Parameters
-    ----------
-    reduction : Reduction
-        Fresh from ``reduce``, with its pool.
-    prompts : PromptTable
-        What was reduced.
-
-    Returns
-    -------
-    str
-        The page. The same arguments give the same characters.
-
-    Raises
-    ------
-    SparftError
-        If matplotlib or jinja2 is not installed.
+    The same arguments give the same characters. It takes matplotlib and jinja2.
     """
     import_extra("report", "the page", "matplotlib", "jinja2")
     pool, manifest = reduction.pool, reduction.manifest

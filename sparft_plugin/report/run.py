@@ -56,13 +56,7 @@ def table(steps: Sequence[Step]) -> str:
 
 
 def draw(steps: Sequence[Step], path: Path) -> None:
-    """Draw picks per arm (if there is a curriculum) above the pass rate, as PNG.
-
-    Raises
-    ------
-    SparftError
-        If matplotlib is not installed, or the picture cannot be written.
-    """
+    """Draw picks per arm (if there is a curriculum) above the pass rate, as PNG."""
     import_extra("report", "the picture", "matplotlib")
     from matplotlib.figure import Figure
 

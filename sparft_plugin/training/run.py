@@ -275,13 +275,7 @@ class TrainingRun:
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state saved by the same configuration.
-
-        Raises
-        ------
-        SparftError
-            If the state has other keys, another version, or lacks a part that is configured.
-        """
+        """Restore a state saved by the same configuration; any other is a SparftError."""
         if state.get("version") not in READABLE:
             raise SparftError(
                 f"the sparft state has version {state.get('version')}, this package reads "

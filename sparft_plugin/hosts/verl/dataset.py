@@ -215,13 +215,7 @@ def training_set(config: DictConfig) -> CurriculumDataset | None:
 def read_pool(
     inner: Any, config: DictConfig, options: SparftConfig, saved: str | None = None
 ) -> Pool:
-    """Read the rows of a recipe's dataset as the pool of its run; see `Pool.from_source`.
-
-    Raises
-    ------
-    SparftError
-        As there, or if the dataset has no ``dataframe`` as verl's ``RLHFDataset`` has.
-    """
+    """Read the rows of a recipe's dataset as the pool of its run; see `Pool.from_source`."""
     frame = getattr(inner, "dataframe", None)
     if frame is None:
         raise SparftError(

@@ -36,13 +36,7 @@ def cores_of_a_worker(config: DictConfig) -> int:
 
 
 def check_memory(config: DictConfig, options: SparftConfig) -> list[str]:
-    """Refuse a memory that cannot work as configured; return what the user should know of one.
-
-    Raises
-    ------
-    SparftError
-        If the encoder's way of computing does not suit this machine, or the memory outgrows it.
-    """
+    """Refuse a memory that cannot work as configured; return what the user should know of one."""
     if options.memory is None:
         return []
     given = options.memory_encoder or {}
