@@ -107,9 +107,13 @@ EARLY = {
 @pytest.mark.parametrize("case", EARLY)
 def test_it_is_refused_before_anything_is_encoded_and_no_file_changes(folder, capsys, case):
     options, problem = EARLY[case]
+    refused(folder, capsys, f"--clusters 3 {options} -- in.parquet", problem)
+
+
+def refused(folder, capsys, options, problem):
+    """One line that holds the problem; nothing was encoded or written."""
     before = everything(folder)
-    base = "reduce -o out.parquet --clusters 3 --embedder hash"
-    assert main([*base.split(), *options.split(), "--", "in.parquet"]) == 2
+    assert main(["reduce", "-o", "out.parquet", "--embedder", "hash", *options.split()]) == 2
     printed, error = capsys.readouterr()
     assert printed == ""
     assert error.startswith("sparft: error: ")
@@ -136,16 +140,7 @@ def test_rows_that_cannot_be_written_are_refused_before_anything_is_encoded(fold
     rows = [each | common for each in sums(60)]
     rows[-1] |= last
     Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    before = everything(folder)
-    base = "reduce rows.jsonl -o out.parquet --clusters 3 --embedder hash"
-    assert main(base.split()) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("sparft: error: ")
-    assert "rows.jsonl" in error
-    assert problem in error
-    assert error.count("\n") == 1
-    assert HashEmbedder.calls == []
-    assert everything(folder) == before
+    refused(folder, capsys, "--clusters 3 -- rows.jsonl", problem)
 
 
 @pytest.mark.parametrize("given", ["caf\udce9.jsonl", "folder"])
@@ -166,20 +161,13 @@ def test_an_output_among_the_files_of_a_folder_is_refused(folder, capsys):
     Path("data").mkdir()
     write(Path("data/a.parquet"), sums(30))
     write(Path("data/b.parquet"), sums(60)[30:])
-    before = everything(folder)
-    options = ["--clusters", "3", "--embedder", "hash", "--overwrite"]
-    assert main(["reduce", "data", "-o", "data/b.parquet", *options]) == 2
-    assert "data/b.parquet is also an input" in capsys.readouterr().err
-    assert HashEmbedder.calls == []
-    assert everything(folder) == before
+    problem = "data/b.parquet is also an input"
+    refused(folder, capsys, "--clusters 3 --overwrite -o data/b.parquet -- data", problem)
 
 
 def test_a_column_in_the_way_of_a_mapped_one_is_refused(folder, capsys):
-    before = everything(folder)
-    options = "--map prompt=question --data-source s --clusters 1 --embedder hash"
-    assert main(["reduce", "question.jsonl", "-o", "out.parquet", *options.split()]) == 2
-    assert "sparft: error: question.jsonl has " in capsys.readouterr().err
-    assert everything(folder) == before
+    options = "--map prompt=question --data-source s --clusters 1 -- question.jsonl"
+    refused(folder, capsys, options, "question.jsonl has ")
 
 
 def test_hygiene_that_leaves_too_few_is_one_sentence(folder, capsys):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-import sparft_plugin.config
 from sparft_plugin.config.arguments import check_overrides
 from sparft_plugin.config.schema import (
     SparftConfig,
@@ -28,11 +25,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.memory_r import MemoryR
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
 from sparft_plugin.reduction import ReductionConfig
-
-(VERL,) = importlib.util.find_spec("verl").submodule_search_locations
-VERL_CONFIG = str(Path(VERL) / "trainer" / "config")
-(OURS,) = sparft_plugin.config.__path__
-PRESETS = sorted(path.stem for path in (Path(OURS) / "sparft").glob("*.yaml"))
+from tests.unit.recipes import VERL_CONFIG
 
 
 def compose_recipe(*overrides: str) -> DictConfig:
@@ -62,6 +55,7 @@ def test_an_empty_section_asks_for_nothing():
     assert config.build_curriculum() is None
     assert config.build_memory() is None
     assert config.wraps == Wraps(WrappedDataset(None, None), WrappedRewardManager())
+    assert SparftConfig.from_mapping({"reduction": {}}).reduction == ReductionConfig()
 
 
 def test_every_value_reaches_its_place():
@@ -82,74 +76,55 @@ def test_every_value_reaches_its_place():
     curriculum, memory = config.build_curriculum(), config.build_memory()
     assert isinstance(curriculum, SparftCurriculum)
     assert (curriculum.sigma, curriculum.draw) == (0.5, "step")
+    assert config.build_curriculum() is not curriculum
     assert isinstance(memory, MemoryRPlus)
     assert (memory.encoder, memory.warmup_steps) == ("tiny", 3)
     assert config.wraps.dataset == WrappedDataset("mine.py", "Mine")
     assert config.wraps.reward_manager == WrappedRewardManager("register", "dapo", None)
 
 
-def test_each_build_is_a_new_object():
-    config = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}})
-    assert config.build_curriculum() is not config.build_curriculum()
+SENTENCES = "sentence_transformers"
+UNKNOWN = [
+    ({"curiculum": None}, "option of sparft 'curiculum'", "curriculum"),
+    ({"sead": 1}, "option of sparft 'sead'", "seed"),
+    ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
+    (
+        {"reduction": {"selector": "medoid", "selector_options": {"smaple": 9}}},
+        "option of the selector 'medoid' 'smaple'",
+        "sample",
+    ),
+    (
+        {"reduction": {"embedder_options": {"precison": "bfloat16"}}},
+        f"option of the embedder '{SENTENCES}' 'precison'",
+        "precision",
+    ),
+    (
+        {"curriculum": {"name": "sparft", "sigmma": 1}},
+        "option of the curriculum 'sparft' 'sigmma'",
+        "sigma",
+    ),
+    (
+        {"memory": {"name": "memory_r", "encoder": "e", "neighbours": 1}},
+        "option of the intrinsic reward 'memory_r' 'neighbours'",
+        "neighbors",
+    ),
+    ({"wraps": {"data_set": {}}}, "option of sparft.wraps 'data_set'", "dataset"),
+    ({"wraps": {"dataset": {"paht": 1}}}, "option of sparft.wraps.dataset 'paht'", "path"),
+    (
+        {"wraps": {"reward_manager": {"nam": 1}}},
+        "option of sparft.wraps.reward_manager 'nam'",
+        "name",
+    ),
+    ({"curriculum": {"name": "unifrom"}}, "curriculum 'unifrom'", "uniform"),
+    ({"memory": {"name": "memory_rplus"}}, "intrinsic reward 'memory_rplus'", "memory_r_plus"),
+    ({"reduction": {"selector": "farthest"}}, "selector 'farthest'", "farthest_point"),
+    ({"reduction": {"embedder": "sentences"}}, "embedder 'sentences'", SENTENCES),
+]
 
 
-@pytest.mark.parametrize(
-    ("section", "named", "meant"),
-    [
-        ({"curiculum": None}, "option of sparft 'curiculum'", "curriculum"),
-        ({"sead": 1}, "option of sparft 'sead'", "seed"),
-        ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
-        (
-            {"reduction": {"selector": "medoid", "selector_options": {"smaple": 9}}},
-            "option of the selector 'medoid' 'smaple'",
-            "sample",
-        ),
-        (
-            {"reduction": {"embedder_options": {"precison": "bfloat16"}}},
-            "option of the embedder 'sentence_transformers' 'precison'",
-            "precision",
-        ),
-        (
-            {"curriculum": {"name": "sparft", "sigmma": 1}},
-            "option of the curriculum 'sparft' 'sigmma'",
-            "sigma",
-        ),
-        (
-            {"memory": {"name": "memory_r", "encoder": "e", "neighbours": 1}},
-            "option of the intrinsic reward 'memory_r' 'neighbours'",
-            "neighbors",
-        ),
-        ({"wraps": {"data_set": {}}}, "option of sparft.wraps 'data_set'", "dataset"),
-        ({"wraps": {"dataset": {"paht": 1}}}, "option of sparft.wraps.dataset 'paht'", "path"),
-        (
-            {"wraps": {"reward_manager": {"nam": 1}}},
-            "option of sparft.wraps.reward_manager 'nam'",
-            "name",
-        ),
-    ],
-)
-def test_an_unknown_option_is_refused_with_the_nearest(section, named, meant):
+@pytest.mark.parametrize(("section", "named", "meant"), UNKNOWN)
+def test_an_unknown_name_is_refused_with_the_nearest(section, named, meant):
     assert f"unknown {named}; did you mean '{meant}'? Known: " in refusal(section)
-
-
-@pytest.mark.parametrize(
-    ("section", "kind", "given", "meant"),
-    [
-        ({"curriculum": {"name": "unifrom"}}, "curriculum", "unifrom", "uniform"),
-        ({"memory": {"name": "memory_rplus"}}, "intrinsic reward", "memory_rplus", "memory_r_plus"),
-        ({"reduction": {"selector": "farthest"}}, "selector", "farthest", "farthest_point"),
-        (
-            {"reduction": {"embedder": "sentence_transformer"}},
-            "embedder",
-            "sentence_transformer",
-            "sentence_transformers",
-        ),
-    ],
-)
-def test_an_unknown_method_is_refused_with_the_nearest_and_the_list(section, kind, given, meant):
-    text = refusal(section)
-    assert text.startswith(f"unknown {kind} '{given}'; did you mean '{meant}'? Known: ")
-    assert meant in text.partition("Known: ")[2]
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", True, None])
@@ -171,10 +146,6 @@ def test_a_method_without_a_name_is_refused_with_the_way_to_write_it(section, gi
 def test_a_value_where_a_section_should_be_is_refused(section):
     expected = f"sparft.{section}='yes' must be a section with options."
     assert refusal({section: "yes"}) == expected
-
-
-def test_an_empty_reduction_is_a_reduction_with_defaults():
-    assert SparftConfig.from_mapping({"reduction": {}}).reduction == ReductionConfig()
 
 
 @pytest.mark.parametrize(
@@ -232,40 +203,21 @@ def test_a_misspelt_deletion_is_refused():
         check_overrides(["~sparft.curiculum"])
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "sparft.seed=3",
-        "sparft.curriculum=null",
-        "~sparft.memory",
-        "+sparft.curriculum.sigma=0.5",
-        "++sparft.curriculum.draw=step",
-        "sparft.reduction.clusters=4",
-        "+sparft.reduction.selector_options.sample=500",
-        "+sparft.reduction.embedder_options.precision=bfloat16",
-        "+sparft.memory.warmup_steps=10",
-        "sparft.memory.neighbors=3",
-        "sparft.wraps.dataset.path=mine.py",
-        "sparft.wraps.reward_manager.name=dapo",
-        "+sparft=sparft_memory",
-    ],
-)
-def test_every_option_of_an_installed_method_is_let_through(override):
-    check_overrides([override])
-
-
-@pytest.mark.parametrize(
-    "argument", ["data.sparft.memory.x=1", "sparftish.y=1", "--help", "file.sparft.z", ""]
-)
-def test_what_is_not_below_sparft_is_not_our_business(argument):
-    check_overrides([argument])
+def test_options_of_installed_methods_and_what_is_not_below_sparft_are_let_through():
+    check_overrides(
+        [
+            *("sparft.seed=3", "sparft.curriculum=null", "~sparft.memory", "+sparft=sparft_memory"),
+            *("+sparft.curriculum.sigma=0.5", "++sparft.curriculum.draw=step"),
+            *("sparft.reduction.clusters=4", "+sparft.reduction.selector_options.sample=500"),
+            "+sparft.reduction.embedder_options.precision=bfloat16",
+            *("+sparft.memory.warmup_steps=10", "sparft.memory.neighbors=3"),
+            *("sparft.wraps.dataset.path=mine.py", "sparft.wraps.reward_manager.name=dapo"),
+            *("data.sparft.memory.x=1", "sparftish.y=1", "--help", "file.sparft.z", ""),
+        ]
+    )
 
 
 # Presets
-
-
-def test_the_presets_are_the_five_names_of_the_readme():
-    assert PRESETS == ["memory_r", "memory_r_plus", "sparft", "sparft_memory", "uniform"]
 
 
 @pytest.mark.parametrize(
@@ -340,7 +292,8 @@ def test_an_unknown_preset_is_refused_with_the_list_of_presets():
     with pytest.raises(MissingConfigException) as error:
         compose_recipe("+sparft=nonsense")
     listed = re.search(r"Available options in 'sparft':\n((?:\t\w+\n)+)", str(error.value))
-    assert listed.group(1).split() == PRESETS
+    presets = ["memory_r", "memory_r_plus", "sparft", "sparft_memory", "uniform"]
+    assert listed.group(1).split() == presets
 
 
 # Off means off
@@ -381,27 +334,16 @@ def test_without_a_name_the_config_is_what_it_is_without_the_package(tmp_path):
 
 def test_a_name_changes_only_the_keys_where_we_attach():
     plain, ours = compose_recipe(), compose_recipe("+sparft=sparft")
-    changed = {".".join(key) for key in differences(plain, ours)}
-    assert changed == {
-        "sparft",
-        "data.sparft",
-        "data.shuffle",
-        "data.custom_cls.path",
-        "data.custom_cls.name",
-        "reward.reward_manager.source",
-        "reward.reward_manager.name",
-        "reward.reward_manager.module.path",
-        "trainer.v1.sampler.custom_sampler.path",
-        "trainer.v1.sampler.custom_sampler.name",
-        "trainer.v1.sampler.sampler_kwargs.filter_groups",
-        "trainer.v1.sampler.sampler_kwargs.group_filter",
-        "trainer.v1.sampler.sampler_kwargs.accuracy",
-        "trainer.v1.sampler.sampler_kwargs.rollouts",
-        "trainer.v1.sampler.sampler_kwargs.train_batch_size",
-        "trainer.v1.sampler.sampler_kwargs.gen_batch_size",
-        "trainer.v1.sampler.sampler_kwargs.sync_refill_failed_groups",
-        "data.dataloader_num_workers",
+    places = {
+        "data": "sparft shuffle custom_cls.path custom_cls.name dataloader_num_workers",
+        "reward.reward_manager": "source name module.path",
+        "trainer.v1.sampler.custom_sampler": "path name",
+        "trainer.v1.sampler.sampler_kwargs": "filter_groups group_filter accuracy rollouts "
+        "train_batch_size gen_batch_size sync_refill_failed_groups",
     }
+    attached = {f"{place}.{key}" for place, keys in places.items() for key in keys.split()}
+    changed = {".".join(key) for key in differences(plain, ours)}
+    assert changed == {"sparft", *attached}
 
 
 def differences(one: DictConfig, other: DictConfig) -> list[tuple[str, ...]]:

@@ -201,15 +201,13 @@ def test_the_map_has_every_kept_prompt_first_and_a_number_for_each_arm(
     assert sorted(labels(drawn)) == [str(arm) for arm in range(CLUSTERS)]
 
 
-def test_one_feature_and_many_arms_are_a_map_without_numbers(made):
+def test_one_feature_and_many_arms_are_a_map_without_numbers_in_as_many_colours(made):
     pool = made[0].pool
     arms = np.arange(len(pool.ids)) * 2
     flat = replace(pool, features=pool.features[:, :1] * 0, arms=arms)
-    assert labels(reduction_figures.cluster_map(flat, reduction_figures.arm_colours(60))) == []
-
-
-def test_a_hundred_arms_have_a_hundred_colours():
-    assert len(set(reduction_figures.arm_colours(100))) == 100
+    colours = reduction_figures.arm_colours(100)
+    assert labels(reduction_figures.cluster_map(flat, colours)) == []
+    assert len(set(colours)) == 100
 
 
 def test_the_histogram_tells_the_means_of_what_there_is():
@@ -221,14 +219,10 @@ def test_the_histogram_tells_the_means_of_what_there_is():
     assert labels(reduction_figures.histogram(counts | {"kept": [0, 0]}))[-1] == "kept"
 
 
-@pytest.mark.parametrize("values", [[0.0], [1e6, 0.0], [0.3, 0.3, 0.3]])
-def test_a_strip_holds_any_values(values):
+@pytest.mark.parametrize("values", [[0.0], [1e6, 0.0], [0.3, 0.3, 0.3], [-1.0, -1.0]])
+def test_a_strip_and_a_curve_hold_any_values(values):
     assert uses(reduction_figures.strip(0.3, values)) > len(values)
-
-
-@pytest.mark.parametrize("scores", [[0.1], [0.1, 0.3], [-1.0, -1.0, -1.0]])
-def test_the_curve_holds_any_scores(scores):
-    found = [{"clusters": i + 2, "score": s} for i, s in enumerate(scores)]
+    found = [{"clusters": i + 2, "score": score} for i, score in enumerate(values)]
     assert labels(reduction_figures.curve(found, 2))[-1] == "mean silhouette"
 
 
@@ -240,35 +234,24 @@ def test_shortened_texts_fit_and_can_be_written(text, limit):
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", short)
 
 
-@pytest.mark.parametrize(
-    ("text", "limit", "short"),
-    [
-        ("two apples\n\n  and pears ", 50, "two apples\nand pears"),
-        ("two apples and pears", 14, "two apples…"),
-        ("x" * 99, 10, "x" * 9 + "…"),
-        ("\ud800\x07a", 9, "a"),
-    ],
-)
-def test_a_short_text_is_kept_and_a_long_one_ends_at_a_word(text, limit, short):
-    assert shorten(text, limit) == short
+def test_a_short_text_is_kept_and_a_long_one_ends_at_a_word():
+    assert shorten("two apples\n\n  and pears ", 50) == "two apples\nand pears"
+    assert shorten("two apples and pears", 14) == "two apples…"
+    assert shorten("x" * 99, 10) == "x" * 9 + "…"
+    assert shorten("\ud800\x07a", 9) == "a"
 
 
-@pytest.mark.parametrize(
-    ("part", "whole", "text"),
-    [(30, 7473, "0.4 %"), (1, 1, "100 %"), (0, 5, "0 %"), (1, 20000, "0.01 %"), (0, 0, "0 %")],
-)
-def test_shares_have_the_digits_that_tell_something(part, whole, text):
-    assert share(part, whole).replace("\u00a0", " ") == text
+def test_shares_have_the_digits_that_tell_something():
+    parts = [(30, 7473), (1, 1), (0, 5), (1, 20000), (0, 0)]
+    told = [share(*each).replace("\u00a0", " ") for each in parts]
+    assert told == ["0.4 %", "100 %", "0 %", "0.01 %", "0 %"]
 
 
-@pytest.mark.parametrize(
-    ("ours", "expected"),
-    [
-        (0.5, "smaller than all 3 random subsets; 50 % below their median"),
-        (1.05, "smaller than 1 of 3 random subsets; 5.0 % above their median"),
-        (2.0, "larger than all 3 random subsets; 100 % above their median"),
-    ],
-)
-def test_coverage_is_judged_against_the_draws(ours, expected):
-    assert verdict(ours, [0.9, 1.0, 1.1]).replace("\u00a0", " ") == expected
+def test_coverage_is_judged_against_the_draws():
+    told = [verdict(ours, [0.9, 1.0, 1.1]).replace("\u00a0", " ") for ours in (0.5, 1.05, 2.0)]
+    assert told == [
+        "smaller than all 3 random subsets; 50 % below their median",
+        "smaller than 1 of 3 random subsets; 5.0 % above their median",
+        "larger than all 3 random subsets; 100 % above their median",
+    ]
     assert verdict(0.0, [0.0, 0.0]) == "smaller than 0 of 2 random subsets"

@@ -49,24 +49,22 @@ def read(tmp_path, *rows):
     return read_metrics(written(tmp_path, rows))
 
 
-def test_rows_come_in_order_and_those_without_our_metrics_are_left_out(tmp_path):
-    rows = [row(step, sparft__pass_rate=0.1 * step) for step in (3, 1, 2)]
-    steps = read(tmp_path, row(0, val__acc=0.1), *rows)
-    assert [step.step for step in steps] == [1, 2, 3]
-    assert series(steps, "sparft/pass_rate") == pytest.approx([0.1, 0.2, 0.3])
-
-
-def test_what_older_trainers_log_among_their_times_has_its_own_names_again(tmp_path):
-    (step,) = read(tmp_path, row(1, timing_s__sparft__pass_rate=0.5, timing_s__step=2.0))
-    assert step.values == {"sparft/pass_rate": 0.5, "timing_s/step": 2.0}
-
-
-def test_of_a_step_that_a_resumed_run_logged_again_the_later_row_stands(tmp_path):
-    first = [row(step, sparft__pass_rate=0.1 * step) for step in (1, 2, 3, 4)]
+def test_rows_come_in_order_the_later_of_a_step_stands_and_those_without_ours_are_left_out(
+    tmp_path,
+):
+    first = [row(step, sparft__pass_rate=0.1 * step) for step in (3, 1, 2, 4)]
     resumed = [row(step, sparft__pass_rate=0.9) for step in (3, 4, 5)]
-    steps = read(tmp_path, *first, *resumed)
+    steps = read(tmp_path, row(0, val__acc=0.1), *first, *resumed)
     assert [step.step for step in steps] == [1, 2, 3, 4, 5]
     assert series(steps, "sparft/pass_rate") == pytest.approx([0.1, 0.2, 0.9, 0.9, 0.9])
+    assert np.isnan(series(steps, "other")).all()
+
+
+def test_what_others_log_need_be_no_number_and_older_trainers_put_ours_among_their_times(tmp_path):
+    (step,) = read(tmp_path, row(1, timing_s__sparft__pass_rate=0.5, timing_s__step=2.0))
+    assert step.values == {"sparft/pass_rate": 0.5, "timing_s/step": 2.0}
+    (step,) = read(tmp_path, row(1, sparft__pass_rate=0.5, val__note="good", timing_s__step=None))
+    assert step.values == {"sparft/pass_rate": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -99,16 +97,6 @@ def test_a_line_that_is_no_row_of_metrics_is_an_error_with_its_number(tmp_path, 
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(SparftError, match="line 2"):
         read_metrics(path)
-
-
-def test_what_others_log_need_not_be_a_number(tmp_path):
-    (step,) = read(tmp_path, row(1, sparft__pass_rate=0.5, val__note="good", timing_s__step=None))
-    assert step.values == {"sparft/pass_rate": 0.5}
-
-
-def test_a_series_is_nan_where_a_step_lacks_the_metric():
-    steps = [Step(1, {"a": 1.0}), Step(2, {}), Step(3, {"a": 3.0})]
-    assert series(steps, "a").tolist() == pytest.approx([1.0, np.nan, 3.0], nan_ok=True)
 
 
 def test_picks_per_arm_are_the_differences_of_the_running_numbers_by_number_of_the_arm():
@@ -171,6 +159,9 @@ def test_figures_that_were_not_logged_are_left_out(tmp_path):
     ]
     draw(steps, tmp_path / "report.png")
     assert running_mean(np.array([np.nan, 2.0])).tolist() == pytest.approx([np.nan, 2], nan_ok=True)
+    # A single step is compared with itself.
+    draw(alone := run_of([0.5], [4]), tmp_path / "report.png")
+    assert "pass rate in training    50.0% ->  50.0%" in table(alone)
 
 
 @pytest.mark.parametrize("arms", [[], [[4, 8, 12]], [[1, 2, 3], [3, 6, 9]]])
@@ -181,13 +172,6 @@ def test_the_picture_is_a_png(tmp_path, arms):
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     assert (width, height) == (1350, 975 if arms else 525)
-
-
-def test_a_single_step_is_drawn_and_compared_with_itself(tmp_path):
-    steps = run_of([0.5], [4])
-    draw(steps, tmp_path / "report.png")
-    assert (tmp_path / "report.png").stat().st_size > 0
-    assert "pass rate in training    50.0% ->  50.0%" in table(steps)
 
 
 def test_the_running_mean_is_over_the_last_five_values_and_skips_nan():

@@ -14,11 +14,6 @@ from tests.unit.reward_rollouts import extras, fault, letters, returns, rollout,
 ROW = "row 12 of data.train_files: "
 
 
-def test_a_bare_number_is_score_and_accuracy():
-    (result,) = score(returns(0.25), rollout(letters("a")))
-    assert (result["reward_score"], result["reward_extra_info"]["acc"]) == (0.25, 0.25)
-
-
 @pytest.mark.parametrize("wraps", ["naive", "dapo", "gdpo"])
 def test_a_dict_without_a_score_is_named_whichever_manager_reads_it(wraps):
     told = fault(returns({"acc": 1.0}), rollout(letters("a")), wraps=wraps)
@@ -43,13 +38,10 @@ def test_whatever_a_reward_function_raises_comes_back_with_its_row(caplog):
     assert "Traceback" in caplog.text
 
 
-def test_a_legacy_trainer_stops_where_a_reward_raises_so_there_it_does():
+def test_a_legacy_trainer_stops_where_a_reward_raises_and_validation_is_verls_to_handle():
     with pytest.raises(SparftError, match=f"^{ROW}the reward function raised") as told:
         score(broken, rollout(letters("a")), use_v1=False)
     assert isinstance(told.value.__cause__, KeyError)
-
-
-def test_an_error_in_a_validation_rollout_is_verls_to_handle():
     with pytest.raises(KeyError, match="answer"):
         score(broken, rollout(letters("a"), training=False))
 
@@ -78,13 +70,12 @@ def test_a_result_that_tells_no_accuracy_is_a_fault_that_names_the_option(result
     assert "sparft.accuracy='score>0'" in sentence
 
 
-@pytest.mark.parametrize("accuracy", [True, np.float32(1), torch.tensor(1.0), 1])
-def test_numbers_of_any_make_are_accuracies(accuracy):
-    assert AccuracyRule().read({"acc": accuracy}, 0.0) == (1.0, "acc")
-
-
-def test_a_score_alone_is_the_accuracy_where_it_can_be_one():
+def test_numbers_of_any_make_are_accuracies_and_a_score_alone_where_it_can_be_one():
+    for accuracy in (True, np.float32(1), torch.tensor(1.0), 1):
+        assert AccuracyRule().read({"acc": accuracy}, 0.0) == (1.0, "acc")
     assert AccuracyRule().read({"other": 3}, 0.75) == (0.75, "score")
+    (result,) = score(returns(0.25), rollout(letters("a")))
+    assert (result["reward_score"], result["reward_extra_info"]["acc"]) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(
