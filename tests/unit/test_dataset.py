@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gc
 from copy import deepcopy
-from pathlib import Path
-from typing import Any
 
 import pytest
 from datasets import Dataset, Image, List
-from omegaconf import DictConfig
 from torch.utils.data import Dataset as TorchDataset
 from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
@@ -28,7 +25,7 @@ NAMES = pytest.mark.parametrize("name", ["uniform", "memory_r"])
 class Tokenizer:
     """As many tokens as a prompt has letters."""
 
-    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+    def apply_chat_template(self, messages, **options):
         return {"input_ids": [0] * len(messages[0]["content"])}
 
 
@@ -37,12 +34,12 @@ class Growing(RLHFDataset):
 
     generation = 1
 
-    def on_batch_end(self, batch: Any) -> None:
+    def on_batch_end(self, batch):
         self.dataframe = Dataset.from_list([*self.dataframe, *batch])
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     return {
         "data.train_files": write(folder / "train.parquet", rows(ROWS)),
@@ -53,21 +50,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture
-def recipe(files: dict[str, Any]) -> Any:
-    def make(name: str = "uniform", settings: dict[str, Any] | None = None) -> DictConfig:
+def recipe(files):
+    def make(name="uniform", settings=None):
         return recipe_on(name, files | (settings or {}))
 
     return make
 
 
-def made(config: DictConfig, files: str = "train_files") -> CurriculumDataset:
+def made(config, files="train_files"):
     """Make a dataset as verl's trainers do."""
     return create_rl_dataset(
         config.data[files], config.data, Tokenizer(), None, is_train=files == "train_files"
     )
 
 
-def questions(items: list[dict[str, Any]]) -> list[str]:
+def questions(items):
     return [item["raw_prompt"][0]["content"] for item in items]
 
 
@@ -76,9 +73,7 @@ def questions(items: list[dict[str, Any]]) -> list[str]:
 
 @NAMES
 @pytest.mark.parametrize("in_a_list", [False, True])
-def test_validation_on_the_training_file_is_no_second_run(
-    recipe: Any, name: str, in_a_list: bool
-) -> None:
+def test_validation_on_the_training_file_is_no_second_run(recipe, name, in_a_list):
     config = recipe(name)
     config.data.val_files = [config.data.train_files] if in_a_list else config.data.train_files
     train = made(config)
@@ -99,7 +94,7 @@ def test_validation_on_the_training_file_is_no_second_run(
 
 
 @pytest.mark.parametrize("equal", [True, False])
-def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any, equal: bool) -> None:
+def test_two_runs_of_one_process_have_a_training_set_each(recipe, equal):
     config, other = recipe(), recipe()
     if equal:
         config.data.val_files = config.data.train_files
@@ -125,16 +120,14 @@ def test_two_runs_of_one_process_have_a_training_set_each(recipe: Any, equal: bo
     ],
 )
 def test_a_launch_that_skips_the_check_is_refused_when_verl_makes_the_data(
-    recipe: Any, settings: dict[str, Any], sentence: str
-) -> None:
+    recipe, settings, sentence
+):
     with pytest.raises(SparftError, match=f"^{sentence}"):
         made(recipe(settings=settings))
 
 
 @NAMES
-def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
-    recipe: Any, name: str
-) -> None:
+def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(recipe, name):
     train = made(recipe(name))
     for _ in range(PATIENCE):
         train.__getitems__(range(BATCH))
@@ -143,10 +136,8 @@ def test_prompts_that_nobody_brings_back_are_refused_after_some_batches(
     run_of(train)
     for _ in range(PATIENCE):
         train.__getitems__(range(BATCH))
-
-
-def test_an_asynchronous_run_begins_with_a_stock_of_prompts(recipe: Any) -> None:
-    train = made(recipe(settings={"trainer.v1.trainer_mode": "separate_async"}))
+    # An asynchronous run begins with a stock of prompts.
+    train = made(recipe(name, {"trainer.v1.trainer_mode": "separate_async"}))
     for _ in range(2 * PATIENCE):
         train.__getitems__(range(BATCH))
 
@@ -154,7 +145,7 @@ def test_an_asynchronous_run_begins_with_a_stock_of_prompts(recipe: Any) -> None
 # The recipe's own class
 
 
-def test_what_only_the_recipes_class_has_is_found_on_ours(recipe: Any) -> None:
+def test_what_only_the_recipes_class_has_is_found_on_ours(recipe):
     own = {"sparft.wraps.dataset.path": __file__, "sparft.wraps.dataset.name": "Growing"}
     train = made(recipe("memory_r", own))
     assert isinstance(train, TorchDataset)
@@ -169,7 +160,7 @@ def test_what_only_the_recipes_class_has_is_found_on_ours(recipe: Any) -> None:
         _ = train.no_such_thing
 
 
-def test_a_copy_is_made_as_the_recipes_class_has_it(recipe: Any) -> None:
+def test_a_copy_is_made_as_the_recipes_class_has_it(recipe):
     copied = deepcopy(made(recipe(), "val_files"))
     # verl's class leaves its rows out of its state, and reads them again when it is told to.
     copied.resume_dataset_state()
@@ -181,7 +172,7 @@ def test_a_copy_is_made_as_the_recipes_class_has_it(recipe: Any) -> None:
 # Images, video and audio
 
 
-def with_media(path: Path, key: str, media: list[list[Any]]) -> str:
+def with_media(path, key, media):
     """Write rows of one text and one answer that differ in their media alone."""
     table = Dataset.from_list([{**rows(1)[0], key: values} for values in media])
     if key == "images":
@@ -197,9 +188,7 @@ PIXEL = {"bytes": b"\x89PNG not decoded", "path": None}
 @pytest.mark.parametrize(
     ("key", "media"), [("images", [PIXEL]), ("videos", ["a.mp4"]), ("audios", ["a.wav"])]
 )
-def test_rows_with_media_are_refused_by_name(
-    recipe: Any, tmp_path: Path, name: str, key: str, media: list[Any]
-) -> None:
+def test_rows_with_media_are_refused_by_name(recipe, tmp_path, name, key, media):
     file = with_media(tmp_path / "train.parquet", key, [[], media, media])
     config = recipe(name, {"data.train_files": file})
     sentence = f"row 1, key '{key}': holds media, and sparft knows a prompt by its text alone"
@@ -209,16 +198,13 @@ def test_rows_with_media_are_refused_by_name(
         assert f"{where}, {sentence}" in str(error.value)
 
 
-def test_a_column_of_media_that_is_empty_throughout_is_let_through(
-    recipe: Any, tmp_path: Path
-) -> None:
+def test_an_empty_column_of_media_is_let_through_and_the_recipes_own_names_are_known(
+    recipe, tmp_path
+):
     file = with_media(tmp_path / "train.parquet", "images", [[], []])
     config = recipe(settings={"data.train_files": file})
     preflight.check(config)
     assert len(made(config).pool.prompts) == 1
-
-
-def test_a_recipes_own_name_for_its_images_is_known(recipe: Any, tmp_path: Path) -> None:
     file = with_media(tmp_path / "train.parquet", "videos", [["a.mp4"]])
     settings = {"data.train_files": file, "data.video_key": "films"}
     preflight.check(recipe(settings=settings))

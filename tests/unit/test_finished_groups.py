@@ -8,14 +8,11 @@ import pytest
 from sparft_plugin.config.accuracy import AccuracyRule
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl.groups import Rollout, make_group
-from sparft_plugin.training.groups import FinishedGroup
 
 TAG = {"id": "p", "arm": 2, "difficulty": 0.5, "pick": 7}
 
 
-def group(
-    *extras: dict, with_responses: bool = False, rule: str | None = None, **tag: int
-) -> FinishedGroup:
+def group(*extras, with_responses=False, rule=None, **tag):
     rollouts = [
         Rollout([f"uid_{i}_0"], float(i), {"sparft": TAG | tag}, extra, (None, 5)[i])
         for i, extra in enumerate(extras)

@@ -8,18 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from verl.utils.reward_score import default_compute_score
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "gsm8k"
 
 
-def recipe_module(name: str) -> ModuleType:
+def recipe_module(name):
     """Import a script of this recipe and leave no trace: other recipes use the same file names."""
     own = [path.stem for path in (*RECIPE.glob("*.py"), *RECIPE.parent.glob("quickstart/*.py"))]
     kept = {stem: sys.modules.pop(stem) for stem in own if stem in sys.modules}
@@ -43,12 +43,12 @@ RECORDS = [
 ]
 
 
-def write_jsonl(path: Path, records: list[Any]) -> Path:
+def write_jsonl(path, records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
 
-def run_prepare(folder: Path, *more: str) -> int:
+def run_prepare(folder, *more):
     """Run prepare.py on train.jsonl and test.jsonl of a folder."""
     jsonl = ["--train", str(folder / "train.jsonl"), "--test", str(folder / "test.jsonl")]
     code: int = prepare.main([*jsonl, "--out", str(folder / "out"), *more])
@@ -56,13 +56,13 @@ def run_prepare(folder: Path, *more: str) -> int:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     write_jsonl(tmp_path / "train.jsonl", RECORDS)
     write_jsonl(tmp_path / "test.jsonl", RECORDS[:1])
     return tmp_path
 
 
-def test_rows_have_verls_schema_and_instruction(folder: Path) -> None:
+def test_rows_have_verls_schema_and_instruction(folder):
     assert run_prepare(folder) == 0
     rows = pq.read_table(folder / "out/train.parquet").to_pylist()
     assert [row["reward_model"]["ground_truth"] for row in rows] == ["8", "1234000", "-3.5"]
@@ -85,21 +85,15 @@ def test_rows_have_verls_schema_and_instruction(folder: Path) -> None:
         },
     }
     assert pq.read_table(folder / "out/test.parquet")["extra_info"][0]["split"].as_py() == "test"
-
-
-def test_verls_own_reward_pays_the_reference_answer(folder: Path) -> None:
-    scoring = pytest.importorskip("verl.utils.reward_score")
-    run_prepare(folder)
-    for row in pq.read_table(folder / "out/train.parquet").to_pylist():
+    # verl's own reward pays the reference answer.
+    for row in rows:
+        answers = (row["extra_info"]["answer"], "no idea #### 7")
         truth = row["reward_model"]["ground_truth"]
-        score = scoring.default_compute_score
-        assert score(row["data_source"], row["extra_info"]["answer"], truth) == 1.0
-        assert score(row["data_source"], "no idea #### 7", truth) == 0.0
+        paid = [default_compute_score(row["data_source"], answer, truth) for answer in answers]
+        assert paid == [1.0, 0.0]
 
 
-def test_same_input_gives_the_same_bytes_and_existing_files_are_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_same_input_gives_the_same_bytes_and_existing_files_are_refused(folder, capsys):
     run_prepare(folder)
     first = (folder / "out/train.parquet").read_bytes()
     assert run_prepare(folder, "--overwrite") == 0
@@ -121,9 +115,7 @@ def test_same_input_gives_the_same_bytes_and_existing_files_are_refused(
         ('{"question": "a", "answer": "#### one"}', "row 3, key 'answer': has no number after"),
     ],
 )
-def test_a_bad_line_is_one_sentence_with_file_and_row(
-    folder: Path, capsys: pytest.CaptureFixture[str], line: str, sentence: str
-) -> None:
+def test_a_bad_line_is_one_sentence_with_file_and_row(folder, capsys, line, sentence):
     path = folder / "train.jsonl"
     path.write_text(path.read_text() + line + "\n" + json.dumps(RECORDS[0]) + "\n")
     assert run_prepare(folder) == 2
@@ -133,12 +125,10 @@ def test_a_bad_line_is_one_sentence_with_file_and_row(
     assert not (folder / "out").exists()
 
 
-def test_the_hub_gives_the_same_files_as_jsonl(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hub_gives_the_same_files_as_jsonl(folder, monkeypatch):
     splits = {"train": RECORDS, "test": RECORDS[:1]}
 
-    def load(name: str, config: str, split: str) -> datasets.Dataset:
+    def load(name, config, split):
         assert (name, config) == ("openai/gsm8k", "main")
         return datasets.Dataset.from_list(splits[split])
 
@@ -150,13 +140,13 @@ def test_the_hub_gives_the_same_files_as_jsonl(
 
 
 @pytest.mark.parametrize("more", [[], ["--hub", "x", "--train", "y"], ["--train", "y"]])
-def test_input_is_either_the_hub_or_both_files(tmp_path: Path, more: list[str]) -> None:
+def test_input_is_either_the_hub_or_both_files(tmp_path, more):
     with pytest.raises(SystemExit) as leaving:
         prepare.main(["--out", str(tmp_path), *more])
     assert leaving.value.code == 2
 
 
-def composed(script: str, folder: Path, *more: str) -> dict[str, Any]:
+def composed(script, folder, *more):
     """Return the config that a run script hands to verl, by ``--cfg job``."""
     environment = {
         **os.environ,
@@ -180,39 +170,29 @@ def composed(script: str, folder: Path, *more: str) -> dict[str, Any]:
     return config
 
 
-@pytest.mark.parametrize(
-    ("script", "reduction", "curriculum", "memory"),
-    [
-        ("run_sparft.sh", 100, "sparft", None),
-        ("run_memory_r_plus.sh", None, None, "memory_r_plus"),
-        ("run_sparft_memory.sh", 100, "sparft", "memory_r_plus"),
-    ],
-)
-def test_a_script_composes_to_the_recipe_and_its_sparft_section(
-    tmp_path: Path, script: str, reduction: int | None, curriculum: str | None, memory: str | None
-) -> None:
-    config = composed(script, tmp_path, "trainer.total_training_steps=7")
-    check_recipe(config, script.removeprefix("run_").removesuffix(".sh"))
+def test_both_methods_compose_to_the_recipe_and_the_sparft_section(tmp_path):
+    config = composed("run_sparft_memory.sh", tmp_path, "trainer.total_training_steps=7")
+    check_recipe(config, "sparft_memory")
     assert config["trainer"]["total_training_steps"] == 7
     section = config["sparft"]
-    kept = section["reduction"]
-    assert (kept and kept["clusters"] * kept["per_cluster"]) == reduction
-    assert (section["curriculum"] or {}).get("name") == curriculum
-    assert (section["memory"] or {}).get("name") == memory
-    assert (section["memory"] or {"neighbors": 1})["neighbors"] == 1
+    assert section["reduction"]["clusters"] * section["reduction"]["per_cluster"] == 100
+    assert (section["curriculum"]["name"], section["memory"]["name"]) == ("sparft", "memory_r_plus")
+    assert section["memory"]["neighbors"] == 1
     assert config["data"]["custom_cls"]["name"] == "CurriculumDataset"
-    assert config["trainer"]["v1"]["sampler"]["custom_sampler"]["name"] == "FeedbackReplayBuffer"
-    assert config["reward"]["reward_manager"]["name"] == "FeedbackRewardManager"
 
 
-def test_the_baseline_composes_to_the_same_recipe_without_sparft(tmp_path: Path) -> None:
+def test_the_baseline_composes_to_the_same_recipe_and_the_others_differ_by_a_name(tmp_path):
     config = composed("run_grpo.sh", tmp_path)
     check_recipe(config, "grpo")
     assert "sparft" not in config
     assert config["data"]["custom_cls"]["name"] is None
+    both = (RECIPE / "run_sparft_memory.sh").read_text()
+    for name in ("sparft", "memory_r_plus"):
+        script = (RECIPE / f"run_{name}.sh").read_text()
+        assert script.splitlines()[2:] == both.replace("sparft_memory", name).splitlines()[2:]
 
 
-def check_recipe(config: dict[str, Any], name: str) -> None:
+def check_recipe(config, name):
     """The settings that all scripts share, as the README's table has them."""
     data, actor = config["data"], config["actor_rollout_ref"]["actor"]
     rollout, trainer = config["actor_rollout_ref"]["rollout"], config["trainer"]
@@ -232,7 +212,7 @@ def check_recipe(config: dict[str, Any], name: str) -> None:
     assert trainer["default_local_dir"] == f"runs/gsm8k/{name}/checkpoints"
 
 
-def test_the_smoke_script_is_the_gpu_script_with_overrides(tmp_path: Path) -> None:
+def test_the_smoke_script_is_the_gpu_script_with_overrides(tmp_path):
     config = composed("run_sparft_memory.sh", tmp_path, *smoke.overrides(6))
     assert config["trainer"]["device"] == "cpu"
     assert config["trainer"]["total_training_steps"] == 6
@@ -245,7 +225,7 @@ def test_the_smoke_script_is_the_gpu_script_with_overrides(tmp_path: Path) -> No
     assert longest <= config["actor_rollout_ref"]["actor"]["ppo_max_token_len_per_gpu"]
 
 
-def test_the_smoke_model_differs_in_its_length_only(tmp_path: Path) -> None:
+def test_the_smoke_model_differs_in_its_length_only(tmp_path):
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     (source / "config.json").write_text('{"max_position_embeddings": 160, "hidden_size": 128}')
@@ -262,7 +242,7 @@ def test_the_smoke_model_differs_in_its_length_only(tmp_path: Path) -> None:
     assert "160" in (source / "config.json").read_text()
 
 
-def test_required_verl_is_the_constraint_the_tests_run_with() -> None:
+def test_required_verl_is_the_constraint_the_tests_run_with():
     lines = (RECIPE / "REQUIRED_VERL.txt").read_text().splitlines()
     required = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     constraints = (RECIPE.parents[1] / "constraints" / "cpu.txt").read_text().splitlines()

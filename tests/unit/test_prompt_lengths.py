@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-from omegaconf import DictConfig
 
 from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.verl import dataset
@@ -25,10 +21,10 @@ LIMIT = 12
 class Letters:
     """A tokenizer of letters, with a chat template that adds one."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.counted: list[str] = []
 
-    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+    def apply_chat_template(self, messages, **options):
         from transformers.utils.chat_template_utils import render_jinja_template
 
         assert options.pop("tokenize") is True
@@ -41,7 +37,7 @@ class Letters:
 class Processor(Letters):
     """A processor with the same template, that gives text."""
 
-    def apply_chat_template(self, messages: Any, **options: Any) -> Any:
+    def apply_chat_template(self, messages, **options):
         assert options.pop("tokenize") is False
         rendered = super().apply_chat_template(messages, tokenize=True, return_dict=True, **options)
         return "".join(map(chr, rendered["input_ids"]))
@@ -50,18 +46,18 @@ class Processor(Letters):
 class WordsOrLetters(Letters):
     """Words are one token each, and digits too: what is short in bytes may be long in tokens."""
 
-    def apply_chat_template(self, messages: Any, **options: Any) -> dict[str, list[int]]:
+    def apply_chat_template(self, messages, **options):
         self.counted.append(text := messages[0]["content"])
         return {"input_ids": [0] * (len(text) if text.isdigit() else len(text.split()))}
 
-    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+    def __call__(self, text, add_special_tokens):
         assert not add_special_tokens
         return {"input_ids": list(map(ord, text))}
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Any:
-    def make(questions: list[str], **settings: Any) -> DictConfig:
+def recipe(tmp_path):
+    def make(questions, **settings):
         file = write(tmp_path / "train.parquet", [row(question) for question in questions])
         data = {
             "train_files": str(file),
@@ -75,13 +71,11 @@ def recipe(tmp_path: Path) -> Any:
     return make
 
 
-def made(config: DictConfig, tokenizer: Any, processor: Any = None) -> CurriculumDataset:
+def made(config, tokenizer, processor=None):
     return CurriculumDataset(config.data.train_files, tokenizer, config.data, processor)
 
 
-def test_a_prompt_of_the_limit_passes_and_one_more_token_is_refused_by_row_and_mend(
-    recipe: Any,
-) -> None:
+def test_a_prompt_of_the_limit_passes_and_one_more_token_is_refused_by_row_and_mend(recipe):
     made(recipe(["a" * (LIMIT - 1), "b"]), Letters())
     with pytest.raises(SparftError) as refusal:
         made(recipe(["b", "a" * LIMIT]), Letters())
@@ -106,10 +100,8 @@ def add(a: int, b: int) -> str:
 '''
 
 
-def test_the_recipes_template_arguments_tools_and_processor_count(
-    recipe: Any, tmp_path: Path
-) -> None:
-    def refused(tokens: int | str, settings: dict[str, Any], *models: Any) -> None:
+def test_the_recipes_template_arguments_tools_and_processor_count(recipe, tmp_path):
+    def refused(tokens, settings, *models):
         with pytest.raises(SparftError, match=f"row 0, key 'prompt': {tokens} tokens"):
             made(recipe(["one"], **settings), *models)
 
@@ -124,7 +116,7 @@ def test_the_recipes_template_arguments_tools_and_processor_count(
     assert not tokenizer.counted
 
 
-def test_what_is_refused_is_what_verl_would_filter_out(recipe: Any) -> None:
+def test_what_is_refused_is_what_verl_would_filter_out(recipe):
     questions = ["a" * length for length in range(1, 30)]
     settings = {"apply_chat_template_kwargs": {"brief": True}, "max_prompt_length": 20}
     kept = made(recipe(questions, filter_overlong_prompts=True, **settings), Letters())
@@ -136,8 +128,8 @@ def test_what_is_refused_is_what_verl_would_filter_out(recipe: Any) -> None:
 
 
 def test_the_longest_are_counted_at_once_and_each_other_prompt_when_it_is_first_picked(
-    recipe: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    recipe, monkeypatch
+):
     monkeypatch.setattr(dataset, "AT_ONCE", 2)
     tokenizer = WordsOrLetters()
     questions = ["a word", "some more words", "two words", "1"]

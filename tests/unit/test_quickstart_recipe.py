@@ -7,8 +7,6 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,7 @@ pytest.importorskip("reasoning_gym")
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "quickstart"
 
 
-def recipe_module(name: str) -> ModuleType:
+def recipe_module(name):
     """Import a recipe's script under its own short name, leaving sys.path as it was."""
     sys.path.insert(0, str(RECIPE))
     try:
@@ -34,22 +32,22 @@ run = recipe_module("run")
 SPLITS = ("warm", "pool", "test")
 
 
-def prompts(split: str, seed: int) -> list[str]:
+def prompts(split, seed):
     return [row["prompt"][0]["content"] for row in tasks.rows(split, 20, seed)]
 
 
-def test_rows_repeat_by_seed() -> None:
+def test_rows_repeat_by_seed():
     assert tasks.rows("pool", 5, 3) == tasks.rows("pool", 5, 3)
     assert tasks.rows("pool", 5, 3) != tasks.rows("pool", 5, 4)
 
 
-def test_splits_stay_apart_whatever_the_seeds_and_no_prompt_stands_twice() -> None:
+def test_splits_stay_apart_whatever_the_seeds_and_no_prompt_stands_twice():
     drawn = [prompt for split in SPLITS for prompt in prompts(split, 0)]
     assert len(set(drawn)) == len(drawn)
     assert not set(prompts("test", 0)) & {*prompts("pool", 7), *prompts("warm", 8)}
 
 
-def test_rows_are_even_over_families_with_three_levels_or_more() -> None:
+def test_rows_are_even_over_families_with_three_levels_or_more():
     cells = Counter(
         (row["ability"], row["extra_info"]["level"]) for row in tasks.rows("test", 4, 0)
     )
@@ -58,18 +56,18 @@ def test_rows_are_even_over_families_with_three_levels_or_more() -> None:
     assert all(len(family.levels) >= 3 for family in tasks.FAMILIES.values())
 
 
-def test_difficulty_runs_from_0_to_1_with_the_level() -> None:
+def test_difficulty_runs_from_0_to_1_with_the_level():
     for row in tasks.rows("pool", 1, 0):
         levels = len(tasks.FAMILIES[row["ability"]].levels)
         assert row["extra_info"]["difficulty"] == (row["extra_info"]["level"] - 1) / (levels - 1)
 
 
-def test_unknown_split_is_refused_by_name() -> None:
+def test_unknown_split_is_refused_by_name():
     with pytest.raises(ValueError, match="unknown split 'train'"):
         tasks.rows("train", 1, 0)
 
 
-def test_every_cell_can_fill_the_shipped_sizes() -> None:
+def test_every_cell_can_fill_the_shipped_sizes():
     prepare = recipe_module("prepare")
     assert len(tasks.rows("pool", prepare.ROWS_PER_CELL["pool"], 1)) >= 2000
     assert len(tasks.rows("test", prepare.ROWS_PER_CELL["test"], 1)) >= 200
@@ -92,12 +90,12 @@ def test_every_cell_can_fill_the_shipped_sizes() -> None:
         ("guess = 24\n", 0.0),
     ],
 )
-def test_reward_takes_the_exact_final_answer_only(response: str, right: float) -> None:
+def test_reward_takes_the_exact_final_answer_only(response, right):
     score = reward.compute_score("reasoning_gym/leg_counting", response, "24")
     assert score == {"score": right, "acc": right}
 
 
-def test_right_ways_earn_the_reward_and_fit_the_response_length() -> None:
+def test_right_ways_earn_the_reward_and_fit_the_response_length():
     for family, level in tasks.CELLS:
         for task in tasks.unique_tasks("warm", family, level, 50, 0):
             response = ways.right_response(task)
@@ -105,7 +103,7 @@ def test_right_ways_earn_the_reward_and_fit_the_response_length() -> None:
             assert len(response.encode()) < 32
 
 
-def test_wrong_ways_are_mostly_wrong() -> None:
+def test_wrong_ways_are_mostly_wrong():
     for family, level in tasks.CELLS:
         drawn = tasks.unique_tasks("warm", family, level, 100, 0)
         wrong = [ways.WAYS[family][1](task) for task in drawn]
@@ -113,7 +111,7 @@ def test_wrong_ways_are_mostly_wrong() -> None:
         assert sum(reward.final_answer(way) == task.answer for way, task in pairs) < 50
 
 
-def test_demonstrations_encode_as_the_chat_template_does() -> None:
+def test_demonstrations_encode_as_the_chat_template_does():
     pytest.importorskip("transformers")
     model = recipe_module("model")
     tokenizer = model.build_tokenizer()
@@ -128,7 +126,7 @@ def test_demonstrations_encode_as_the_chat_template_does() -> None:
     assert (labels[0] == model.IGNORED).sum() == len(prompt)
 
 
-def test_shipped_model_is_small_and_says_how_it_was_made() -> None:
+def test_shipped_model_is_small_and_says_how_it_was_made():
     folder = RECIPE / "model"
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 8 * 2**20
     record = json.loads((folder / "warm_start.json").read_text())
@@ -138,7 +136,7 @@ def test_shipped_model_is_small_and_says_how_it_was_made() -> None:
     assert min(rates) > 0.05
 
 
-def row(step: int, outcome: float, exploit: float, explore: float) -> dict[str, Any]:
+def row(step, outcome, exploit, explore):
     return {
         "step": step,
         "data": {
@@ -159,7 +157,7 @@ def row(step: int, outcome: float, exploit: float, explore: float) -> dict[str, 
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def out(tmp_path):
     """Folder of a run of two steps."""
     rows = [row(1, 0.2, 0.0, 0.0), row(2, 0.4, 0.5, 0.25)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows))
@@ -168,9 +166,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_summary_and_steps_tell_outcome_exploit_and_explore_apart(
-    out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_summary_and_steps_tell_outcome_exploit_and_explore_apart(out, capsys):
     scores = {"mean_at_4": 0.1, "greedy": 0.2}
     summary = run.summarise(out, scores, scores)
     assert summary["reward"] == pytest.approx({"outcome": 0.3, "exploit": 0.25, "explore": 0.125})

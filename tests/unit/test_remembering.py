@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from sparft_plugin.config.schema import SparftConfig
 from sparft_plugin.curriculum import Prompt, PromptPool
@@ -34,12 +30,12 @@ class Letters:
     identity = "letters@1"
     reads = 5
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.asked: list[str] = []
         self.gate = Event()
         self.gate.set()
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts):
         assert self.gate.wait(10)
         if "four" in texts:
             raise SparftError("the encoder letters cannot be loaded.")
@@ -48,10 +44,10 @@ class Letters:
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
+def letters(monkeypatch):
     made = Letters()
 
-    def memory_encoder(model: str, options: Mapping[str, Any] | None) -> Letters:
+    def memory_encoder(model, options):
         assert (model, options) == ("letters", {"precision": "bfloat16"})
         return made
 
@@ -59,15 +55,15 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
     return made
 
 
-def memory(encoder: str = "letters", **options: Any) -> MemoryRPlus:
+def memory(encoder="letters", **options):
     return MemoryRPlus(encoder, warmup_steps=0, **options)
 
 
-def run(**options: Any) -> Remembering:
+def run(**options):
     return Remembering(memory(**options), TEXTS.__getitem__, PartTimer(), {"precision": "bfloat16"})
 
 
-def group(prompt: str, seed: int) -> FinishedGroup:
+def group(prompt, seed):
     rng = np.random.default_rng(seed)
     accuracies = rng.integers(0, 2, 3).astype(np.float64)
     return FinishedGroup(
@@ -81,20 +77,20 @@ def group(prompt: str, seed: int) -> FinishedGroup:
     )
 
 
-def memory_group(finished: FinishedGroup) -> MemoryGroup:
+def memory_group(finished):
     assert finished.responses is not None
     (query,) = Letters().encode([TEXTS[finished.prompt_id]])
     return MemoryGroup(finished.prompt_id, query, finished.responses, finished.accuracies)
 
 
-def test_each_prompt_is_encoded_once_a_run(letters: Letters) -> None:
+def test_each_prompt_is_encoded_once_a_run(letters):
     ours = run()
     ours.score_and_write([group("p", 1), group("q", 2)], [group("p", 3)])
     ours.score_and_write([group("q", 4), group("r", 5)], [])
     assert letters.asked == ["one and two", "three", "none"]
 
 
-def test_prompts_are_encoded_while_the_rollouts_are_generated(letters: Letters) -> None:
+def test_prompts_are_encoded_while_the_rollouts_are_generated(letters):
     ours = run()
     letters.gate.clear()
     ours.encode_queries(["p", "q"])
@@ -107,7 +103,7 @@ def test_prompts_are_encoded_while_the_rollouts_are_generated(letters: Letters) 
     assert sorted(letters.asked) == sorted(["one and two", "three", "none"])
 
 
-def test_a_run_begins_to_encode_the_prompts_that_it_picks(letters: Letters) -> None:
+def test_a_run_begins_to_encode_the_prompts_that_it_picks(letters):
     options = {
         "curriculum": {"name": "uniform"},
         "memory": {"name": "memory_r", "encoder": "letters"},
@@ -120,7 +116,7 @@ def test_a_run_begins_to_encode_the_prompts_that_it_picks(letters: Letters) -> N
     assert {prompt for prompt in ("p", "q", "r") if prompt in trained.remembering.queries} == picked
 
 
-def test_what_a_prompt_is_encoded_with_changes_no_bit_of_the_memory(letters: Letters) -> None:
+def test_what_a_prompt_is_encoded_with_changes_no_bit_of_the_memory(letters):
     ahead, late = run(), run()
     for prompt in ("r", "q", "p"):
         ahead.encode_queries([prompt])
@@ -129,7 +125,7 @@ def test_what_a_prompt_is_encoded_with_changes_no_bit_of_the_memory(letters: Let
     assert saved(ahead.memory) == saved(late.memory)
 
 
-def test_a_fault_of_the_encoder_in_the_thread_stops_the_run(letters: Letters) -> None:
+def test_a_fault_of_the_encoder_in_the_thread_stops_the_run(letters):
     ours = run()
     ours.encode_queries(["broken"])
     with pytest.raises(SparftError, match="the encoder letters cannot be loaded"):
@@ -141,8 +137,8 @@ def test_a_fault_of_the_encoder_in_the_thread_stops_the_run(letters: Letters) ->
     [("response", 6, 1), ("response", 5, 0), ("reasoning", 6, 1), ("tail", 6, 0)],
 )
 def test_a_run_whose_responses_are_mostly_longer_than_is_read_is_told_once(
-    letters: Letters, caplog: pytest.LogCaptureFixture, stored: str, tokens: int, said: int
-) -> None:
+    letters, caplog, stored, tokens, said
+):
     ours = run(stored=stored)
     for _ in range(2):
         lengths = np.array([1, tokens, tokens])
@@ -152,7 +148,7 @@ def test_a_run_whose_responses_are_mostly_longer_than_is_read_is_told_once(
     assert all("longer than the 5 tokens" in line for line in warnings)
 
 
-def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters: Letters) -> None:
+def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters):
     # The saved memory names the weights, not only the model.
     ours, alone = run(), memory("letters@1")
     for step in range(4):
@@ -167,7 +163,7 @@ def test_all_groups_are_written_and_the_trained_ones_scored_before_that(letters:
     assert ours.memory.metrics() == alone.metrics()
 
 
-def test_groups_are_remembered_where_none_is_left_to_train_on(letters: Letters) -> None:
+def test_groups_are_remembered_where_none_is_left_to_train_on(letters):
     ours, alone = run(), memory("letters@1")
     # A step without groups is none.
     assert ours.score_and_write([], []) == []
@@ -177,7 +173,7 @@ def test_groups_are_remembered_where_none_is_left_to_train_on(letters: Letters) 
     assert saved(ours.memory) == saved(alone)
 
 
-def test_the_text_of_a_prompt_that_left_the_data_can_be_told(letters: Letters) -> None:
+def test_the_text_of_a_prompt_that_left_the_data_can_be_told(letters):
     ours = run()
     assert not ours.lacks_text("p")
     assert ours.lacks_text("gone")
@@ -187,9 +183,7 @@ def test_the_text_of_a_prompt_that_left_the_data_can_be_told(letters: Letters) -
     assert ours.queries.wait(["gone"])["gone"].tolist() == [1, 2, 2]
 
 
-def test_the_state_is_saved_as_it_lies_in_memory_and_without_objects(
-    letters: Letters, tmp_path: Path
-) -> None:
+def test_the_state_is_saved_as_it_lies_in_memory_and_without_objects(letters, tmp_path):
     """Bytes would be written at one and a half times their size, and not at all above 2.86 GB."""
     ours, copy, file = run(), run(), tmp_path / "data.pt"
     rng = np.random.default_rng(0)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -34,19 +33,19 @@ async def compute_score(
 class Judge(BaseHTTPRequestHandler):
     """Finds right what ends in the truth."""
 
-    def do_POST(self) -> None:
+    def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps({"right": float(asked == "cx for x?")}).encode())
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         """Keep the test's output clean."""
 
 
 @pytest.fixture
-def router() -> Iterator[str]:
+def router():
     with HTTPServer(("127.0.0.1", 0), Judge) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
@@ -54,7 +53,7 @@ def router() -> Iterator[str]:
 
 
 @pytest.fixture
-def tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tokenizer(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path("recipes/quickstart").resolve())])
     from model import build_tokenizer
 
@@ -62,9 +61,7 @@ def tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "model"
 
 
-def test_a_judge_behind_a_function_gives_the_reward_and_the_accuracy(
-    tmp_path: Path, router: str, tokenizer: Path
-) -> None:
+def test_a_judge_behind_a_function_gives_the_reward_and_the_accuracy(tmp_path, router, tokenizer):
     (tmp_path / "judge.py").write_text(FUNCTION)
     settings = {
         "data.train_files": write(tmp_path / "train.parquet", rows()),
@@ -76,7 +73,7 @@ def test_a_judge_behind_a_function_gives_the_reward_and_the_accuracy(
     }
     config = passes(recipe("uniform", settings))
 
-    async def scored() -> list[dict]:
+    async def scored():
         worker = RewardLoopWorker(config, reward_router_address=router)
         return [await worker.compute_score(rollout(list(text.encode()))) for text in ("cx", "cy")]
 

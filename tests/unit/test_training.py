@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
 from sparft_plugin.config.schema import SparftConfig
-from sparft_plugin.curriculum import Pick, Prompt, PromptPool
+from sparft_plugin.curriculum import Prompt, PromptPool
 from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.base import Terms
 from sparft_plugin.training import run as module
@@ -22,9 +20,7 @@ from sparft_plugin.training.run import TrainingRun, speak
 WINDOW = 20
 
 
-def group(
-    accuracy: float = 0.5, pick: Pick | None = None, n: int = 4, **told: Any
-) -> FinishedGroup:
+def group(accuracy=0.5, pick=None, n=4, **told):
     """A group of n rollouts, of which a share is right."""
     tag = {"id": "p", "arm": 0, "difficulty": None, "pick": None}
     if pick is not None:
@@ -34,21 +30,21 @@ def group(
     return FinishedGroup("uid", tag, outputs, right, right, None, 0, **told)
 
 
-def lengths(tokens: float, at_limit: bool = False) -> dict[str, Any]:
+def lengths(tokens, at_limit=False):
     return {"tokens": np.full(4, tokens, np.int64), "at_limit": np.full(4, at_limit)}
 
 
 # Metrics of a step
 
 
-def test_a_group_of_one_rollout_is_not_called_wasted() -> None:
+def test_a_group_of_one_rollout_is_not_called_wasted():
     alone, mixed, equal = group(1.0, n=1), group(), group(1.0)
     assert "wasted_group_share" not in group_metrics([alone], [])
     assert group_metrics([alone, mixed], [])["wasted_group_share"] == 0.0
     assert group_metrics([mixed], [equal])["wasted_group_share"] == 0.5
 
 
-def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step() -> None:
+def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step():
     hidden = group(scored_at=104.0, embedded_at=104.0)
     outlived = group(scored_at=105.0, embedded_at=106.5)
     assert worker_metrics([hidden]) == {"ms/encode_in_workers": 0.0}
@@ -57,7 +53,7 @@ def test_encoding_counts_for_as_long_as_it_outlived_the_last_reward_of_the_step(
     assert worker_metrics([group()]) == worker_metrics([]) == {}
 
 
-def test_a_step_is_told_over_all_its_responses() -> None:
+def test_a_step_is_told_over_all_its_responses():
     stats = step_stats([group(**lengths(10)), group(0.25, **lengths(20, at_limit=True))])
     assert stats is not None
     assert (stats.accuracy, stats.mean_tokens, stats.clipped_share) == (0.375, 15.0, 0.5)
@@ -73,29 +69,27 @@ def test_a_step_is_told_over_all_its_responses() -> None:
 class PaysOne:
     """A memory that pays one for everything and is its own far side."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments):
         self.memory = self
 
-    def score_and_write(
-        self, trained: Sequence[FinishedGroup], cleared: Sequence[FinishedGroup]
-    ) -> list[Terms]:
+    def score_and_write(self, trained, cleared):
         return [Terms(*np.ones((3, len(group.rewards)))) for group in trained]
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self):
         return {}
 
-    def state_dict(self) -> dict[str, str]:
+    def state_dict(self):
         return {"header": "the memory"}
 
-    def load_state_dict(self, state: dict[str, str]) -> None:
+    def load_state_dict(self, state):
         assert state == {"header": "the memory"}
 
 
 @pytest.fixture
-def paying(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainingRun]:
+def paying(monkeypatch):
     monkeypatch.setattr(module, "Remembering", PaysOne)
 
-    def make(**host: Any) -> TrainingRun:
+    def make(**host):
         memory = {"name": "memory_r", "encoder": "tiny", **host}
         return TrainingRun(SparftConfig.from_mapping({"memory": memory}), None, str)
 
@@ -105,7 +99,7 @@ def paying(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainingRun]:
 HEALTHY, SHORT = group(**lengths(100)), group(**lengths(2))
 
 
-def train(run: TrainingRun, *groups: FinishedGroup) -> list[tuple[float, dict[str, float]]]:
+def train(run, *groups):
     """What each step paid a rollout, and its metrics."""
     told = []
     for finished in groups:
@@ -116,9 +110,7 @@ def train(run: TrainingRun, *groups: FinishedGroup) -> list[tuple[float, dict[st
     return told
 
 
-def test_a_collapse_is_told_once_and_pays_on(
-    paying: Callable[..., TrainingRun], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_collapse_is_told_once_and_pays_on(paying, caplog):
     told = train(paying(), *[HEALTHY] * WINDOW, *[SHORT] * 2 * WINDOW)
     assert [paid for paid, _ in told] == [1.0] * 3 * WINDOW
     (said,) = [record.getMessage() for record in caplog.records]
@@ -128,9 +120,7 @@ def test_a_collapse_is_told_once_and_pays_on(
     assert told[-1][1]["sparft/collapse/short"] == pytest.approx(0.98)
 
 
-def test_a_collapse_fades_the_intrinsic_reward_where_that_is_asked_for(
-    paying: Callable[..., TrainingRun],
-) -> None:
+def test_a_collapse_fades_the_intrinsic_reward_where_that_is_asked_for(paying):
     told = train(paying(fade=True), *[HEALTHY] * WINDOW, *[SHORT] * 2 * WINDOW)
     paid = [reward for reward, _ in told]
     assert paid[: WINDOW + 1] == [1.0] * (WINDOW + 1)
@@ -140,9 +130,7 @@ def test_a_collapse_fades_the_intrinsic_reward_where_that_is_asked_for(
     assert told[-1][1]["sparft/reward/exploit"] == 1.0
 
 
-def test_a_resumed_run_watches_on_as_the_uninterrupted_one(
-    paying: Callable[..., TrainingRun],
-) -> None:
+def test_a_resumed_run_watches_on_as_the_uninterrupted_one(paying):
     first, resumed = paying(fade=True), paying(fade=True)
     train(first, *[HEALTHY] * WINDOW, *[SHORT] * (WINDOW - 2))
     resumed.load_state_dict(first.state_dict())
@@ -152,9 +140,7 @@ def test_a_resumed_run_watches_on_as_the_uninterrupted_one(
     assert resumed.state_dict() == first.state_dict()
 
 
-def test_the_state_is_of_this_version_and_has_its_keys_and_no_other(
-    paying: Callable[..., TrainingRun],
-) -> None:
+def test_the_state_is_of_this_version_and_has_its_keys_and_no_other(paying):
     run = paying()
     state = run.state_dict()
     assert (state["curriculum"], state["memory"]) == (None, {"header": "the memory"})
@@ -168,30 +154,30 @@ def test_the_state_is_of_this_version_and_has_its_keys_and_no_other(
 # Picks in flight
 
 
-def start(**options: Any) -> TrainingRun:
+def start(**options):
     """A run of a curriculum over six prompts."""
     config = SparftConfig.from_mapping({"curriculum": {"name": "uniform"}, **options})
     return TrainingRun(config, PromptPool.of([Prompt(f"p{i}") for i in range(6)]), str)
 
 
-def finish(run: TrainingRun, *groups: FinishedGroup, lost: int = 0) -> dict[str, float]:
+def finish(run, *groups, lost=0):
     result = run.finish(groups, lost=lost)
     assert not result.terms
     return result.metrics
 
 
-def bring(run: TrainingRun, picks: Sequence[Pick], in_flight: set[int] | None) -> int:
+def bring(run, picks, in_flight):
     """Finish the groups of some picks; return how many came too late."""
     result = run.finish([group(0.5, pick) for pick in picks], in_flight=in_flight)
     return int(result.metrics.get("sparft/feedback/late", 0))
 
 
-def ledger(run: TrainingRun) -> tuple[list[int], int, int]:
+def ledger(run):
     """What is outstanding, and how many were observed and expired."""
     return sorted(run.curriculum.outstanding), run.curriculum.observed, run.curriculum.expired
 
 
-def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order() -> None:
+def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order():
     run = start()
     picks = run.select(6)
     assert run.unanswered([group(0.5, pick) for pick in picks[:4]]) == {4, 5}
@@ -200,7 +186,7 @@ def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order() -
     assert ledger(run) == ([0, 1], 4, 0)
 
 
-def test_a_pick_whose_group_the_host_gave_up_expires_and_counts_as_late_if_it_comes() -> None:
+def test_a_pick_whose_group_the_host_gave_up_expires_and_counts_as_late_if_it_comes():
     run = start()
     picks = run.select(4)
     assert bring(run, picks[:1], {2}) == 0
@@ -209,7 +195,7 @@ def test_a_pick_whose_group_the_host_gave_up_expires_and_counts_as_late_if_it_co
     assert ledger(run) == ([], 2, 2)
 
 
-def test_where_the_host_drained_all_what_has_not_come_never_will() -> None:
+def test_where_the_host_drained_all_what_has_not_come_never_will():
     run = start()
     picks = run.select(3)
     bring(run, picks[:2], None)
@@ -221,7 +207,7 @@ def test_where_the_host_drained_all_what_has_not_come_never_will() -> None:
 # Lost rollouts
 
 
-def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires() -> None:
+def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires():
     run = start(max_incomplete=1.0)
     first, second, _ = run.select(3)
     metrics = finish(run, group(1.0, first), group(0.0, second, complete=False), lost=1)
@@ -235,14 +221,12 @@ def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires() -> No
     assert not {"sparft/pass_rate", "sparft/reward/outcome"} & metrics.keys()
 
 
-def step(run: TrainingRun, lost: int, groups: int = 10) -> None:
+def step(run, lost, groups=10):
     picks = run.select(groups)
     finish(run, *(group(0.5, pick) for pick in picks[lost:]), lost=lost)
 
 
-def test_lost_groups_are_warned_of_once_and_stop_the_run_at_the_limit_of_twenty_steps(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_lost_groups_are_warned_of_once_and_stop_the_run_at_the_limit_of_twenty_steps(caplog):
     # 2 % of 20 steps of 10 groups are 4 of them.
     run = start()
     for lost in (3, 0, 1):
@@ -253,7 +237,7 @@ def test_lost_groups_are_warned_of_once_and_stop_the_run_at_the_limit_of_twenty_
         step(run, 1)
 
 
-def test_what_was_lost_longer_ago_than_twenty_steps_is_forgotten() -> None:
+def test_what_was_lost_longer_ago_than_twenty_steps_is_forgotten():
     run = start()
     for lost in [4, *[0] * STEPS, 4]:
         step(run, lost)
@@ -261,7 +245,7 @@ def test_what_was_lost_longer_ago_than_twenty_steps_is_forgotten() -> None:
         step(run, 1)
 
 
-def test_nothing_may_be_lost_at_a_limit_of_zero() -> None:
+def test_nothing_may_be_lost_at_a_limit_of_zero():
     run = start(max_incomplete=0)
     step(run, 0)
     with pytest.raises(SparftError, match="1 of the 20 groups"):
@@ -269,7 +253,7 @@ def test_nothing_may_be_lost_at_a_limit_of_zero() -> None:
 
 
 @pytest.mark.parametrize("limit", [-0.1, 1.5, True, "2%", None])
-def test_a_limit_that_is_no_share_is_refused(limit: Any) -> None:
+def test_a_limit_that_is_no_share_is_refused(limit):
     with pytest.raises(SparftError, match="max_incomplete=.* must be a share between 0 and 1"):
         start(max_incomplete=limit)
 
@@ -278,7 +262,7 @@ def test_a_limit_that_is_no_share_is_refused(limit: Any) -> None:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_accuracies_of_two_kinds_are_refused_before_anything_is_learned(at_once: bool) -> None:
+def test_accuracies_of_two_kinds_are_refused_before_anything_is_learned(at_once):
     run = start()
     kinds = [frozenset({"acc"}), frozenset({"score"})]
     groups = [group(0.5, pick, sources=k) for pick, k in zip(run.select(2), kinds, strict=True)]
@@ -289,7 +273,7 @@ def test_accuracies_of_two_kinds_are_refused_before_anything_is_learned(at_once:
     assert run.curriculum.observed == (0 if at_once else 1)
 
 
-def test_a_worker_with_another_encoder_than_the_drivers_is_named() -> None:
+def test_a_worker_with_another_encoder_than_the_drivers_is_named():
     run = start(memory={"name": "memory_r", "encoder": "all-MiniLM-L6-v2"})
     own = run.remembering.embedder.identity
     with pytest.raises(SparftError, match=f"with other@1 and prompts with {own};"):
@@ -299,9 +283,7 @@ def test_a_worker_with_another_encoder_than_the_drivers_is_named() -> None:
 # Warnings
 
 
-def test_a_warning_is_heard_once_whatever_the_root_logger_lets_through(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_warning_is_heard_once_whatever_the_root_logger_lets_through(monkeypatch, capsys):
     # As `logging.basicConfig(level=WARNING)` leaves it.
     handler = logging.StreamHandler()
     monkeypatch.setattr(logging.root, "handlers", [handler])
