@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,21 +143,14 @@ def test_a_dry_run_knows_the_pool_what_is_in_the_cache_and_what_is_given(source,
         assert plan in capsys.readouterr().out
 
 
-def test_the_report_is_a_page_that_needs_nothing_else(source, capsys):
-    assert reduce(source, "--report", "--difficulty-key", KEY) == 0
-    text = (source.parent / "out.html").read_text(encoding="utf-8")
-    assert re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:|#)([^\"']*)", text) == []
-    for word in manifest(source)["arms"][0]["words"]:
-        assert word in text
-    assert kept(source)[0]["prompt"][0]["content"] in text
-    assert capsys.readouterr().out.endswith(f"and {source.parent / 'out.html'}\n")
-
-
 def test_a_page_of_arms_without_a_kept_prompt_can_be_drawn(source, capsys):
     assert reduce(source, "--report", "--clusters", "8", "--budget", "3") == 0
     empty = [arm["arm"] for arm in manifest(source)["arms"] if not arm["kept"]]
-    assert "</html>" in (source.parent / "out.html").read_text(encoding="utf-8")
+    page = (source.parent / "out.html").read_text(encoding="utf-8")
+    assert page.rstrip().endswith("</html>")
+    assert kept(source)[0]["prompt"][0]["content"] in page
     printed = capsys.readouterr().out.splitlines()
+    assert printed[-1].endswith(f"and {source.parent / 'out.html'}")
     assert printed[1].startswith(f"coverage: arms without a kept prompt: {len(empty)};")
     rows = {line.split()[0]: line.split() for line in printed[3:19:2]}
     for arm in empty:
@@ -283,10 +275,8 @@ def test_the_number_of_clusters_that_separates_best_is_taken(source):
     assert max(scores, key=scores.__getitem__) == 8
 
 
-def test_a_share_and_tokens_are_budgets(source):
-    assert reduce(source, "--budget", "10%") == 0
-    assert (manifest(source)["kept"], manifest(source)["tokens"]) == (6, None)
-    assert reduce(source, "--budget", "40 tokens", "--overwrite") == 0
+def test_tokens_are_a_budget(source):
+    assert reduce(source, "--budget", "40 tokens") == 0
     told = manifest(source)
     # "12 + 12?" is four word pieces.
     assert (told["kept"], told["tokens"]) == (10, 40)

@@ -52,9 +52,11 @@ def test_a_package_that_is_on_the_path_but_not_installed_is_told_so(monkeypatch)
         plugins.lookup("curriculum", "sparft")
 
 
-def test_options_reach_the_fields_of_the_class():
-    curriculum = plugins.build("curriculum", "sparft", {"sigma": 0.25, "draw": "step"})
+def test_options_reach_the_fields_of_the_class_and_stay_in_the_callers_mapping():
+    options = {"sigma": 0.25, "draw": "step"}
+    curriculum = plugins.build("curriculum", "sparft", options)
     assert (curriculum.sigma, curriculum.draw) == (0.25, "step")
+    assert options == {"sigma": 0.25, "draw": "step"}
     assert plugins.build("curriculum", "sparft").sigma == 1.0
 
 
@@ -67,33 +69,13 @@ def test_an_unknown_option_is_refused_with_the_nearest():
         plugins.build("curriculum", "sparft", {"sigmma": 1.0})
 
 
-def test_internal_state_is_no_option():
+def test_internal_state_is_no_option_and_one_that_a_class_needs_is_asked_for_by_name():
     with pytest.raises(SparftError, match="'next_pick_id'"):
         plugins.build("curriculum", "sparft", {"next_pick_id": 7})
-
-
-def test_an_option_that_a_class_needs_is_asked_for_by_name():
     with pytest.raises(SparftError, match="encoder"):
         plugins.build("intrinsic reward", "memory_r")
 
 
-def test_options_are_not_taken_out_of_the_callers_mapping():
-    options = {"sigma": 2.0}
-    plugins.build("curriculum", "sparft", options)
-    assert options == {"sigma": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("name", "known", "text"),
-    [
-        (
-            "sigmo",
-            ["tau", "sigma"],
-            "unknown knob 'sigmo'; did you mean 'sigma'? Known: sigma, tau.",
-        ),
-        ("zzz", ["tau", "sigma"], "unknown knob 'zzz'. Known: sigma, tau."),
-        ("zzz", [], "unknown knob 'zzz'. Known: none."),
-    ],
-)
-def test_an_unknown_name_offers_only_what_is_near(name, known, text):
-    assert str(unknown_name("knob", name, known)) == text
+def test_an_unknown_name_offers_only_what_is_near():
+    told = [str(unknown_name("knob", n, k)) for n, k in (("zzz", ["tau", "sigma"]), ("zzz", []))]
+    assert told == ["unknown knob 'zzz'. Known: sigma, tau.", "unknown knob 'zzz'. Known: none."]

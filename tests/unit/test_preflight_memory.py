@@ -52,12 +52,11 @@ def test_the_final_size_follows_from_prompts_capacities_and_steps(sized):
     assert final_bytes(*sized(7473, query_capacity=10)) == 10 * 2 * (100 * response + query)
     one_epoch = 7 * 1024 * 16 * response + 7473 * 2 * query
     assert final_bytes(*sized(7473, epochs=1)) == one_epoch
-
-
-def test_the_final_size_counts_what_a_reduction_keeps(sized):
+    # A reduction keeps a hundred.
     config, _ = sized(7473)
     section = {"memory": {"name": "memory_r", "encoder": "all-MiniLM-L6-v2"}, "reduction": {}}
-    assert final_bytes(config, SparftConfig.from_mapping(section)) == 100 * 384 * (400 + 8)
+    reduced = SparftConfig.from_mapping(section)
+    assert final_bytes(config, reduced) == 100 * 384 * (400 + 8)
 
 
 def test_a_memory_larger_than_the_machine_is_refused_with_what_bounds_it(sized):
@@ -70,9 +69,6 @@ def test_a_memory_larger_than_the_machine_is_refused_with_what_bounds_it(sized):
     )
     (_, warning) = check_memory(*sized(40_000, address="auto"))
     assert warning == str(error.value)
-
-
-def test_a_memory_that_a_resume_could_not_hold_twice_is_warned_of(sized):
     (_, warning) = check_memory(*sized(20_000))
     assert "grow to 6.3 GB by the end of the run, and a resume holds it twice, of" in warning
     assert len(check_memory(*sized(7473))) == 1

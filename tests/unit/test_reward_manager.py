@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
@@ -25,14 +27,9 @@ from tests.unit.reward_rollouts import (
 
 @pytest.fixture
 def encoder(monkeypatch):
-    made, asked = Encoder(), []
-
-    def build(model, options):
-        asked.append((model, options))
-        return made
-
-    monkeypatch.setattr(module, "memory_encoder", build)
-    made.asked = asked
+    made = Encoder()
+    made.build = Mock(return_value=made)
+    monkeypatch.setattr(module, "memory_encoder", made.build)
     return made
 
 
@@ -55,51 +52,37 @@ def test_the_reward_function_is_told_the_prompt(training):
     data, seen = rollout(letters("abc"), training=training), []
     data.non_tensor_batch["raw_prompt"] = np.array([[{"role": "user", "content": "why?"}]])
 
-    def function(data_source, solution_str, ground_truth, extra_info):
+    def function(extra_info, **_):
         seen.extend(extra_info["raw_prompt"])
         return {"score": 1.0, "acc": 1.0}
 
     score(function, data)
-
     assert seen == [{"role": "user", "content": "why?"}]
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_response_that_fills_the_limit_is_marked(told):
-    full, short = rollout([97] * LIMIT, told=told), rollout([97] * (LIMIT - 1), told=told)
-    lengths = [
-        (extra["sparft_tokens"], extra["sparft_at_limit"])
-        for extra in extras(returns(0.0), full, short)
-    ]
-    assert lengths == [(6, True), (5, False)]
+    both = [rollout([97] * length, told=told) for length in (LIMIT, LIMIT - 1)]
+    told_of = [(e["sparft_tokens"], e["sparft_at_limit"]) for e in extras(returns(0.0), *both)]
+    assert told_of == [(6, True), (5, False)]
 
 
 def test_of_several_outputs_the_last_ones_own_length_counts():
-    from tensordict import TensorDict
-
     # As verl 0.9 pads them: prompt and response as one on the right.
-    prompts, answers = [[7] * 5, [7] * 2], [[97, 98], [97, 98, 99, END]]
-    longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
-
-    def padded(rows, width):
-        return torch.tensor([row + [0] * (width - len(row)) for row in rows])
-
-    both = [p + a for p, a in zip(prompts, answers, strict=True)]
-    data = verl.DataProto(
-        batch=TensorDict(
-            {
-                "prompts": padded(prompts, 5),
-                "responses": padded(answers, 4),
-                "attention_mask": padded([[1] * len(row) for row in both], longest),
-            },
-            batch_size=2,
-        ),
-        non_tensor_batch={
-            "data_source": np.array(["toy"] * 2),
-            "reward_model": np.array([{"ground_truth": "x"}] * 2),
-            "extra_info": np.array([{"sparft": {"id": "a"}}] * 2),
-            "response_len": np.array([2, 4]),
-        },
+    tensors = {
+        "prompts": [[7] * 5, [7, 7, 0, 0, 0]],
+        "responses": [[97, 98, 0, 0], [97, 98, 99, END]],
+        "attention_mask": [[1] * 7, [1] * 6 + [0]],
+    }
+    names = {
+        "data_source": ["toy"] * 2,
+        "reward_model": [{"ground_truth": "x"}] * 2,
+        "extra_info": [{"sparft": {"id": "a"}}] * 2,
+        "response_len": [2, 4],
+    }
+    data = verl.DataProto.from_dict(
+        tensors={name: torch.tensor(rows) for name, rows in tensors.items()},
+        non_tensors={name: np.array(values) for name, values in names.items()},
     )
     (extra,) = extras(returns(1.0), data)
     assert extra["sparft_tokens"] == 4
@@ -121,8 +104,8 @@ def test_with_a_memory_the_response_is_encoded_and_told_when_and_by_whom(encoder
     assert extra["sparft_encoder"] == "toy@1"
     assert extra["sparft_blank"] is False
     # Options reach the encoder as plain values.
-    assert encoder.asked == [("toy", options)]
-    assert type(encoder.asked[0][1]) is type(options)
+    encoder.build.assert_called_once_with("toy", options)
+    assert type(encoder.build.call_args.args[1]) is type(options)
 
 
 def test_the_reasoning_alone_is_encoded_where_it_is_what_is_stored(encoder):
@@ -144,12 +127,9 @@ def test_empty_and_special_tokens_only_count_as_the_empty_text(encoder, ids):
     assert blank["sparft_tokens"] == len(ids)
 
 
-@pytest.mark.parametrize(
-    ("vector", "wrong"),
-    [([np.nan, 1.0], "not finite"), ([np.inf, 1.0], "not finite"), ([0, 0], "zero")],
-)
-def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, vector, wrong):
-    monkeypatch.setattr(encoder, "encode", lambda texts: np.array([vector], dtype=np.float32))
+@pytest.mark.parametrize(("value", "wrong"), [(np.nan, "not finite"), (0, "zero")])
+def test_an_embedding_without_a_direction_is_refused(encoder, monkeypatch, value, wrong):
+    monkeypatch.setattr(encoder, "encode", lambda texts: np.array([[value, 0]], np.float32))
     told = fault(returns(1.0), rollout(letters("a" * 50)), memory=MEMORY)
     # Of a long text only the beginning is told.
     assert f"toy@1 gave the response '{'a' * 40}...' an embedding that is {wrong};" in told
@@ -173,11 +153,7 @@ def test_an_error_of_the_encoder_fails_its_rollout_and_the_next_one_works(encode
 
 
 def test_a_worker_whose_encoder_is_missing_says_so_for_each_rollout(monkeypatch):
-    def missing(model, options):
-        raise SparftError("the encoder toy is not installed; install it on every node.")
-
-    monkeypatch.setattr(module, "memory_encoder", missing)
+    sentence = "the encoder toy is not installed; install it on every node."
+    monkeypatch.setattr(module, "memory_encoder", Mock(side_effect=SparftError(sentence)))
     told = fault(returns(1.0), rollout(letters("abc")), memory=MEMORY)
-    assert told == (
-        "row 12 of data.train_files: the encoder toy is not installed; install it on every node."
-    )
+    assert told == f"row 12 of data.train_files: {sentence}"
