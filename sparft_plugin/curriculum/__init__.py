@@ -8,6 +8,7 @@ from sparft_plugin.curriculum.contract import (
     per_prompt,
     per_run,
 )
+from sparft_plugin.curriculum.options import choice, number, whole
 from sparft_plugin.curriculum.pool import Passes, PromptPool
 from sparft_plugin.curriculum.records import Groups, Outcome, Pick, Prompt
 
@@ -21,7 +22,10 @@ __all__ = [
     "Prompt",
     "PromptCurriculum",
     "PromptPool",
+    "choice",
+    "number",
     "per_arm",
     "per_prompt",
     "per_run",
+    "whole",
 ]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
+from sparft_plugin.curriculum.options import number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -49,23 +49,16 @@ class AdarftCurriculum(PromptCurriculum):
     use: ClassVar[str] = "to keep a batch half solved by moving the difficulty"
     needs_difficulty: ClassVar[bool] = True
 
-    eta: float = 0.5
-    alpha: float = 2.0
-    beta: float = 0.5
-    start_difficulty: float = 0.0
-    rest: float = 0.25
+    eta: float = number(0.5, 0, open_low=True)
+    alpha: float = number(2.0, 0, open_low=True)
+    beta: float = number(0.5, 0, 1)
+    start_difficulty: float = number(0.0, 0, 1)
+    rest: float = number(0.25, 0, 1)
     target: float = per_run()
     picked: NDArray[np.int64] = per_prompt(0, np.int64)
     """The clock when each prompt was last picked; 0 = never."""
     clock: int = per_run(0)
     """Number of this rule's picks."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.eta", self.eta, 0, open_low=True)
-        check_number("sparft.curriculum.alpha", self.alpha, 0, open_low=True)
-        for name in ("beta", "start_difficulty", "rest"):
-            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
 
     def begin(self) -> None:
         """Aim at the first target."""

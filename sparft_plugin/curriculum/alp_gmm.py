@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum
 from sparft_plugin.curriculum.ledger import Remap
+from sparft_plugin.curriculum.options import choice, number, whole
 from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.curriculum.state import dump_arrays, load_arrays, unpack
+from sparft_plugin.curriculum.state import fill, pack, unpack
 from sparft_plugin.curriculum.threads import one_thread
-from sparft_plugin.options import check_choice, check_number, check_whole
 
 LEVELS = 1001
 REFIT, LEAST_REFIT = 250, 50
@@ -60,10 +60,10 @@ class AlpGmmCurriculum(ArmCurriculum):
     signal: ClassVar[str] = "change of the pass rate"
     use: ClassVar[str] = "progress moves along the scale of difficulty"
 
-    random_ratio: float = 0.2
-    refit_every: int | None = None
-    max_components: int = 10
-    criterion: str = "aic"
+    random_ratio: float = number(0.2, 0, 1, open_low=True)
+    refit_every: int | None = whole(None, 2)
+    max_components: int = whole(10, 1)
+    criterion: str = choice("aic", "bic")
     by_difficulty: bool = field(init=False, repr=False)
     levels: NDArray[np.int32] = field(init=False, repr=False)
     """Difficulty of each prompt in thousandths, or its arm, shape (n,)."""
@@ -73,14 +73,6 @@ class AlpGmmCurriculum(ArmCurriculum):
     """What the mixture gives every level, shape (levels,), summing to 1; 0 before the first fit."""
     points: NDArray[np.float64] = field(init=False, repr=False)
     """(level, ALP) of the groups since the last fit, shape (m, 2)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.random_ratio", self.random_ratio, 0, 1, open_low=True)
-        if self.refit_every is not None:
-            check_whole("sparft.curriculum.refit_every", self.refit_every, 2)
-        check_whole("sparft.curriculum.max_components", self.max_components, 1)
-        check_choice("sparft.curriculum.criterion", self.criterion, ("bic", "aic"))
 
     def begin(self) -> None:
         """Start without a history."""
@@ -150,7 +142,7 @@ class AlpGmmCurriculum(ArmCurriculum):
 
     def rule_state(self) -> dict[str, Any]:
         """The passes in progress, and what was learned of the levels."""
-        learned = dump_arrays(self, (*LEARNED, "points"))
+        learned = {name: pack(getattr(self, name)) for name in (*LEARNED, "points")}
         return super().rule_state() | learned | {"by_difficulty": self.by_difficulty}
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
@@ -158,7 +150,8 @@ class AlpGmmCurriculum(ArmCurriculum):
         if state["by_difficulty"] != self.by_difficulty:
             return
         super().load_rule_state(state, remap)
-        load_arrays(self, LEARNED, state, None)
+        for name in LEARNED:
+            fill(getattr(self, name), state[name])
         points = unpack(state["points"], self.points)
         self.points = points[points[:, 0] < len(self.last)]
 

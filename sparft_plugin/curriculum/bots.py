@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt, per_run
-from sparft_plugin.curriculum.options import check_file, read_numbers
+from sparft_plugin.curriculum.options import check_file, number, read_numbers, whole
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
-from sparft_plugin.options import check_number, check_whole
 
 MEND = 'give {"id", "weak", "strong"} in each line, pass rates in [0, 1].'
 LEAST_GAP = 0.01
@@ -66,11 +65,11 @@ class BotsCurriculum(PromptCurriculum):
 
     candidates: int | None = 64
     reference: str | None = None
-    target: float = 0.5
-    lam: float = 0.1
-    rho: float = 0.1
-    m: int | None = None
-    momentum: float = 0.9
+    target: float = number(0.5, 0, 1)
+    lam: float = number(0.1, 0, 1)
+    rho: float = number(0.1, 0, 1)
+    m: int | None = whole(None, 1)
+    momentum: float = number(0.9, 0, 1)
     right: NDArray[np.float64] = per_prompt(1.0)
     wrong: NDArray[np.float64] = per_prompt(1.0)
     models: NDArray[np.float32] | None = field(init=False, repr=False, default=None)
@@ -84,10 +83,6 @@ class BotsCurriculum(PromptCurriculum):
         super().__post_init__()
         if self.reference is not None:
             check_file("reference", self.reference, MEND)
-        for name in ("target", "lam", "rho", "momentum"):
-            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
-        if self.m is not None:
-            check_whole("sparft.curriculum.m", self.m, 1)
 
     def begin(self) -> None:
         """Read the pass rates of the two models."""

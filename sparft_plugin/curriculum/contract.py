@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.ledger import Ledger, Remap
+from sparft_plugin.curriculum.options import check_options, choice
 from sparft_plugin.curriculum.pool import Passes, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Groups, Outcome, Pick, Prompt
-from sparft_plugin.curriculum.state import check_state, dump_arrays, load_arrays, pack
+from sparft_plugin.curriculum.state import check_state, fill, pack
 from sparft_plugin.errors import SparftError
-from sparft_plugin.options import check_choice, check_whole
+from sparft_plugin.options import check_whole
 
 STATE_VERSION = 2
 
@@ -39,11 +40,12 @@ def per_run(start: float | None = None) -> Any:
 class Curriculum(ABC):
     """Decides which prompt comes next and learns from every finished group.
 
-    A method is a dataclass whose fields are its options, and what it learns: ``per_arm``,
-    ``per_prompt`` and ``per_run`` declare what is saved. ``start`` binds it to a pool; then
-    ``select`` and ``observe`` may interleave in any order, with any delay. This class owns pick
-    ids, the random generator, the outstanding picks, metrics and state; a method owns its rule:
-    ``choose``, ``learn``, and ``begin`` if it has something to prepare.
+    A method is a dataclass whose fields are its options (``number``, ``whole`` and ``choice``
+    declare their ranges), and what it learns: ``per_arm``, ``per_prompt`` and ``per_run`` declare
+    what is saved, beside ``passes``. ``start`` binds it to a pool; then ``select`` and ``observe``
+    may interleave in any order, with any delay. This class owns pick ids, the random generator, the
+    outstanding picks, metrics and state; a method owns its rule: ``choose``, ``learn``, and
+    ``begin`` if it has something to prepare.
 
     Attributes
     ----------
@@ -55,6 +57,8 @@ class Curriculum(ABC):
     ledger : Ledger
         The book of the run: what is outstanding, and ``planned_steps``, the training steps of the
         whole run if the host knows them, for defaults that follow its length. Not part of a state.
+    passes : Passes or None
+        Shuffled passes of a method that makes them in ``begin``.
     needs_group : bool
         Whether the signal is a comparison of the rollouts of one group. A host refuses such a
         method where groups have one rollout, or where its trainer makes no such comparison.
@@ -64,6 +68,7 @@ class Curriculum(ABC):
     unit: ClassVar[str] = ""
     signal: ClassVar[str] = ""
     use: ClassVar[str] = ""
+    section: ClassVar[str] = "sparft.curriculum"
     needs_difficulty: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = False
     needs_group: ClassVar[bool] = False
@@ -71,6 +76,10 @@ class Curriculum(ABC):
     pool: PromptPool = field(init=False, repr=False)
     rng: np.random.Generator = field(init=False, repr=False)
     ledger: Ledger = field(init=False, repr=False)
+    passes: Passes | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_options(self, self.section)
 
     def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
         """Bind the curriculum to a pool, in any order, and seed every draw.
@@ -113,16 +122,6 @@ class Curriculum(ABC):
     def next_pick_id(self) -> int:
         """Id of the next pick, which is the number of picks so far."""
         return self.ledger.next_pick_id
-
-    @property
-    def expired(self) -> int:
-        """Picks whose group never came."""
-        return self.ledger.expired
-
-    @property
-    def observed(self) -> int:
-        """Groups observed so far."""
-        return self.ledger.observed
 
     def select(self, n: int) -> list[Pick]:
         """Return exactly n >= 1 picks; deterministic given the state.
@@ -178,12 +177,11 @@ class Curriculum(ABC):
         }
 
     def _learned(self) -> dict[str, Any]:
-        """What the rule saves: its arrays by arm and by prompt, and the rest."""
-        return {
-            "by_arm": dump_arrays(self, self.arm_arrays()),
-            "by_prompt": dump_arrays(self, self.prompt_arrays()),
-            "rule": self.rule_state(),
-        }
+        by_arm, by_prompt = (
+            {name: pack(getattr(self, name)) for name in self._fields_of(what)}
+            for what in ("arm", "prompt")
+        )
+        return {"by_arm": by_arm, "by_prompt": by_prompt, "rule": self.rule_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
         """Restore a state saved by the same method.
@@ -234,9 +232,10 @@ class Curriculum(ABC):
 
     def load_rule(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Fill the rule's arrays and numbers, which hold their prior, with what was saved."""
-        if remap.same_arms:
-            load_arrays(self, self.arm_arrays(), state["by_arm"])
-        load_arrays(self, self.prompt_arrays(), state["by_prompt"], remap.to)
+        for name in self._fields_of("arm") if remap.same_arms else ():
+            fill(getattr(self, name), state["by_arm"][name])
+        for name in self._fields_of("prompt"):
+            fill(getattr(self, name), state["by_prompt"][name], remap.to)
         if remap.same_pool or remap.same_arms:
             self.load_rule_state(state["rule"], remap)
 
@@ -251,26 +250,21 @@ class Curriculum(ABC):
     def learn(self, groups: Groups) -> None:
         """Update the rule from groups in the order of their picks, at least one."""
 
-    def arm_arrays(self) -> Sequence[str]:
-        """Attributes that are arrays of shape (arms, ...) and are saved: the ``per_arm`` ones."""
-        return self._fields_of("arm")
-
-    def prompt_arrays(self) -> Sequence[str]:
-        """Attributes that are arrays of shape (n, ...) and are saved: the ``per_prompt`` ones."""
-        return self._fields_of("prompt")
-
     def rule_state(self) -> dict[str, Any]:
-        """JSON-able rest of the rule's state: the ``per_run`` numbers."""
-        return {name: getattr(self, name) for name in self._fields_of("run")}
+        """JSON-able rest of the rule's state: the ``per_run`` numbers, and the passes."""
+        numbers = {name: getattr(self, name) for name in self._fields_of("run")}
+        return numbers if self.passes is None else numbers | self.passes.state()
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore what ``rule_state`` gave; the keys have been checked.
 
         Called only if the pool is the same or no prompt moved to another arm; otherwise the rule
-        stays as it began.
+        stays as it began. Over a changed pool passes begin anew.
         """
         for name in self._fields_of("run"):
             setattr(self, name, state[name])
+        if self.passes is not None and remap.same_pool:
+            self.passes.load(state)
 
     def _fields_of(self, what: str) -> tuple[str, ...]:
         return tuple(one.name for one in fields(self) if one.metadata.get("of") == what)
@@ -292,11 +286,8 @@ class ArmCurriculum(Curriculum):
         another.
     """
 
-    draw: str = "slot"
+    draw: str = choice("slot", "step")
     passes: Passes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_choice("sparft.curriculum.draw", self.draw, ("slot", "step"))
 
     @abstractmethod
     def score_arms(self) -> NDArray[np.float64]:
@@ -351,16 +342,6 @@ class ArmCurriculum(Curriculum):
         """Pass the groups on to the rule."""
         self.update_arms(groups)
 
-    def rule_state(self) -> dict[str, Any]:
-        """Add the passes in progress."""
-        return super().rule_state() | self.passes.state()
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the passes too; over a changed pool they begin anew."""
-        super().load_rule_state(state, remap)
-        if remap.same_pool:
-            self.passes.load(state)
-
 
 @dataclass(eq=False)
 class PromptCurriculum(Curriculum):
@@ -376,10 +357,10 @@ class PromptCurriculum(Curriculum):
     candidates: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.candidates is not None:
-            check_whole(
-                "sparft.curriculum.candidates", self.candidates, 1, "; null takes every prompt"
-            )
+            name = f"{self.section}.candidates"
+            check_whole(name, self.candidates, 1, "; null takes every prompt")
 
     @abstractmethod
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:

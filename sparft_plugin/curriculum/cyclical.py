@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_prompt, per_run
+from sparft_plugin.curriculum.options import number
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.options import check_number
 
@@ -43,22 +44,18 @@ class CyclicalCurriculum(Curriculum):
     use: ClassVar[str] = "easy prompts should come back from time to time"
     needs_difficulty: ClassVar[bool] = True
 
-    start_share: float = 0.25
+    start_share: float = number(0.25, 0, 1, open_low=True)
     end_share: float = 1.0
-    multiplier: float = 0.5
-    floor: float = 0.05
+    multiplier: float = number(0.5, 0, 1, open_low=True, open_high=True)
+    floor: float = number(0.05, 0, 1, open_low=True)
     phase: int = per_run(-1)
     """Number of the present one; -1 before the first."""
     waiting: NDArray[np.bool_] = per_prompt(False, np.bool_)
     """Prompts that the phase has yet to hand out."""
 
     def __post_init__(self) -> None:
-        check_number("sparft.curriculum.start_share", self.start_share, 0, 1, open_low=True)
+        super().__post_init__()
         check_number("sparft.curriculum.end_share", self.end_share, self.start_share, 1)
-        check_number("sparft.curriculum.floor", self.floor, 0, 1, open_low=True)
-        check_number(
-            "sparft.curriculum.multiplier", self.multiplier, 0, 1, open_low=True, open_high=True
-        )
 
     @property
     def shares(self) -> list[float]:

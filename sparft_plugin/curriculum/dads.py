@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
+from sparft_plugin.curriculum.options import number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -51,17 +51,11 @@ class DadsCurriculum(ArmCurriculum):
     signal: ClassVar[str] = "pass rate below a target"
     use: ClassVar[str] = "every domain is to reach the same target"
 
-    smoothing: float = 0.5
-    target: float = 1.0
-    temperature: float = 0.3
+    smoothing: float = number(0.5, 0, 1)
+    target: float = number(1.0, 0, 1, open_low=True)
+    temperature: float = number(0.3, 0, open_low=True)
     reward: NDArray[np.float64] = per_arm(np.nan)
     """Smoothed pass rate r of every arm, shape (arms,), in [0, 1]; NaN before its first."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.smoothing", self.smoothing, 0, 1)
-        check_number("sparft.curriculum.target", self.target, 0, 1, open_low=True)
-        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
 
     def gaps(self) -> NDArray[np.float64]:
         """How far every arm is below the target, v, shape (arms,), >= 0."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
+from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.pool import rank_among_equals
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
-from sparft_plugin.options import check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -44,19 +44,14 @@ class DumpCurriculum(ArmCurriculum):
     use: ClassVar[str] = "few arms, of which some are seen seldom"
     needs_group: ClassVar[bool] = True
 
-    window: int = 300
-    temperature: float = 0.1
+    window: int = whole(300, 1)
+    temperature: float = number(0.1, 0, open_low=True)
     recent: NDArray[np.float64] = per_arm()
     """Ring buffer of absolute advantages, shape (arms, window); 0 where none is yet."""
     count: NDArray[np.int64] = per_arm(0, np.int64)
     """Rollouts observed of each arm, shape (arms,)."""
     mean: NDArray[np.float64] = per_arm()
     """Mean of each arm's window, shape (arms,); 0 while it is empty."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_whole("sparft.curriculum.window", self.window, 1)
-        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
 
     def begin(self) -> None:
         """Start with empty windows."""

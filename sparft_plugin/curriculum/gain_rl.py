@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
-from sparft_plugin.curriculum.options import check_file, read_numbers
+from sparft_plugin.curriculum.options import check_file, number, read_numbers, whole
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
-from sparft_plugin.options import check_number, check_whole
 
 MEND = "write it with `sparft angles IN... -o ANGLES.jsonl --model FOLDER`."
 
@@ -65,11 +64,11 @@ class GainRLCurriculum(PromptCurriculum):
     use: ClassVar[str] = "no labels, but one forward pass over the prompts"
 
     angles: str = field(kw_only=True)
-    n: float = 500
-    sigma: float = 1000
-    corpus: int | None = 7500
-    a: float = 2.0
-    b: float = 0.5
+    n: float = number(500, 0, open_low=True)
+    sigma: float = number(1000, 0, open_low=True)
+    corpus: int | None = whole(7500, 1, null=True)
+    a: float = number(2.0, 0, open_low=True)
+    b: float = number(0.5, 0, 1)
     angle: NDArray[np.float32] = field(init=False, repr=False)
     rank: NDArray[np.int32] = field(init=False, repr=False)
     """Place of each prompt when sorted by angle, 0 = highest."""
@@ -81,11 +80,6 @@ class GainRLCurriculum(PromptCurriculum):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_file("angles", self.angles, MEND)
-        for name in ("n", "sigma", "a"):
-            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, open_low=True)
-        check_number("sparft.curriculum.b", self.b, 0, 1)
-        if self.corpus is not None:
-            check_whole("sparft.curriculum.corpus", self.corpus, 1)
 
     def begin(self) -> None:
         """Rank the prompts."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_arm, per_prompt, per_run
 from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
+from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_number, check_whole
 
 FIRST_GROUP_SIZE = 8
 
@@ -63,10 +63,10 @@ class LearnabilityCurriculum(PromptCurriculum):
     use: ClassVar[str] = "some prompts or arms may be hopeless, or solved already"
 
     candidates: int | None = 32
-    group_size: int | None = None
-    discount: float = 0.97
-    floor: float = 0.1
-    prior_strength: float | None = None
+    group_size: int | None = whole(None, 2)
+    discount: float = number(0.97, 0, 1, open_low=True)
+    floor: float = number(0.1, 0, 1)
+    prior_strength: float | None = number(None, 0, open_low=True)
     arm_right: NDArray[np.float64] = per_arm()
     arm_wrong: NDArray[np.float64] = per_arm()
     right: NDArray[np.float32] = per_prompt(0, np.float32)
@@ -79,15 +79,6 @@ class LearnabilityCurriculum(PromptCurriculum):
     group: int = per_run(FIRST_GROUP_SIZE)
     """G, as it is now."""
     members: Members = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.group_size is not None:
-            check_whole("sparft.curriculum.group_size", self.group_size, 2)
-        check_number("sparft.curriculum.discount", self.discount, 0, 1, open_low=True)
-        check_number("sparft.curriculum.floor", self.floor, 0, 1)
-        if self.prior_strength is not None:
-            check_number("sparft.curriculum.prior_strength", self.prior_strength, 0, open_low=True)
 
     def begin(self) -> None:
         """Sort the prompts by arm."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.pool import PromptPool
 from sparft_plugin.curriculum.records import Outcome, Pick
-from sparft_plugin.curriculum.state import pack, unpack
+from sparft_plugin.curriculum.state import fill, pack, unpack
 from sparft_plugin.errors import SparftError
 
 
@@ -170,5 +170,4 @@ class Ledger:
         self.seen[seen[seen >= 0]] = True
         self.arm_picks[:] = 0
         if remap.same_arms:
-            count = min(len(self.arm_picks), len(state["arm_picks"]))
-            self.arm_picks[:count] = state["arm_picks"][:count]
+            fill(self.arm_picks, state["arm_picks"])

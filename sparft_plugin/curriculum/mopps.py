@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_prompt
+from sparft_plugin.curriculum.options import number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_number
 
 
 @dataclass(eq=False)
@@ -48,19 +48,12 @@ class MoppsCurriculum(PromptCurriculum):
     use: ClassVar[str] = "prompts come round often enough to know each of them"
 
     candidates: int | None = 16
-    target: float = 0.5
-    decay: float = 1.0
-    prior_right: float = 1.0
-    prior_wrong: float = 1.0
+    target: float = number(0.5, 0, 1)
+    decay: float = number(1.0, 0, 1)
+    prior_right: float = number(1.0, 0, open_low=True)
+    prior_wrong: float = number(1.0, 0, open_low=True)
     right: NDArray[np.float64] = per_prompt()
     wrong: NDArray[np.float64] = per_prompt()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("target", "decay"):
-            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, 1)
-        for name in ("prior_right", "prior_wrong"):
-            check_number(f"sparft.curriculum.{name}", getattr(self, name), 0, open_low=True)
 
     def begin(self) -> None:
         """Start every prompt at the prior."""

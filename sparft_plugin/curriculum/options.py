@@ -1,10 +1,12 @@
-"""Files of numbers that options name."""
+"""Options that declare their ranges, and files of numbers that options name."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_choice, check_number, check_whole
+
+
+def number(
+    default: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> Any:
+    """Field of a method: a finite number in a range, or None if that is the default."""
+    ends = partial(check_number, low=low, high=high, open_low=open_low, open_high=open_high)
+    return _checked(default, ends)
+
+
+def whole(default: int | None, least: int, *, null: bool = False) -> Any:
+    """Field of a method: an integer from ``least`` on, or None if that is the default or may be."""
+    return _checked(default, partial(check_whole, least=least), null)
+
+
+def choice(default: str, *others: str) -> Any:
+    """Field of a method: one of some words."""
+    return _checked(default, partial(check_choice, choices=(default, *others)))
+
+
+def _checked(default: Any, check: Any, null: bool = False) -> Any:
+    return field(default=default, metadata={"check": check, "null": null or default is None})
+
+
+def check_options(owner: Any, section: str) -> None:
+    """Refuse the first option of a dataclass that is out of its declared range, by its name."""
+    for one in fields(owner):
+        check, value = one.metadata.get("check"), getattr(owner, one.name, None)
+        if check is not None and not (value is None and one.metadata["null"]):
+            check(f"{section}.{one.name}", value)
 
 
 def check_file(option: str, value: Any, mend: str) -> None:

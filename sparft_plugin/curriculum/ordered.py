@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
+from sparft_plugin.curriculum.options import choice, number, whole
 from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_choice, check_number, check_whole
 
 STAGE_STEPS = 100
 """Observations of a stage in a run of unknown length."""
@@ -52,26 +52,18 @@ class OrderedCurriculum(Curriculum):
     use: ClassVar[str] = "the staged baseline, from easy to hard"
     needs_difficulty: ClassVar[bool] = True
 
-    stages: int = 3
-    advance: str = "steps"
-    stage_steps: int | None = None
-    threshold: float = 0.7
-    window: int = 128
+    stages: int = whole(3, 1)
+    advance: str = choice("steps", "pass_rate")
+    stage_steps: int | None = whole(None, 1)
+    threshold: float = number(0.7, 0, 1)
+    window: int = whole(128, 1)
     stage: int = per_run(0)
     steps: int = per_run(0)
     """Observations since the stage began."""
     recent: NDArray[np.float64] = field(init=False, repr=False)
     """Pass rates of the stage's last groups, at most ``window``."""
     stage_of: NDArray[np.int32] = field(init=False, repr=False)
-    passes: Passes = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_whole("sparft.curriculum.stages", self.stages, 1)
-        check_choice("sparft.curriculum.advance", self.advance, ("steps", "pass_rate"))
-        if self.stage_steps is not None:
-            check_whole("sparft.curriculum.stage_steps", self.stage_steps, 1)
-        check_number("sparft.curriculum.threshold", self.threshold, 0, 1)
-        check_whole("sparft.curriculum.window", self.window, 1)
+    by_stage: Passes = field(init=False, repr=False)
 
     def begin(self) -> None:
         """Sort the prompts into stages and stand in the easiest."""
@@ -79,7 +71,7 @@ class OrderedCurriculum(Curriculum):
         rank = np.empty(size, dtype=np.int64)
         rank[np.argsort(self.pool.difficulties, kind="stable")] = np.arange(size)
         self.stage_of = (rank * min(self.stages, size) // size).astype(np.int32)
-        self.passes = Passes(self.stage_of)
+        self.by_stage = Passes(self.stage_of)
         self._enter(0)
 
     def _enter(self, stage: int) -> None:
@@ -88,14 +80,14 @@ class OrderedCurriculum(Curriculum):
     @property
     def last_stage(self) -> int:
         """Number of the hardest stage."""
-        return len(self.passes.sizes) - 1
+        return len(self.by_stage.sizes) - 1
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Take the stage's next prompts, and its neighbours' if it has too few."""
         nearest = [*range(self.stage, self.last_stage + 1), *range(self.stage - 1, -1, -1)]
         rounds = -(-n // len(self.pool))
-        numbers = np.repeat(nearest, self.passes.sizes[nearest] * rounds)[:n]
-        return self.passes.batch(numbers, self.rng)
+        numbers = np.repeat(nearest, self.by_stage.sizes[nearest] * rounds)[:n]
+        return self.by_stage.batch(numbers, self.rng)
 
     def learn(self, groups: Groups) -> None:
         """Count the observation and go on if the stage is done."""
@@ -113,7 +105,7 @@ class OrderedCurriculum(Curriculum):
 
     def rule_state(self) -> dict[str, Any]:
         """The stage, what it has seen, and the passes in progress."""
-        more = {"recent": self.recent.tolist(), "passes": self.passes.state()}
+        more = {"recent": self.recent.tolist(), "passes": self.by_stage.state()}
         return super().rule_state() | more
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
@@ -122,7 +114,7 @@ class OrderedCurriculum(Curriculum):
         self.stage = min(self.stage, self.last_stage)
         self.recent = np.array(state["recent"], dtype=np.float64)
         if remap.same_pool:
-            self.passes.load(state["passes"])
+            self.by_stage.load(state["passes"])
 
     def metrics(self) -> dict[str, float]:
         """Add the stage, its steps and the pass rate of its last groups."""

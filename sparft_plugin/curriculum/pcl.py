@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_run
 from sparft_plugin.curriculum.ledger import Remap
+from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.threads import one_thread
-from sparft_plugin.options import check_number, check_whole
 
 BLOCK = 65_536
 
@@ -47,9 +47,9 @@ class PclCurriculum(PromptCurriculum):
     needs_embeddings: ClassVar[bool] = True
 
     candidates: int | None = 4
-    tau: float = 0.5
-    buffer: int = 2048
-    ridge: float = 1.0
+    tau: float = number(0.5, 0, 1)
+    buffer: int = whole(2048, 1)
+    ridge: float = number(1.0, 0, open_low=True)
     weights: NDArray[np.float64] = field(init=False, repr=False)
     """Of V, shape (d,)."""
     intercept: float = per_run()
@@ -59,12 +59,6 @@ class PclCurriculum(PromptCurriculum):
     """Pass rates of those groups."""
     error: float = per_run(0.0)
     """Mean absolute error on the last observation, before it was learned."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.tau", self.tau, 0, 1)
-        check_whole("sparft.curriculum.buffer", self.buffer, 1)
-        check_number("sparft.curriculum.ridge", self.ridge, 0, open_low=True)
 
     @property
     def embeddings(self) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
+from sparft_plugin.curriculum.options import choice, number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_choice, check_number
 
 
 @dataclass(eq=False)
@@ -48,17 +48,11 @@ class SecCurriculum(ArmCurriculum):
     use: ClassVar[str] = "arms differ in what they still teach"
     needs_group: ClassVar[bool] = True
 
-    learning_rate: float = 0.5
-    temperature: float = 0.4
-    unsampled: str = "keep"
+    learning_rate: float = number(0.5, 0, 1, open_low=True)
+    temperature: float = number(0.4, 0, open_low=True)
+    unsampled: str = choice("keep", "decay")
     value: NDArray[np.float64] = per_arm()
     """Q of every arm, shape (arms,), >= 0."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.learning_rate", self.learning_rate, 0, 1, open_low=True)
-        check_number("sparft.curriculum.temperature", self.temperature, 0, open_low=True)
-        check_choice("sparft.curriculum.unsampled", self.unsampled, ("keep", "decay"))
 
     def score_arms(self) -> NDArray[np.float64]:
         """Q / T, shape (arms,)."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import ArmCurriculum, per_arm
+from sparft_plugin.curriculum.options import number
 from sparft_plugin.curriculum.records import Groups
-from sparft_plugin.options import check_number
 
 MANY_DRAWS = 100_000
 COARSE, FINE = 33, 97
@@ -46,15 +46,11 @@ class SparftCurriculum(ArmCurriculum):
     signal: ClassVar[str] = "pass rate"
     use: ClassVar[str] = "to reproduce the paper; every arm must be solvable"
 
-    sigma: float = 1.0
+    sigma: float = number(1.0, 0, open_low=True)
     mean: NDArray[np.float64] = per_arm()
     """mu of every arm."""
     count: NDArray[np.int64] = per_arm(0, np.int64)
     """n of every arm."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("sparft.curriculum.sigma", self.sigma, 0, open_low=True)
 
     def score_arms(self) -> NDArray[np.float64]:
         """Negated posterior mean solve rate, shape (arms,)."""

@@ -45,30 +45,15 @@ def check_keys(what: str, got: Mapping[str, Any], wanted: Iterable[str]) -> None
         )
 
 
-def dump_arrays(owner: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Arrays of an object by name; see ``pack``."""
-    return {name: pack(getattr(owner, name)) for name in names}
-
-
-def load_arrays(
-    owner: Any,
-    names: Sequence[str],
-    saved: Mapping[str, Any],
-    to: NDArray[np.int64] | None = None,
-) -> None:
-    """Fill arrays of an object, which hold their prior, with what ``dump_arrays`` gave.
+def fill(array: NDArray[Any], saved: Any, to: NDArray[np.int64] | None = None) -> None:
+    """Write what ``pack`` gave into an array, which holds its prior.
 
     ``to`` is the new place of each saved number, -1 if it has none; without it, numbers keep their
-    places, as arms do.
+    places as far as there are any.
     """
-    for name in names:
-        array = getattr(owner, name)
-        values = unpack(saved[name], array)
-        if to is None:
-            count = min(len(array), len(values))
-            array[:count] = values[:count]
-        else:
-            array[to[to >= 0]] = values[to >= 0]
+    values = unpack(saved, array)[: None if to is not None else len(array)]
+    to = np.arange(len(values)) if to is None else to
+    array[to[to >= 0]] = values[to >= 0]
 
 
 def pack(array: NDArray[Any]) -> list[Any] | str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum
-from sparft_plugin.curriculum.ledger import Remap
 from sparft_plugin.curriculum.pool import Passes
 from sparft_plugin.curriculum.records import Groups
 
@@ -39,12 +37,3 @@ class UniformCurriculum(Curriculum):
 
     def learn(self, groups: Groups) -> None:
         """Nothing to learn."""
-
-    def rule_state(self) -> dict[str, Any]:
-        """The pass in progress."""
-        return self.passes.state()
-
-    def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore the pass; over a changed pool it begins anew."""
-        if remap.same_pool:
-            self.passes.load(state)

@@ -394,7 +394,7 @@ def maps_a_changed_pool_by_id(subject: Subject) -> None:
     expect(
         set(curriculum.outstanding) == still
         and all(curriculum.pick(k).prompt == old.pick(k).prompt for k in still)
-        and curriculum.expired == old.expired + len(old.outstanding) - len(still)
+        and curriculum.ledger.expired == old.ledger.expired + len(old.outstanding) - len(still)
         and curriculum.next_pick_id == old.next_pick_id,
         f"{name} must keep the picks of prompts that are still there, and expire the others.",
     )

@@ -180,7 +180,11 @@ def test_a_bad_group_is_refused_in_a_sentence_and_nothing_is_learned(sentence):
     assert curriculum.state_dict() == before
     # The pick that came with it is still waited for.
     curriculum.observe([outcome(first)])
-    assert (curriculum.observed, curriculum.expired, curriculum.outstanding) == (2, 1, {})
+    assert (curriculum.ledger.observed, curriculum.ledger.expired, curriculum.outstanding) == (
+        2,
+        1,
+        {},
+    )
 
 
 @pytest.mark.parametrize(

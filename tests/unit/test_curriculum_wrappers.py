@@ -243,7 +243,7 @@ class TestNested:
         first, _ = curriculum.select(2)
         assert curriculum.inner.inner.next_pick_id == curriculum.next_pick_id == 2
         curriculum.expire([first.pick_id])
-        assert curriculum.inner.inner.expired == curriculum.expired == 1
+        assert curriculum.inner.inner.ledger.expired == curriculum.ledger.expired == 1
         assert curriculum.inner.inner.rng is curriculum.rng
 
 

@@ -174,7 +174,11 @@ def bring(run, picks, in_flight):
 
 def ledger(run):
     """What is outstanding, and how many were observed and expired."""
-    return sorted(run.curriculum.outstanding), run.curriculum.observed, run.curriculum.expired
+    return (
+        sorted(run.curriculum.outstanding),
+        run.curriculum.ledger.observed,
+        run.curriculum.ledger.expired,
+    )
 
 
 def test_picks_in_flight_stay_outstanding_and_may_come_late_and_out_of_order():
@@ -210,7 +214,7 @@ def test_a_group_that_lost_a_rollout_is_no_evidence_and_its_pick_expires():
     assert metrics["sparft/pass_rate"] == 1.0
     assert metrics["sparft/reward/outcome"] == 1.0
     assert metrics["sparft/feedback/incomplete"] == 2
-    assert (run.curriculum.observed, run.curriculum.expired) == (1, 2)
+    assert (run.curriculum.ledger.observed, run.curriculum.ledger.expired) == (1, 2)
     # A step of which nothing is left has no pass rate.
     metrics = finish(run, *(group(0.5, pick, complete=False) for pick in run.select(2)))
     assert metrics["sparft/feedback/incomplete"] == 2
@@ -263,7 +267,7 @@ def test_accuracies_of_two_kinds_are_refused_before_anything_is_learned(at_once)
         run.finish(groups[:1], in_flight={groups[1].pick_id})
     with pytest.raises(SparftError, match="accuracy was read from acc and score"):
         finish(run, *groups[0 if at_once else 1 :])
-    assert run.curriculum.observed == (0 if at_once else 1)
+    assert run.curriculum.ledger.observed == (0 if at_once else 1)
 
 
 def test_a_worker_with_another_encoder_than_the_drivers_is_named():

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import per_prompt, per_run
+from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.curriculum.wrappers.base import Wrapper
-from sparft_plugin.options import check_number, check_whole
+from sparft_plugin.options import check_number
 
 MOST = 127
 """Longest streak that is counted; one byte a prompt."""
@@ -40,10 +41,11 @@ class Retest(Wrapper):
         Share of all slots for re-tests; 0 never tests again.
     """
 
+    section: ClassVar[str] = "sparft.curriculum.retest"
     needs_group: ClassVar[bool] = True
 
-    after: int = 3
-    share: float = 0.05
+    after: int = whole(3, 1)
+    share: float = number(0.05, 0, 1)
     streak: NDArray[np.int8] = per_prompt(0, np.int8)
     """Groups in a row that were all right (positive) or all wrong."""
     chosen_at: NDArray[np.int64] = per_prompt(-1, np.int64)
@@ -55,9 +57,8 @@ class Retest(Wrapper):
     members: Members = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_whole("sparft.curriculum.retest.after", self.after, 1)
+        super().__post_init__()
         check_number("sparft.curriculum.retest.after", self.after, 1, MOST)
-        check_number("sparft.curriculum.retest.share", self.share, 0, 1)
 
     @property
     def retired(self) -> NDArray[np.bool_]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import Curriculum, per_arm, per_run
+from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.pool import Members, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Prompt
 from sparft_plugin.curriculum.wrappers.base import Wrapper
 from sparft_plugin.errors import SparftError
-from sparft_plugin.options import check_number, check_whole
 
 
 @dataclass(eq=False)
@@ -38,17 +39,15 @@ class ShareFloor(Wrapper):
         Picks for which an arm that got more than its floor is left alone.
     """
 
-    floor: float
-    window: int = 256
+    section: ClassVar[str] = "sparft.curriculum.share_floor"
+
+    floor: float = number(MISSING, 0, 1)
+    window: int = whole(256, 0)
     debt: NDArray[np.float64] = per_arm()
     """What each arm is owed, in picks."""
     forced: int = per_run(0)
     """Picks that were replaced."""
     members: Members = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_number("sparft.curriculum.share_floor.floor", self.floor, 0, 1)
-        check_whole("sparft.curriculum.share_floor.window", self.window, 0)
 
     def start(self, prompts: Sequence[Prompt] | PromptPool, seed: int = 0) -> Curriculum:
         """Start the inner curriculum, unless the floors add up to more than everything."""
