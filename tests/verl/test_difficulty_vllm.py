@@ -169,4 +169,4 @@ def test_the_reader_of_rollouts_reads_what_verl_writes(tmp_path: Path) -> None:
     found = read_rollouts(tmp_path, JoinKeys(["x", "y"], ["1 + 1?", "2 + 2?"], ['"2"', '"4"']))
     assert found.solve_rates[0] == 0.5
     assert found.curves[0].tolist() == [0.5]
-    assert (found.joined, found.attempts.tolist()) == (2, [2, 0])
+    assert (found.lines["joined"], found.attempts.tolist()) == (2, [2, 0])

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(scope="package")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
+def tokenizer(tmp_path_factory):
     """Return the folder of a byte-level tokenizer: one token a byte."""
     from tests.verl.harness import write_workspace
 
