@@ -58,12 +58,9 @@ def test_nothing_is_said_of(name):
         assert told(curve(**HEALTHY[name], seed=seed)) == []
 
 
+FORMAT = {"accuracy": line(0.35, 0.02), "format_reward": line(0.1, 1), "noise": 0.05}
 COLLAPSING = {
-    "reward-mode collapse": {
-        "accuracy": line(0.35, 0.02),
-        "format_reward": line(0.1, 1),
-        "noise": 0.05,
-    },
+    "reward-mode collapse": FORMAT,
     "length collapse: over the last 20 steps responses had": {"mean_tokens": line(200, 4)},
     "of the responses ran to the limit": {"clipped_share": line(0.05, 1)},
 }
@@ -78,13 +75,10 @@ def test_each_collapse_is_told_once(text):
 
 
 def test_neither_scale_nor_sign_of_the_format_reward_matters():
-    curves = [
-        curve(accuracy=line(0.4, 0.05), format_reward=scale * line(0.2, 1))
-        for scale in (0.01, 1.0, 50.0)
-    ]
-    assert len({told(steps)[0][0] for steps in curves}) == 1
-    steps = curve(accuracy=line(0.4, 0.05), format_reward=line(-1, -0.1))
-    assert "rose to" in told(steps)[0][1]
+    formats = [0.01 * line(0.2, 1), line(0.2, 1), 50 * line(0.2, 1), line(-1, -0.1)]
+    curves = [curve(accuracy=line(0.4, 0.05), format_reward=each) for each in formats]
+    assert len({told(steps)[0][0] for steps in curves[:3]}) == 1
+    assert "rose to" in told(curves[3])[0][1]
 
 
 def test_the_sentence_tells_the_figures():
@@ -95,9 +89,7 @@ def test_the_sentence_tells_the_figures():
 
 
 def test_an_episode_that_wavers_is_told_once_and_a_second_one_again():
-    shares = np.concatenate(
-        [np.full(40, 0.05), np.tile([0.6, 0.35], 40), np.full(40, 0.05), np.full(40, 0.7)]
-    )
+    shares = [*[0.05] * 40, *[0.6, 0.35] * 40, *[0.05] * 40, *[0.7] * 40]
     assert len(told(curve(clipped_share=shares), window=5)) == 2
 
 
@@ -108,27 +100,18 @@ def test_metrics_are_degrees_once_the_window_is_full():
     assert watch.metrics()["short"] == 0
     for step in steps:
         watch.observe(step)
-    assert watch.metrics() == {
-        "reward_mode": 0,
-        "short": pytest.approx(0.75),
-        "limit": 0,
-        "episodes": 0,
-        "factor": 1,
-    }
-
-
-def factors(fade):
-    watch, seen = CollapseWatch(window=10, fade=fade), []
-    shares = np.concatenate([np.full(50, 0.0), np.full(50, 0.9), np.full(100, 0.0)])
-    for step in curve(clipped_share=shares):
-        watch.observe(step)
-        seen.append(watch.factor)
-    return seen
+    degrees = {"reward_mode": 0, "short": 0.75, "limit": 0}
+    assert watch.metrics() == pytest.approx({**degrees, "episodes": 0, "factor": 1})
 
 
 def test_the_fade_goes_down_evenly_in_an_episode_and_up_after_it_where_asked():
-    assert set(factors(fade=False)) == {1.0}
-    seen = factors(fade=True)
+    watches = CollapseWatch(window=10), CollapseWatch(window=10, fade=True)
+    shares, seen = np.repeat([0.0, 0.9, 0.0, 0.0], 50), []
+    for step in curve(clipped_share=shares):
+        for watch in watches:
+            watch.observe(step)
+        seen.append(watches[1].factor)
+        assert watches[0].factor == 1
     begin = seen.index(next(f for f in seen if f < 1))
     assert 50 < begin < 60
     np.testing.assert_allclose(seen[begin : begin + 10], np.linspace(0.9, 0, 10), atol=1e-12)
@@ -140,7 +123,7 @@ def test_the_fade_goes_down_evenly_in_an_episode_and_up_after_it_where_asked():
 
 @pytest.mark.parametrize("cut", [0, 5, 30, 120])
 def test_a_resumed_watch_is_the_one_that_never_stopped(cut):
-    steps = curve(**COLLAPSING["reward-mode collapse"])
+    steps = curve(**FORMAT)
     straight, resumed = CollapseWatch(fade=True), CollapseWatch(fade=True)
     for step in steps[:cut]:
         straight.observe(step)
@@ -169,22 +152,19 @@ def test_a_state_that_does_not_fit_is_refused_by_name(change, word):
 
 
 @pytest.mark.parametrize(
-    ("values", "word"),
+    ("cls", "values", "word"),
     [
-        ((np.nan, 1, 0), "accuracy"),
-        ((1.1, 1, 0), "accuracy"),
-        ((0.5, -1, 0), "mean_tokens"),
-        ((0.5, np.inf, 0), "mean_tokens"),
-        ((0.5, 1, 2), "clipped_share"),
-        ((0.5, 1, 0, np.nan), "format_reward"),
+        (StepStats, (np.nan, 1, 0), "accuracy"),
+        (StepStats, (1.1, 1, 0), "accuracy"),
+        (StepStats, (0.5, -1, 0), "mean_tokens"),
+        (StepStats, (0.5, np.inf, 0), "mean_tokens"),
+        (StepStats, (0.5, 1, 2), "clipped_share"),
+        (StepStats, (0.5, 1, 0, np.nan), "format_reward"),
+        (CollapseWatch, (1,), "window"),
+        (CollapseWatch, (2.5,), "window"),
+        (CollapseWatch, (2, "yes"), "fade"),
     ],
 )
-def test_values_out_of_range_are_refused_by_name(values, word):
+def test_values_out_of_range_are_refused_by_name(cls, values, word):
     with pytest.raises(SparftError, match=word):
-        StepStats(*values)
-
-
-@pytest.mark.parametrize("options", [{"window": 1}, {"window": 2.5}, {"fade": "yes"}])
-def test_options_out_of_range_are_refused_by_name(options):
-    with pytest.raises(SparftError, match=next(iter(options))):
-        CollapseWatch(**options)
+        cls(*values)

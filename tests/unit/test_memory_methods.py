@@ -11,7 +11,7 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.memory_r import MemoryR, stored_text
 from sparft_plugin.memory.memory_r_plus import MemoryRPlus
-from sparft_plugin.testing.intrinsic_rewards import saved
+from sparft_plugin.testing.intrinsic_rewards import saved, totals
 from tests.unit.memory_oracle import Paper, Released, memory_groups, options, runs, warmups
 
 XML = "<reasoning>\n2 + 2 is 4\n</reasoning>\n<answer>\n4\n</answer>"
@@ -38,85 +38,28 @@ def check_run(cls, oracle, steps, **chosen):
         assert memory.step == oracle.steps
 
 
-@given(steps=runs(), options=options, normalize=st.sampled_from(["global", "per_query"]))
-def test_memory_r_is_the_formula(steps, options, normalize):
-    options["normalize"] = normalize
-    oracle = Paper(plus=False, weights=(0.3, 0), **options)
-    check_run(MemoryR, oracle, steps, exploit_weight=0.3, **options)
-
-
+@pytest.mark.parametrize("cls", [MemoryR, MemoryRPlus])
 @given(
     steps=runs(),
     options=options,
     warmup=warmups,
     normalize=st.sampled_from(["global", "per_query"]),
+    weights=st.sampled_from([(1.0, 1.0), (2.0, 0.5)]),
 )
-def test_memory_r_plus_is_the_formulas(steps, options, warmup, normalize):
-    options.update(warmup, normalize=normalize)
-    oracle = Paper(plus=True, weights=(2, 0.5), **options)
-    check_run(MemoryRPlus, oracle, steps, exploit_weight=2, explore_weight=0.5, **options)
-
-
-@pytest.mark.parametrize("cls", [MemoryR, MemoryRPlus])
-@given(steps=runs(), options=options, warmup=warmups)
-def test_both_can_be_the_released_code(cls, steps, options, warmup):
-    plus = cls is MemoryRPlus
-    options.update(warmup if plus else {})
-    check_run(cls, Released(plus=plus, **options), steps, compat="released", **options)
-
-
-@pytest.mark.parametrize("compat", ["paper", "released"])
-@given(
-    steps=runs(),
-    cut=st.integers(0, 5),
-    query_capacity=st.sampled_from([None, 2]),
-    storage=st.sampled_from(["float32", "float16"]),
-)
-def test_a_saved_memory_goes_on_exactly_as_the_one_that_never_stopped(
-    compat, steps, cut, query_capacity, storage
+def test_both_are_the_formulas_and_can_be_the_released_code(
+    cls, steps, options, warmup, normalize, weights
 ):
-    chosen = {
-        "query_capacity": query_capacity,
-        "response_capacity": 3,
-        "warmup_steps": 1,
-        "compat": compat,
-        "storage": storage,
-    }
-    straight, resumed = (MemoryRPlus(encoder="oracle", **chosen) for _ in "ab")
-    for groups in steps[:cut]:
-        straight.write(memory_groups(groups))
-    resumed.load_state_dict(straight.state_dict())
-    for groups in map(memory_groups, steps[cut:]):
-        for ours, theirs in zip(resumed.score(groups), straight.score(groups), strict=True):
-            np.testing.assert_array_equal(ours.total, theirs.total)
-        straight.write(groups)
-        resumed.write(groups)
-    assert saved(resumed) == saved(straight)
-    assert resumed.metrics() == straight.metrics()
+    plus = cls is MemoryRPlus
+    options = options | (warmup if plus else {})
+    oracle = Paper(plus=plus, weights=weights, normalize=normalize, **options)
+    weighed = {"exploit_weight": weights[0]} | ({"explore_weight": weights[1]} if plus else {})
+    check_run(cls, oracle, steps, normalize=normalize, **weighed, **options)
+    check_run(cls, Released(plus=plus, **options), steps, compat="released", **options)
 
 
 def group(prompt_id, responses, accuracies, query=(1, 0)):
     accuracies = np.array(accuracies, np.float64)
     return MemoryGroup(prompt_id, np.array(query), np.array(responses), accuracies)
-
-
-def test_the_response_nearer_to_past_success_earns_more():
-    memory = MemoryR("e")
-    memory.write([group("a", [[1, 0]], [1])])
-    memory.write([group("a", [[1, 0], [-1, 0]], [1, 0])])
-    (terms,) = memory.score([group("a", [[1, 0], [0.5, 0], [-1, 0]], [0, 0, 0])])
-    np.testing.assert_allclose(terms.exploit, [1, 0.75, 0], atol=1e-6)
-
-
-def test_a_wrong_answer_does_not_match_itself_in_its_own_step_but_in_the_released_code():
-    wrong = [group("a", [[0, 1]], [0])]
-    for compat, explore in (("paper", 0.5), ("released", 0)):
-        memory = MemoryRPlus("e", warmup_steps=0, compat=compat)
-        memory.write([group("a", [[1, 0]], [0])])
-        memory.write([group("a", [[1, 0], [-1, 0]], [1, 1])])  # opens the window to [0, 2]
-        np.testing.assert_allclose(memory.score(wrong)[0].explore, [explore], atol=1e-6)
-        memory.write(wrong)
-        np.testing.assert_allclose(memory.score(wrong)[0].explore, [0], atol=1e-6)
 
 
 @pytest.mark.parametrize("compat", ["paper", "released"])
@@ -139,27 +82,31 @@ def test_what_is_written_does_not_depend_on_which_of_the_groups_were_scored(comp
 def test_half_precision_changes_little(compat):
     """Directions of a real length; a coordinate is off by at most 1 part in 2048."""
     rng = np.random.default_rng(0)
-    whole, half = (
-        MemoryRPlus("oracle", warmup_steps=0, storage=storage, compat=compat)
-        for storage in ("float32", "float16")
-    )
+    options = {"warmup_steps": 0, "compat": compat}
+    whole, half = (MemoryRPlus("e", storage=s, **options) for s in ("float32", "float16"))
     unit = rng.normal(size=(8, 12, 32))
     unit /= np.linalg.norm(unit, axis=2, keepdims=True)
     for step in unit:
         groups = [group("a", step, np.arange(12) % 2, step[0])]
-        for ours, theirs in zip(half.score(groups), whole.score(groups), strict=True):
-            np.testing.assert_allclose(ours.total, theirs.total, atol=0.02)
+        np.testing.assert_allclose(totals(half, groups), totals(whole, groups), atol=0.02)
         whole.write(groups)
         half.write(groups)
 
 
-def test_what_half_precision_cannot_hold_is_refused_and_nothing_is_written():
-    memory = MemoryRPlus("e", storage="float16")
+@pytest.mark.parametrize(
+    ("responses", "query", "word"),
+    [
+        ([[7e4, 0]], (1, 0), r"prompt 'b' is too large.*storage=float32"),
+        ([[1, 0, 0]], (1, 0, 0), "'b' has 3 dimensions, the memory has 2.*'mini'"),
+    ],
+)
+def test_what_the_memory_cannot_hold_is_refused_and_nothing_is_written(responses, query, word):
+    memory = MemoryRPlus("mini", storage="float16", warmup_steps=0)
     memory.write([group("a", [[1, 0]], [1])])
     before = saved(memory)
-    large = [group("a", [[1, 0]], [1]), group("b", [[7e4, 0]], [0])]
-    with pytest.raises(SparftError, match=r"prompt 'b' is too large.*storage=float32"):
-        memory.write(large)
+    for action in (memory.score, memory.write):
+        with pytest.raises(SparftError, match=word):
+            action([group("a", [[1, 0]], [1]), group("b", responses, [0], query)])
     assert saved(memory) == before
 
 
@@ -190,49 +137,29 @@ def test_a_malformed_group_is_refused(responses, accuracies, query, word):
         group("a", responses, accuracies, query=query)
 
 
-def test_another_dimension_is_refused_and_nothing_is_written():
-    memory = MemoryRPlus("mini", warmup_steps=0)
-    memory.write([group("a", [[1, 0]], [1])])
-    before = saved(memory)
-    wide = group("b", [[1, 0, 0]], [1], query=(1, 0, 0))
-    for action in (memory.score, memory.write):
-        with pytest.raises(SparftError, match="'b' has 3 dimensions, the memory has 2.*'mini'"):
-            action([group("a", [[1, 0]], [1]), wide])
-    assert saved(memory) == before
-
-
 @pytest.mark.parametrize(
-    ("option", "value"),
+    ("option", "values"),
     [
-        ("neighbors", 0),
-        ("neighbors", 1.0),
-        ("neighbors", True),
-        ("query_capacity", 0),
-        ("response_capacity", 0),
-        ("success_threshold", 1.0),
-        ("success_threshold", -0.1),
-        ("window", 0),
-        ("exploit_weight", float("nan")),
-        ("exploit_weight", float("inf")),
-        ("explore_weight", -1.0),
-        ("explore_weight", "1"),
-        ("warmup_steps", -1),
-        ("warmup_failures", -1),
-        ("warmup_failures", 0.5),
-        ("normalize", "per_prompt"),
-        ("compat", "release"),
-        ("stored", "answer"),
-        ("storage", "bfloat16"),
-        ("storage", None),
-        ("encoder", ""),
+        ("neighbors", [0, 1.0, True]),
+        ("query_capacity", [0]),
+        ("response_capacity", [0]),
+        ("success_threshold", [1.0, -0.1]),
+        ("window", [0]),
+        ("exploit_weight", [float("nan"), float("inf")]),
+        ("explore_weight", [-1.0, "1"]),
+        ("warmup_steps", [-1]),
+        ("warmup_failures", [-1, 0.5]),
+        ("normalize", ["per_prompt"]),
+        ("compat", ["release"]),
+        ("stored", ["answer"]),
+        ("storage", ["bfloat16", None]),
+        ("encoder", [""]),
     ],
 )
-def test_an_option_out_of_range_is_named(option, value):
-    with pytest.raises(SparftError, match=rf"sparft\.memory\.{option} "):
-        MemoryRPlus(**{"encoder": "e", option: value})
-
-
-def test_the_released_code_has_one_window():
+def test_an_option_out_of_range_is_named(option, values):
+    for value in values:
+        with pytest.raises(SparftError, match=rf"sparft\.memory\.{option} "):
+            MemoryRPlus(**{"encoder": "e", option: value})
     with pytest.raises(SparftError, match=r"sparft\.memory\.normalize must be 'global'"):
         MemoryR("e", compat="released", normalize="per_query")
 
