@@ -19,12 +19,9 @@ class AdarftCurriculum(PromptCurriculum):
 
     T <- clip(T + eta tanh(alpha (R - beta)), 0, 1), with R the pass rate of all rollouts of one
     observation; the prompts with the least |difficulty - T| are picked. Shi et al. 2025,
-    https://arxiv.org/abs/2504.05520, Algorithm 1. The paper's difficulties run from 0 to 100 and
-    its eta is 50; here they run from 0 to 1.
-
-    The release takes the same batch again while T stands still. Here a prompt rests after it was
-    picked, and ties are broken by chance; if a batch needs more, those that rested longest come
-    first.
+    https://arxiv.org/abs/2504.05520, Algorithm 1, whose difficulties run from 0 to 100 and eta is
+    50. The release takes the same batch again while T stands still; here a prompt rests after it
+    was picked. If a batch needs more, those that rested longest come first.
 
     Parameters
     ----------

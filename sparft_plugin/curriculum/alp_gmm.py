@@ -29,16 +29,14 @@ class AlpGmmCurriculum(ArmCurriculum):
     """Follow the absolute learning progress (ALP), modelled by a Gaussian mixture.
 
     A group of difficulty x and pass rate r has ALP = |r - r'|, with r' the last pass rate of the
-    nearest difficulty observed before. Every ``refit_every`` groups a Gaussian mixture is fitted to
-    their points (x, ALP). A slot then draws a component with probability proportional to its mean
-    ALP, and x from that component; a share of ``random_ratio`` is drawn uniformly over the prompts,
-    as is everything before the first fit. Portelas et al. 2019, https://arxiv.org/abs/1910.07224,
-    algorithm 1.
+    nearest difficulty of earlier observations. Every ``refit_every`` groups a Gaussian mixture is
+    fitted to their points (x, ALP). A slot then draws a component with probability proportional to
+    its mean ALP, and x from that component's density over the difficulties that exist; a share of
+    ``random_ratio`` is drawn uniformly over the prompts, as is everything before the first fit.
+    Portelas et al. 2019, https://arxiv.org/abs/1910.07224, algorithm 1.
 
-    Difficulties are rounded to 0.001; within one, prompts come in shuffled passes. A component's
-    density is taken over the difficulties that exist. Groups of one observation are compared with
-    what was known before it, so that they are not progress over each other. If a prompt has no
-    difficulty, the arm takes its place; arms have no distances, so each is a component of its own.
+    Difficulties are rounded to 0.001; within one, prompts come in shuffled passes. If a prompt has
+    no difficulty, the arm takes its place, and each arm is a component of its own.
 
     Parameters
     ----------

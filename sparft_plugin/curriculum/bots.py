@@ -32,9 +32,8 @@ class BotsCurriculum(PromptCurriculum):
     q is the observed pass rate of a prompt in the observation. Of any other it lies between the
     pass rates of a weak and a strong model, q = clip(weak + c (strong - weak), 0, 1), with the
     ability c = (pass rate - mean weak) / (mean strong - mean weak) over the observation, smoothed.
-    BOTS, https://arxiv.org/abs/2510.26374, generalised posterior update and interpolation-based
-    evidence; code in Trinity-RFT, ``difficulty_estimator.py``, whose ability runs away if both
-    models solve a batch alike: it then keeps its value here.
+    BOTS, https://arxiv.org/abs/2510.26374; code in Trinity-RFT, ``difficulty_estimator.py``, whose
+    ability runs away if both models solve a batch alike: here it then keeps its value.
 
     Parameters
     ----------
@@ -43,19 +42,16 @@ class BotsCurriculum(PromptCurriculum):
         prompt that is missing has own evidence only; None: all have (rho is then 0).
     target : float in [0, 1], default 0.5
         Pass rate to be near to.
-    lam : float in [0, 1], default 0.1
-        Share by which all evidence fades towards Beta(1, 1) at an observation.
-    rho : float in [0, 1], default 0.1
-        Weight of interpolated against own evidence.
+    lam, rho : float in [0, 1], default 0.1
+        Share by which all evidence fades towards Beta(1, 1) at an observation, and weight of
+        interpolated against own evidence.
     m : int >= 1 or None, default None
         Rollouts that interpolated evidence counts for, before rho. None takes the median of the
-        groups observed, so that one observation weighs as much either way. The release's 16 is its
-        group size, and it counts own evidence as m rollouts too.
-    momentum : float in [0, 1), default 0.9
+        groups observed. The release's 16 is its group size; it counts own evidence as m too.
+    momentum : float in [0, 1], default 0.9
         Weight of the ability's old value; from the release.
     candidates : int >= 1 or None, default 64
-        See ``PromptCurriculum``. The paper draws for every prompt, as None does; with a million of
-        them that takes 50 ms more.
+        See ``PromptCurriculum``. The paper draws for every prompt, as None does.
     """
 
     paper: ClassVar[str] = "BOTS, arXiv:2510.26374"

@@ -14,7 +14,7 @@ from sparft_plugin.curriculum.ledger import Ledger, Remap
 from sparft_plugin.curriculum.options import check_options, choice
 from sparft_plugin.curriculum.pool import Passes, PromptPool, rank_among_equals
 from sparft_plugin.curriculum.records import Groups, Outcome, Pick, Prompt
-from sparft_plugin.curriculum.state import check_state, fill, pack
+from sparft_plugin.curriculum.state import check_state, fill, pack, unpack
 from sparft_plugin.errors import SparftError
 from sparft_plugin.options import check_whole
 
@@ -32,7 +32,7 @@ def per_prompt(start: float = 0.0, dtype: Any = np.float64) -> Any:
 
 
 def per_run(start: float | None = None) -> Any:
-    """Field of a method: one number, or None."""
+    """Field of a method: one number or None, or an array of any length that ``begin`` makes."""
     return field(init=False, repr=False, metadata={"of": "run", "start": start})
 
 
@@ -252,8 +252,11 @@ class Curriculum(ABC):
 
     def rule_state(self) -> dict[str, Any]:
         """JSON-able rest of the rule's state: the ``per_run`` numbers, and the passes."""
-        numbers = {name: getattr(self, name) for name in self._fields_of("run")}
-        return numbers if self.passes is None else numbers | self.passes.state()
+        state = {} if self.passes is None else self.passes.state()
+        for name in self._fields_of("run"):
+            value = getattr(self, name)
+            state[name] = pack(value) if isinstance(value, np.ndarray) else value
+        return state
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore what ``rule_state`` gave; the keys have been checked.
@@ -262,7 +265,8 @@ class Curriculum(ABC):
         stays as it began. Over a changed pool passes begin anew.
         """
         for name in self._fields_of("run"):
-            setattr(self, name, state[name])
+            old, new = getattr(self, name), state[name]
+            setattr(self, name, unpack(new, old) if isinstance(old, np.ndarray) else new)
         if self.passes is not None and remap.same_pool:
             self.passes.load(state)
 

@@ -28,10 +28,8 @@ class CyclicalCurriculum(Curriculum):
 
     Parameters
     ----------
-    start_share : float in (0, 1], default 0.25
-        Smallest share.
-    end_share : float in [start_share, 1], default 1.0
-        Largest share.
+    start_share, end_share : float in (0, 1], defaults 0.25 and 1.0
+        Smallest and largest share.
     multiplier : float in (0, 1), default 0.5
         Shares grow by 1 / multiplier up to the largest, then shrink by it down to the smallest.
     floor : float in (0, 1], default 0.05

@@ -22,17 +22,12 @@ class DadsCurriculum(ArmCurriculum):
         r_i <- s r_i + (1 - s) (pass rate of its rollouts)
         v_i  = max(0, target - r_i)
 
-    and arms ~ softmax(v / T). RuleReasoner, https://arxiv.org/abs/2506.08672, section on
-    domain-aware dynamic sampling. The paper's constant epsilon, added to every v, cancels in the
-    softmax. The first pass rate of an arm is taken as it is; until then r = 0, so an arm that was
-    never seen is as urgent as one that is never solved.
-
-    The release holds this rule in ``compute_weights_v2``, which takes a mean of exactly 0 for
-    "never seen", and never calls it. What it runs, ``compute_weights``, does not smooth, has by its
-    harmonic series an effective target of 0.52 in place of 1, fills quotas instead of drawing, and
-    moves every 8 steps: a flatter preference than here.
-
-    Like SPaRFT, it goes on asking for an arm that cannot be learned, but never for it alone.
+    and arms ~ softmax(v / T). The first pass rate is taken as it is; until then r = 0.
+    RuleReasoner, https://arxiv.org/abs/2506.08672, section on domain-aware dynamic sampling, whose
+    epsilon cancels in the softmax. The release holds this rule in ``compute_weights_v2``, which it
+    never calls. The one it calls does not smooth, has an effective target of 0.52, fills quotas
+    instead of drawing and moves every 8 steps: a flatter preference. An arm that cannot be learned
+    is asked for ever, but never alone.
 
     Parameters
     ----------

@@ -23,10 +23,9 @@ class DumpCurriculum(ArmCurriculum):
         UCB_d = mean |A| over the last w rollouts of arm d + sqrt(2 ln(N + 1) / (n_d + 1))
 
     with n_d the rollouts observed of arm d and N their sum; arms ~ softmax(UCB / T). DUMP,
-    https://arxiv.org/abs/2504.09710, section 3 and its algorithm 1. The window and the counts are
-    over rollouts, as there and in the released code, which also updates after every training step
-    from GRPO's advantages. It besides pushes the mean validation reward of each source into the
-    same window; that is left out here.
+    https://arxiv.org/abs/2504.09710, section 3, algorithm 1. The release too updates after every
+    step from GRPO's advantages; the mean validation reward that it besides pushes into the same
+    window is left out.
 
     Parameters
     ----------

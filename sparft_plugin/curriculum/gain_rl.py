@@ -30,14 +30,11 @@ class GainRLCurriculum(PromptCurriculum):
 
     with the means over its rollouts and its prompts. Angles Don't Lie, Wang et al. 2025,
     https://arxiv.org/abs/2506.02281: angle-based reordering, Gaussian sampling, dynamic update.
-    Default values are the release's; it keeps the move in [0, 1000], which is [0, 2n].
-
-    The release has two rules. This is its TRL script's, which draws around the mean of the step
-    before and lets it leave the ranks; here the new mean counts, and it stays at the last rank. Its
-    verl trainer moves by tanh(a (accuracy / 2 - b)) for the first term, so far more slowly.
-
-    Angles are those before training, of the final norm's output (``sparft angles``); the paper
-    measures those of a batch anew, and the release reads the input of the last ``mlp.up_proj``.
+    This is the rule of the release's TRL script, which draws around the mean of the step before
+    and lets it leave the ranks; here the new mean counts, and stays at the last rank. Its verl
+    trainer has tanh(a (accuracy / 2 - b)), so moves far more slowly. Angles are those before
+    training, of the final norm's output (``sparft angles``); the release reads the input of the
+    last ``mlp.up_proj``.
 
     Parameters
     ----------
@@ -48,8 +45,8 @@ class GainRLCurriculum(PromptCurriculum):
     sigma : float > 0, default 1000
         Standard deviation in ranks.
     corpus : int >= 1 or None, default 7500
-        Prompts that n and sigma are meant for, which is the size of GSM8K and MATH in the paper: in
-        a pool of another size both are multiplied by size / corpus. None takes them as they are.
+        Prompts that n and sigma are meant for (GSM8K and MATH in the paper): in a pool of another
+        size both are multiplied by size / corpus. None takes them as they are.
     a : float > 0, default 2.0
         How sharply the mean follows accuracy and angle.
     b : float in [0, 1], default 0.5
@@ -120,7 +117,7 @@ class GainRLCurriculum(PromptCurriculum):
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore the mean, inside the ranks of this pool."""
-        self.mean = min(float(state["mean"]), len(self.pool) - 1.0)
+        self.mean = min(state["mean"], len(self.pool) - 1.0)
 
     def metrics(self) -> dict[str, float]:
         """Add the mean rank, as it is and as a share of the pool."""

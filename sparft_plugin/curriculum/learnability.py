@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum.contract import PromptCurriculum, per_arm, per_prompt, per_run
-from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
 from sparft_plugin.curriculum.options import number, whole
 from sparft_plugin.curriculum.pool import Members
 from sparft_plugin.curriculum.records import Groups
 
 FIRST_GROUP_SIZE = 8
+PRIOR_GROUPS, PRIOR_CORRELATION = 8, 0.2
+SMALLEST, LARGEST = 0.02, 0.98
 
 
 @dataclass(eq=False)
 class LearnabilityCurriculum(PromptCurriculum):
     """Prefer prompts that some rollouts solve and others do not: only those move the policy.
 
-    GRPO learns nothing from a group that is all right or all wrong. With pass rate p, a group of G
-    rollouts is mixed with probability u(p) = 1 - p^G - (1 - p)^G. Here p has a posterior in two
-    levels, and u is taken of a draw from it (Thompson sampling):
+    With pass rate p, a group of G rollouts is mixed with probability u(p) = 1 - p^G - (1 - p)^G.
+    Here p has a posterior in two levels, and u is taken of a draw from it (Thompson sampling):
 
         m_k ~ Beta(1 + R_k, 1 + W_k)                   mean pass rate of arm k, once per batch
         p_i ~ Beta(s m_k + r_i, s (1 - m_k) + w_i)     pass rate of prompt i of arm k
@@ -38,10 +38,9 @@ class LearnabilityCurriculum(PromptCurriculum):
 
         1 - rho = sum c (n - c) / (n (n - 1))  /  sum m_k (1 - m_k)
 
-    A prompt that always or never passes comes back by itself: its counts fade, so that its draws
-    widen to those of its arm, and every slot goes with probability ``floor`` to any prompt of an
-    arm drawn evenly, so that no arm starves. Ours; the utility is that of DAPO's filter,
-    https://arxiv.org/abs/2503.14476, section 3.2, before the rollouts.
+    A prompt that always or never passes comes back by itself as its counts fade, and every slot
+    goes with probability ``floor`` to any prompt of an arm drawn evenly, so that no arm starves.
+    Ours; the utility is that of DAPO's filter, https://arxiv.org/abs/2503.14476, section 3.2.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ class LearnabilityCurriculum(PromptCurriculum):
         """Sort the prompts by arm."""
         if self.group_size is not None:
             self.group = self.group_size
-        self.members = Members(self.pool)
+        self.members = Members(self.pool.arms)
 
     @property
     def rho(self) -> float:
@@ -157,3 +156,51 @@ class LearnabilityCurriculum(PromptCurriculum):
             | self.arm_metrics("expected_utility", utility)
             | {"prior_strength": 1 / self.rho - 1, "group_size": float(self.group)}
         )
+
+
+def mixed(pass_rates: NDArray[np.float64], group_size: int) -> NDArray[np.float64]:
+    """Chance that a group is neither all right nor all wrong: 1 - p^G - (1 - p)^G."""
+    return 1 - pass_rates**group_size - (1 - pass_rates) ** group_size
+
+
+def expected_mixed(
+    right: NDArray[np.float64], wrong: NDArray[np.float64], group_size: int
+) -> NDArray[np.float64]:
+    """Mean of ``mixed`` over pass rates p ~ Beta(right, wrong), shapes (m,); in closed form.
+
+    E p^G = prod over j < G of (right + j) / (right + wrong + j), and so for 1 - p.
+    """
+    steps = np.arange(group_size)
+    total = (right + wrong)[:, None] + steps
+    all_right = np.prod((right[:, None] + steps) / total, axis=1)
+    all_wrong = np.prod((wrong[:, None] + steps) / total, axis=1)
+    chance: NDArray[np.float64] = 1 - all_right - all_wrong
+    return chance
+
+
+def within_spread(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unbiased estimate of p (1 - p) from each group of two or more rollouts, shape (m,).
+
+    c (n - c) / (n (n - 1)) for c right of n; 0 for a group of one, which says nothing.
+    """
+    n = right + wrong
+    spread: NDArray[np.float64] = right * wrong / np.maximum(n * (n - 1), 1)
+    return np.where(n > 1, spread, 0.0)
+
+
+def correlation(within: float, whole: float) -> float:
+    """Share of the spread of pass rates that lies between prompts, from sums over groups.
+
+    1 - within / whole, with a prior as heavy as 8 groups of an arm of mean 1/2 and correlation
+    0.2; between 0.02 and 0.98.
+
+    Parameters
+    ----------
+    within : float
+        Sum of ``within_spread``.
+    whole : float
+        Sum of m (1 - m), with m the mean pass rate of each group's arm.
+    """
+    weight = PRIOR_GROUPS / 4
+    share = 1 - (within + weight * (1 - PRIOR_CORRELATION)) / (whole + weight)
+    return min(LARGEST, max(SMALLEST, share))

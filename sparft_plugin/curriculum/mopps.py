@@ -23,21 +23,20 @@ class MoppsCurriculum(PromptCurriculum):
         a_i <- decay a_i + (1 - decay) a_0 + s_i
         b_i <- decay b_i + (1 - decay) b_0 + k_i - s_i
 
-    Model Predictive Prompt Selection, Qu et al. 2025, https://arxiv.org/abs/2507.04632, recursive
-    update with temporal discounting and top-B selection. A prompt that was not observed does not
-    fade. The release counts 8 successes and 8 failures, whatever came, for a group of one rollout;
-    here a group counts its own rollouts.
+    Model Predictive Prompt Selection, Qu et al. 2025, https://arxiv.org/abs/2507.04632. A prompt
+    that was not observed does not fade. The release counts 8 right and 8 wrong for a group of one
+    rollout, whatever came; here a group counts its own.
 
     Parameters
     ----------
     candidates : int >= 1 or None, default 16
-        See ``PromptCurriculum``; 16 is the release's.
+        See ``PromptCurriculum``.
     target : float in [0, 1], default 0.5
         Pass rate to be near to.
     decay : float in [0, 1], default 1.0
         Weight of what was known of a prompt when it is observed again; below 1, old rollouts fade.
-        The release's settings file and its scripts for mathematics have 1 and 16 candidates, and so
-        has this; its scripts for countdown and geometry, half of them, have 0.5 and 8.
+        The release's scripts for mathematics have 1 and 16 candidates; those for countdown and
+        geometry have 0.5 and 8.
     prior_right, prior_wrong : float > 0, default 1.0
         a_0 and b_0.
     """

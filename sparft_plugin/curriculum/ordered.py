@@ -23,11 +23,11 @@ STAGE_STEPS = 100
 class OrderedCurriculum(Curriculum):
     """Train on one stage of difficulty after the other, and stay at the hardest.
 
-    Stage j of S holds the prompts between the quantiles j / S and (j + 1) / S of difficulty, as
-    many in each; prompts of equal difficulty are told apart by id. Inside a stage: shuffled passes
-    without replacement. A batch larger than its stage is filled from the harder stages, nearest
-    first, then from the easier ones. As in SARI, https://arxiv.org/abs/2504.15900, Curr-ReFT,
-    https://arxiv.org/abs/2503.07065, and VL-Cogito, https://arxiv.org/abs/2507.22607.
+    Stage j of S holds the prompts between the quantiles j / S and (j + 1) / S of difficulty, equals
+    told apart by id. Inside a stage: shuffled passes without replacement. A batch larger than its
+    stage is filled from the harder stages, nearest first, then from the easier ones. As in SARI,
+    https://arxiv.org/abs/2504.15900, Curr-ReFT, https://arxiv.org/abs/2503.07065, and VL-Cogito,
+    https://arxiv.org/abs/2507.22607.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class OrderedCurriculum(Curriculum):
     stage: int = per_run(0)
     steps: int = per_run(0)
     """Observations since the stage began."""
-    recent: NDArray[np.float64] = field(init=False, repr=False)
+    recent: NDArray[np.float64] = per_run()
     """Pass rates of the stage's last groups, at most ``window``."""
     stage_of: NDArray[np.int32] = field(init=False, repr=False)
     by_stage: Passes = field(init=False, repr=False)
@@ -105,14 +105,12 @@ class OrderedCurriculum(Curriculum):
 
     def rule_state(self) -> dict[str, Any]:
         """The stage, what it has seen, and the passes in progress."""
-        more = {"recent": self.recent.tolist(), "passes": self.by_stage.state()}
-        return super().rule_state() | more
+        return super().rule_state() | {"passes": self.by_stage.state()}
 
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
         """Restore the stage; over a changed pool its passes begin anew."""
         super().load_rule_state(state, remap)
         self.stage = min(self.stage, self.last_stage)
-        self.recent = np.array(state["recent"], dtype=np.float64)
         if remap.same_pool:
             self.by_stage.load(state["passes"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,15 +50,15 @@ class PclCurriculum(PromptCurriculum):
     tau: float = number(0.5, 0, 1)
     buffer: int = whole(2048, 1)
     ridge: float = number(1.0, 0, open_low=True)
-    weights: NDArray[np.float64] = field(init=False, repr=False)
-    """Of V, shape (d,)."""
     intercept: float = per_run()
-    recent: NDArray[np.int64] = field(init=False, repr=False)
-    """Positions of the prompts of the newest groups, oldest first."""
-    rates: NDArray[np.float64] = field(init=False, repr=False)
-    """Pass rates of those groups."""
     error: float = per_run(0.0)
     """Mean absolute error on the last observation, before it was learned."""
+    weights: NDArray[np.float64] = per_run()
+    """Of V, shape (d,)."""
+    recent: NDArray[np.int64] = per_run()
+    """Positions of the prompts of the newest groups, oldest first."""
+    rates: NDArray[np.float64] = per_run()
+    """Pass rates of those groups."""
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
@@ -99,24 +99,17 @@ class PclCurriculum(PromptCurriculum):
             model = Ridge(alpha=self.ridge, solver="cholesky").fit(features, self.rates)
         self.weights, self.intercept = np.asarray(model.coef_), float(model.intercept_)
 
-    def rule_state(self) -> dict[str, Any]:
-        """The value model and its buffer."""
-        arrays = {name: getattr(self, name).tolist() for name in ("weights", "recent", "rates")}
-        return super().rule_state() | arrays
-
     def load_rule_state(self, state: Mapping[str, Any], remap: Remap) -> None:
-        """Restore both; groups of prompts that are gone leave the buffer.
+        """Restore the value model and its buffer, without groups of prompts that are gone.
 
         If the embeddings have another width now, the model is fitted to the buffer.
         """
-        moved = remap.to[np.array(state["recent"], dtype=np.int64)]
-        self.recent = moved[moved >= 0]
-        self.rates = np.array(state["rates"], dtype=np.float64)[moved >= 0]
+        width = len(self.weights)
         super().load_rule_state(state, remap)
-        if len(state["weights"]) == len(self.weights):
-            self.weights = np.array(state["weights"])
-        else:
-            self.intercept = float(self.tau)
+        moved = remap.to[self.recent]
+        self.recent, self.rates = moved[moved >= 0], self.rates[moved >= 0]
+        if len(self.weights) != width:
+            self.weights, self.intercept = np.zeros(width), float(self.tau)
             if len(self.recent):
                 self._fit()
 

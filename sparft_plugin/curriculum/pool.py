@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,50 +97,43 @@ def rank_among_equals(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
     return ranks
 
 
-class Passes:
-    """Hand out every member of a set once in random order, then shuffle again.
+class Members:
+    """The prompts of each set, such as an arm, to draw from those that are free.
 
-    ``sets``, shape (n,), is the number of the set that each prompt belongs to, such as its arm;
-    sets may be empty.
+    ``sets``, shape (n,), is the number of the set that each prompt belongs to; one may be empty.
     """
 
     def __init__(self, sets: NDArray[np.integer]) -> None:
-        self._sets = sets
-        count = int(sets.max()) + 1
-        self.sizes = np.bincount(sets, minlength=count)
-        self._starts = np.cumsum(self.sizes) - self.sizes
+        self.sizes = np.bincount(sets)
+        self.starts = np.cumsum(self.sizes) - self.sizes
         self.order = np.argsort(sets, kind="stable").astype(np.int32)
-        """Positions, set after set; inside a set in the order of its pass."""
-        self.left = np.zeros(count, dtype=np.int64)
+        """Positions, set after set."""
+
+    def draw(
+        self, number: int, n: int, taken: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw up to n distinct prompts of a set that are not taken, and mark them as taken."""
+        members = self.order[self.starts[number] :][: self.sizes[number]]
+        free = members[~taken[members]]
+        drawn: NDArray[np.int64] = rng.choice(free, min(n, len(free)), replace=False)
+        taken[drawn] = True
+        return drawn
+
+
+class Passes(Members):
+    """Hand out every member of a set once in random order, then shuffle again.
+
+    Inside a set, ``order`` is that of its pass.
+    """
+
+    def __init__(self, sets: NDArray[np.integer]) -> None:
+        super().__init__(sets)
+        self._sets = sets
+        self.left = np.zeros(len(self.sizes), dtype=np.int64)
         """Prompts that the pass of each set has yet to hand out."""
 
-    def next(self, number: int, rng: np.random.Generator, taken: Set[int] = frozenset()) -> int:
-        """Return the next prompt of a set; a new pass begins when one is used up.
-
-        Prompts in ``taken`` wait for the end of the pass if it has others.
-        """
-        start, size = int(self._starts[number]), int(self.sizes[number])
-        if not self.left[number]:
-            self.order[start : start + size] = rng.permutation(
-                np.sort(self.order[start : start + size])
-            )
-            self.left[number] = size
-        left = int(self.left[number])
-        # Drawn from the end, so that what is left is always the beginning.
-        for back in range(left - 1, -1, -1):
-            if int(self.order[start + back]) not in taken:
-                break
-        else:
-            back = left - 1
-        last = start + left - 1
-        chosen = int(self.order[start + back])
-        self.order[start + back] = self.order[last]
-        self.order[last] = chosen
-        self.left[number] = left - 1
-        return chosen
-
     def batch(self, numbers: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return the next prompt of each set named, shape (n,).
+        """Return the next prompt of each set named, shape (n,); a pass used up begins anew.
 
         No prompt comes twice before every prompt of its set came once.
         """
@@ -149,23 +142,29 @@ class Passes:
         # A pass that goes on hands out its end, where no prompt of this batch can be.
         goes_on = (wanted <= self.left)[numbers]
         sets = numbers[goes_on]
-        chosen[goes_on] = self.order[(self._starts + self.left)[sets] - 1 - rank_among_equals(sets)]
+        chosen[goes_on] = self.order[(self.starts + self.left)[sets] - 1 - rank_among_equals(sets)]
         self.left -= np.where(wanted <= self.left, wanted, 0)
-        if not goes_on.all():
-            chosen[~goes_on] = self._one_by_one(numbers[~goes_on], rng)
-        return chosen
-
-    def _one_by_one(
-        self, numbers: NDArray[np.integer], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Do what ``batch`` does for sets whose passes end in the batch."""
         taken: dict[int, set[int]] = defaultdict(set)
-        chosen = np.empty(len(numbers), dtype=np.int64)
-        for slot, number in enumerate(numbers.tolist()):
+        for slot in np.flatnonzero(~goes_on):
+            number = int(numbers[slot])
             if len(taken[number]) == self.sizes[number]:
                 taken[number].clear()
-            chosen[slot] = self.next(number, rng, taken[number])
+            chosen[slot] = self._next(number, taken[number], rng)
             taken[number].add(int(chosen[slot]))
+        return chosen
+
+    def _next(self, number: int, taken: set[int], rng: np.random.Generator) -> int:
+        """Next prompt of a set; those taken wait for the end of its pass if it has others."""
+        members = self.order[self.starts[number] :][: self.sizes[number]]
+        if not self.left[number]:
+            members[:] = rng.permutation(np.sort(members))
+            self.left[number] = len(members)
+        self.left[number] -= 1
+        # Drawn from the end, so that what is left is always the beginning.
+        last = int(self.left[number])
+        at = next((i for i in range(last, -1, -1) if int(members[i]) not in taken), last)
+        chosen = int(members[at])
+        members[at], members[last] = members[last], chosen
         return chosen
 
     def state(self) -> dict[str, Any]:
@@ -178,22 +177,3 @@ class Passes:
         same_sets = np.array_equal(self._sets[order], self._sets[self.order])
         if same_sets and len(left) == len(self.left):
             self.order, self.left = order, left
-
-
-class Members:
-    """The prompts of each arm of a pool, to draw from those that are free."""
-
-    def __init__(self, pool: PromptPool) -> None:
-        self.sizes = np.bincount(pool.arms, minlength=pool.n_arms)
-        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        self.order = np.argsort(pool.arms, kind="stable").astype(np.int32)
-
-    def draw(
-        self, arm: int, n: int, taken: NDArray[np.bool_], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Draw up to n distinct prompts of an arm that are not taken, and mark them as taken."""
-        members = self.order[self.starts[arm] : self.starts[arm + 1]]
-        free = members[~taken[members]]
-        drawn: NDArray[np.int64] = rng.choice(free, min(n, len(free)), replace=False)
-        taken[drawn] = True
-        return drawn

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparft_plugin.curriculum import PromptPool
-from sparft_plugin.curriculum.mixed import within_spread
+from sparft_plugin.curriculum.learnability import within_spread
 from sparft_plugin.simulate.run import Setting, World, measured, numbered
 
 WIDTH = 16

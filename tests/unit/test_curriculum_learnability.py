@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from sparft_plugin.curriculum.learnability import LearnabilityCurriculum
-from sparft_plugin.curriculum.mixed import correlation, expected_mixed, mixed, within_spread
+from sparft_plugin.curriculum.learnability import (
+    LearnabilityCurriculum,
+    correlation,
+    expected_mixed,
+    mixed,
+    within_spread,
+)
 from tests.unit.arm_data import pool
 from tests.unit.prompt_data import group
 

@@ -67,7 +67,7 @@ class Retest(Wrapper):
 
     def begin(self) -> None:
         """Sort the prompts by arm."""
-        self.members = Members(self.pool)
+        self.members = Members(self.pool.arms)
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Choose as the inner curriculum does, and replace what is retired."""

@@ -62,7 +62,7 @@ class ShareFloor(Wrapper):
 
     def begin(self) -> None:
         """Sort the prompts by arm."""
-        self.members = Members(self.pool)
+        self.members = Members(self.pool.arms)
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Choose as the inner curriculum does, then pay what arms are owed."""
