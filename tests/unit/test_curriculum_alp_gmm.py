@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,10 +96,8 @@ def test_the_mixture_leads_to_where_the_pass_rate_changes():
 def test_the_mixture_is_drawn_by_mean_progress_and_density():
     # Two far groups of points: at 0.2 with progress 0.1, at 0.8 with progress 0.3. Each Gaussian is
     # as narrow as can be, so the shares of 0.2 and 0.8 are 0.1 and 0.3.
-    difficulties = np.repeat([0.2, 0.8], 50)
-    progress = np.repeat([0.1, 0.3], 50)
-    levels = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
-    share = progress_by_level(difficulties, progress, levels, 10, "bic", seed=0)
+    points = np.repeat([0.2, 0.8], 50), np.repeat([0.1, 0.3], 50)
+    share = progress_by_level(*points, np.array([0.0, 0.2, 0.5, 0.8, 1.0]), 10, "bic", seed=0)
     assert share == pytest.approx([0, 0.1, 0, 0.3, 0], abs=1e-6)
 
 
@@ -110,25 +106,17 @@ def test_the_criterion_finds_the_number_of_gaussians(criterion):
     rng = np.random.default_rng(0)
     centres = np.array([[0.1, 0.1], [0.5, 0.6], [0.9, 0.2]])
     points = np.concatenate([c + 0.02 * rng.standard_normal((80, 2)) for c in centres])
-    model = fit(points, 10, criterion, seed=0)
-    assert model.n_components == 3
-    assert np.sort(model.means_[:, 0]) == pytest.approx([0.1, 0.5, 0.9], abs=0.02)
+    assert fit(points, 10, criterion, seed=0).n_components == 3
 
 
-def test_no_progress_at_all_is_drawn_uniformly():
-    curriculum = AlpGmmCurriculum(refit_every=20).start(graded(*np.arange(20) / 20))
+@pytest.mark.parametrize("difficulties", [np.arange(20) / 20, [0.3] * 20])
+def test_no_progress_at_all_is_drawn_uniformly(difficulties):
+    curriculum = AlpGmmCurriculum(refit_every=20).start(graded(*difficulties))
     for _ in range(4):
         observe(curriculum, dict.fromkeys(range(20), 0.5))
     assert len(curriculum.points) == 0
     sizes = curriculum.passes.sizes
     assert probabilities(curriculum) == pytest.approx(sizes / sizes.sum())
-
-
-def test_one_difficulty_for_all_is_no_obstacle():
-    curriculum = AlpGmmCurriculum(refit_every=5).start(graded(*[0.3] * 6))
-    for rate in (0, 1, 0, 1):
-        observe(curriculum, dict.fromkeys(range(6), rate))
-    assert len(curriculum.select(20)) == 20
 
 
 def test_without_a_difficulty_for_every_prompt_arms_are_drawn_by_their_mean_progress():
@@ -143,38 +131,29 @@ def test_without_a_difficulty_for_every_prompt_arms_are_drawn_by_their_mean_prog
 
 
 def test_a_state_restores_the_fit_exactly():
-    def make():
-        return AlpGmmCurriculum(refit_every=100).start(graded(*np.arange(100) / 100))
-
-    straight, resumed = make(), make()
+    straight, resumed = (
+        AlpGmmCurriculum(refit_every=100).start(graded(*np.arange(100) / 100)) for _ in range(2)
+    )
     learn_the_middle(straight, 3)
-    resumed.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
+    resumed.load_state_dict(straight.state_dict())
     for curriculum in (straight, resumed):
         learn_the_middle(curriculum, 3)
     assert straight.share.any()
     assert resumed.state_dict() == straight.state_dict()
-    assert resumed.select(50) == straight.select(50)
 
 
-def test_prompts_whose_difficulties_changed_start_new_passes():
+def test_a_state_of_other_difficulties_is_kept_by_difficulty_and_says_nothing_of_arms():
     old = AlpGmmCurriculum().start(graded(0.1, 0.2, 0.3, 0.4))
     observe(old, {0: 0.5, 1: 0.5})
     old.select(2)
     new = AlpGmmCurriculum().start(graded(0.4, 0.1, 0.3, 0.1))
-    new.load_state_dict(old.state_dict())
-    assert len({pick.prompt.id for pick in new.select(4)}) == 4
+    arms = AlpGmmCurriculum().start([p._replace(difficulty=None) for p in graded(*[0] * 4)])
+    for curriculum in (new, arms):
+        curriculum.load_state_dict(old.state_dict())
+        # The passes begin anew.
+        assert len({pick.prompt.id for pick in curriculum.select(4)}) == 4
     assert new.last[100] == 0.5
-
-
-def test_a_state_of_difficulties_says_nothing_of_arms():
-    old = AlpGmmCurriculum().start(graded(0.1, 0.2, 0.3, 0.4))
-    observe(old, {0: 0.5, 1: 0.5})
-    new = AlpGmmCurriculum().start(
-        [prompt._replace(difficulty=None) for prompt in graded(*[0] * 4)]
-    )
-    new.load_state_dict(old.state_dict())
-    assert np.isnan(new.last).tolist() == [True]
-    assert len(new.select(4)) == 4
+    assert np.isnan(arms.last).all()
 
 
 def test_difficulties_are_rounded_to_a_thousandth():
