@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparft_plugin.curriculum import Passes, Prompt
+from sparft_plugin.curriculum import Passes
 from sparft_plugin.curriculum.pool import rank_among_equals
 from sparft_plugin.curriculum.sec import SecCurriculum
 from sparft_plugin.curriculum.sparft import SparftCurriculum
@@ -62,18 +62,12 @@ def test_a_rank_counts_the_equals_before(numbers):
 
 def naive_arms(curriculum, n):
     """Draw for the slots that are left, skip arms that have given all they have, again."""
-    size = len(curriculum.pool)
-    room = [int(count) * -(-n // size) for count in curriculum.passes.sizes]
+    room = curriculum.passes.sizes * -(-n // len(curriculum.pool))
     found = []
     while len(found) < n:
         wanted = n - len(found)
-        opened = np.array([left > 0 for left in room])
-        if curriculum.draw == "step":
-            (arm,) = curriculum.draw_arms(1, opened).tolist()
-            drawn = [arm] * wanted
-        else:
-            drawn = curriculum.draw_arms(wanted, opened).tolist()
-        for arm in drawn:
+        drawn = curriculum.draw_arms(wanted if curriculum.draw == "slot" else 1, room > 0)
+        for arm in drawn.tolist() * (1 if curriculum.draw == "slot" else wanted):
             if room[arm] > 0:
                 room[arm] -= 1
                 found.append(arm)
@@ -93,12 +87,8 @@ def test_arms_of_a_batch_are_those_of_its_slots_one_by_one(method, draw, n):
         assert chosen.tolist() == expected.tolist()
 
 
-def started(n, seed=0):
-    return UniformCurriculum().start([Prompt(f"p{i}", arm=i % 3) for i in range(n)], seed)
-
-
 def test_every_order_of_three_prompts_is_about_as_likely():
-    ids = [pick.prompt.id for pick in started(3).select(3 * 1200)]
+    ids = [pick.prompt.id for pick in UniformCurriculum().start(pool(1, 1, 1)).select(3 * 1200)]
     orders = Counter(tuple(ids[start : start + 3]) for start in range(0, len(ids), 3))
     assert len(orders) == 6
     # 200 expected of each; four standard deviations are 52.

@@ -18,29 +18,17 @@ def group(*accuracies):
     return Outcome(Pick(0, Prompt("p")), values, np.zeros(len(values)))
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=16))
-def test_mixed_only_is_dapos_rule_on_right_and_wrong(right):
-    assert MixedOnly().keep(group(*right)) == (0 < sum(right) < len(right))
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "kept"), [((0.5, 0.5), False), ((0.5, 0.6), True), ((0.0, 0.2), True)]
-)
-def test_mixed_only_keeps_partial_accuracies_that_differ(accuracies, kept):
-    assert MixedOnly().keep(group(*accuracies)) is kept
-
-
-@pytest.mark.parametrize(
-    ("right", "kept"), [(0, False), (1, False), (2, True), (5, True), (8, True), (9, False)]
-)
-def test_a_band_holds_both_its_ends(right, kept):
-    assert Band(0.2, 0.8).keep(group(*[1] * right, *[0] * (10 - right))) is kept
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=16))
+def test_mixed_only_keeps_groups_whose_rollouts_differ_as_dapo_does(accuracies):
+    assert MixedOnly().keep(group(*accuracies)) == (len(set(accuracies)) > 1)
 
 
 @pytest.mark.parametrize("n", range(1, 50))
-def test_an_end_of_a_band_is_not_missed_by_rounding(n):
+def test_a_band_holds_both_its_ends_and_misses_none_by_rounding(n):
     for right in range(n + 1):
-        assert Band(right / n, right / n).keep(group(*[1] * right, *[0] * (n - right)))
+        told = group(*[1] * right, *[0] * (n - right))
+        assert Band(right / n, right / n).keep(told)
+        assert Band(0.2, 0.8).keep(told) is (n <= 5 * right <= 4 * n)
 
 
 @pytest.mark.parametrize(
