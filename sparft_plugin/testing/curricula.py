@@ -294,10 +294,7 @@ def replaces_what_happened_before_a_load(subject: Subject) -> None:
 
 
 def saves_snapshots(subject: Subject) -> None:
-    """A state is JSON, and changes neither with the run nor with another that loaded it.
-
-    Metrics and state may be asked for at any time.
-    """
+    """A state is JSON, and changes neither with the run nor with another that loaded it."""
     curriculum, name = subject.lived(), subject.name
     state = curriculum.state_dict()
     kept = copy.deepcopy(state)
@@ -308,14 +305,6 @@ def saves_snapshots(subject: Subject) -> None:
     other.load_state_dict(state)
     play(other, LIFE)
     subject.expect(state == kept, "wrote to a state that it had loaded; copy arrays.")
-    read, unread = subject.lived(), subject.lived()
-    for _ in range(3):
-        read.metrics()
-        read.state_dict()
-    subject.expect(
-        read.state_dict() == unread.state_dict() and read.select(30) == unread.select(30),
-        "is changed by metrics() or state_dict().",
-    )
 
 
 def answers_only_the_picks_of_a_loaded_state(subject: Subject) -> None:
@@ -435,6 +424,18 @@ def starts_moved_arms_afresh(subject: Subject) -> None:
     subject.expect(len(curriculum.select(20)) == 20, "must go on over moved arms.")
 
 
+def changes_nothing_when_it_is_read(subject: Subject) -> None:
+    """Metrics and state may be asked for at any time."""
+    read, unread = subject.lived(), subject.lived()
+    for _ in range(3):
+        read.metrics()
+        read.state_dict()
+    subject.expect(
+        read.state_dict() == unread.state_dict() and read.select(30) == unread.select(30),
+        "is changed by metrics() or state_dict().",
+    )
+
+
 CURRICULUM_CHECKS: tuple[Callable[[Subject], None], ...] = (
     fills_batches_of_any_size,
     takes_a_single_prompt_as_a_pool,
@@ -451,5 +452,6 @@ CURRICULUM_CHECKS: tuple[Callable[[Subject], None], ...] = (
     maps_a_changed_pool_by_id,
     goes_on_when_an_arm_empties,
     starts_moved_arms_afresh,
+    changes_nothing_when_it_is_read,
 )
 """What ``check_curriculum`` does, one by one."""

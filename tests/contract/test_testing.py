@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from sparft_plugin.curriculum import Curriculum, Passes
 from sparft_plugin.curriculum.filters import Band, GroupFilter
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from sparft_plugin.curriculum.uniform import UniformCurriculum
@@ -35,16 +34,8 @@ def repeats(self, n):
     return np.zeros(n, dtype=np.int64)
 
 
-def too_few(self, n):
-    return UniformCurriculum.choose(self, n)[1:]
-
-
 def from_global_chance(self, n):
     return np.random.permutation(len(self.pool))[np.arange(n) % len(self.pool)]  # noqa: NPY002
-
-
-def forgets_its_passes(self):
-    return {}
 
 
 def draws_when_read(self):
@@ -52,50 +43,50 @@ def draws_when_read(self):
     return SparftCurriculum.metrics(self)
 
 
-CURRICULA = {
-    "gave prompt-0-0 5 times in a batch of 5 of 11": broken(UniformCurriculum, choose=repeats),
-    "gave picks \\[\\] where 1 were asked for": broken(UniformCurriculum, choose=too_few),
-    "drew from numpy's global generator|did not repeat itself": broken(
-        UniformCurriculum, choose=from_global_chance
-    ),
-    "gave prompt-0-0 12 times in a batch of 12 of 11": broken(
-        UniformCurriculum,
-        choose=lambda self, n: UniformCurriculum.choose(self, n) * (n <= len(self.pool)),
-    ),
-    "goes on differently after its state was saved": broken(
-        UniformCurriculum,
-        rule_state=forgets_its_passes,
-        load_rule_state=lambda self, state, remap: None,
-    ),
-    "is changed by metrics\\(\\) or state_dict\\(\\)": broken(
-        SparftCurriculum, metrics=draws_when_read
-    ),
-    "the metric 'sparft/x' of Broken must be a relative name": broken(
-        SparftCurriculum, metrics=lambda self: {"sparft/x": 1.0}
-    ),
-    "the metric 'x' of Broken must be a finite float, not nan": broken(
-        SparftCurriculum, metrics=lambda self: {"x": float("nan")}
-    ),
-    "where .* was picked": broken(SparftCurriculum, metrics=lambda self: {}),
-    "must be JSON without NaN": broken(
-        UniformCurriculum, rule_state=lambda self: {"x": float("nan")}
-    ),
-    'picks the same whatever it was told .* signal = "none"': broken(
-        SparftCurriculum, update_arms=lambda self, groups: None
-    ),
-    "which .3. are closed": broken(
-        SparftCurriculum, draw_arms=lambda self, n, open_arms: np.full(n, 3)
-    ),
-    "does not restore its whole state|keeps something|goes on differently": broken(
-        SparftCurriculum, load_rule=lambda self, state, remap: None
-    ),
+CHOOSE = UniformCurriculum.choose
+UNIFORM = {
+    "gave prompt-0-0 5 times in a batch of 5 of 11": {"choose": repeats},
+    r"gave picks \[\] where 1 were asked for": {"choose": lambda self, n: CHOOSE(self, n)[1:]},
+    "drew from numpy's global generator|did not repeat itself": {"choose": from_global_chance},
+    "gave prompt-0-0 12 times in a batch of 12 of 11": {
+        "choose": lambda self, n: CHOOSE(self, n) * (n <= len(self.pool))
+    },
+    "goes on differently after its state was saved": {
+        "rule_state": lambda self: {},
+        "load_rule_state": lambda self, state, remap: None,
+    },
+    "must be JSON without NaN": {"rule_state": lambda self: {"x": float("nan")}},
+}
+SPARFT = {
+    r"is changed by metrics\(\) or state_dict\(\)": {"metrics": draws_when_read},
+    "the metric 'sparft/x' of Broken must be a relative name": {
+        "metrics": lambda self: {"sparft/x": 1.0}
+    },
+    "the metric 'x' of Broken must be a finite float, not nan": {
+        "metrics": lambda self: {"x": float("nan")}
+    },
+    "where .* was picked": {"metrics": lambda self: {}},
+    'picks the same whatever it was told .* signal = "none"': {
+        "update_arms": lambda self, groups: None
+    },
+    "which .3. are closed": {"draw_arms": lambda self, n, open_arms: np.full(n, 3)},
+    "does not restore its whole state|keeps something|goes on differently": {
+        "load_rule": lambda self, state, remap: None
+    },
 }
 
 
-@pytest.mark.parametrize("sentence", CURRICULA)
-def test_a_broken_curriculum_is_found(sentence):
+@pytest.mark.parametrize(
+    ("base", "sentence", "methods"),
+    [
+        (base, sentence, methods)
+        for base, cases in ((UniformCurriculum, UNIFORM), (SparftCurriculum, SPARFT))
+        for sentence, methods in cases.items()
+    ],
+)
+def test_a_broken_curriculum_is_found(base, sentence, methods):
     with pytest.raises((AssertionError, SparftError), match=sentence):
-        check_curriculum(CURRICULA[sentence])
+        check_curriculum(broken(base, **methods))
 
 
 def keeps_its_picks(self, state):
@@ -127,6 +118,14 @@ def drops_packed_passes(self, state, remap):
             {"choose": repeats},
             r"Broken must pick all of 9 prompts .* after arm 1 lost its prompts",
         ),
+        (
+            curricula.saves_snapshots,
+            {
+                "rule_state": lambda self: {"told": vars(self).setdefault("told", [])},
+                "learn": lambda self, groups: vars(self).setdefault("told", []).append(len(groups)),
+            },
+            "changed after it was saved; copy arrays",
+        ),
     ],
 )
 def test_a_broken_curriculum_is_found_by_one_check(check, methods, sentence):
@@ -134,41 +133,20 @@ def test_a_broken_curriculum_is_found_by_one_check(check, methods, sentence):
         check(curricula.Subject(broken(UniformCurriculum, **methods)))
 
 
-@dataclass(eq=False)
-class Nothing(Curriculum):
-    """A curriculum that keeps a reference to an array in its state."""
-
-    sizes: list[int] = field(init=False, default_factory=list)
-
-    def begin(self):
-        self.passes = Passes(np.zeros(len(self.pool), dtype=np.int64))
-        self.sizes = []
-
-    def choose(self, n):
-        self.sizes.append(n)
-        return self.passes.batch(np.zeros(n, dtype=np.int64), self.rng)
-
-    def learn(self, groups):
-        pass
-
-    def rule_state(self):
-        return {**self.passes.state(), "sizes": self.sizes}
-
-    def load_rule_state(self, state, remap):
-        self.sizes = list(state["sizes"])
-        if remap.same_pool:
-            self.passes.load(state)
-
-
-def test_a_state_that_shares_its_lists_with_the_run_is_found():
-    with pytest.raises(AssertionError, match="changed after it was saved; copy arrays"):
-        check_curriculum(Nothing)
-
-
 def test_a_class_that_is_no_dataclass_is_found():
     plain = type("Plain", (UniformCurriculum,), {})
     with pytest.raises(AssertionError, match="Plain must be a dataclass"):
         check_curriculum(plain)
+
+
+def select(rule):
+    """A selector's `select` that keeps the first of members in the order of a rule."""
+    return {"select": lambda self, members, k, rng: rule(members)[:k]}
+
+
+def by_difficulty(members):
+    known = members.difficulties is not None
+    return np.argsort(members.difficulties if known else np.zeros(len(members)), kind="stable")
 
 
 SELECTORS = {
@@ -179,23 +157,13 @@ SELECTORS = {
         "select": lambda self, members, k, rng: np.arange(min(k, len(members)))[::-1],
         "nested": True,
     },
-    "did not repeat its choice|remembers a cluster": {
-        "select": lambda self, members, k, rng: np.roll(
-            np.arange(len(members)), id(members) // 16 % 97
-        )[:k]
-    },
-    "reads difficulties and does not say so": {
-        "select": lambda self, members, k, rng: np.argsort(
-            np.zeros(len(members)) if members.difficulties is None else members.difficulties,
-            kind="stable",
-        )[:k],
-        "nested": True,
-    },
-    "shifted and scaled": {
-        "select": lambda self, members, k, rng: np.argsort(
-            np.abs(members.features).sum(axis=1), kind="stable"
-        )[:k]
-    },
+    "did not repeat its choice|remembers a cluster": select(
+        lambda members: np.roll(np.arange(len(members)), id(members) // 16 % 97)
+    ),
+    "reads difficulties and does not say so": {**select(by_difficulty), "nested": True},
+    "shifted and scaled": select(
+        lambda members: np.argsort(np.abs(members.features).sum(axis=1), kind="stable")
+    ),
 }
 
 
@@ -223,9 +191,9 @@ class Lengths(Embedder):
         return np.array([[np.cos(a), np.sin(a)] for a in angles], np.float32).reshape(-1, 2)
 
 
-def test_a_lawful_embedder_passes():
-    check_embedder(Lengths)
+def test_a_lawful_embedder_and_a_filter_pass_with_options():
     check_embedder(Lengths, model="other")
+    check_group_filter(Band, lo=0.0, hi=0.5)
 
 
 @pytest.mark.parametrize(
@@ -254,10 +222,6 @@ def test_a_broken_embedder_is_found(methods, sentence):
 def test_a_broken_group_filter_is_found(keep, sentence):
     with pytest.raises(AssertionError, match=sentence):
         check_group_filter(broken(GroupFilter, keep=keep))
-
-
-def test_a_filter_may_be_given_options():
-    check_group_filter(Band, lo=0.0, hi=0.5)
 
 
 def test_a_broken_intrinsic_reward_is_found():

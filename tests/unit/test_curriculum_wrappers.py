@@ -50,21 +50,17 @@ def arms(picks, count):
 
 
 class TestShareFloor:
-    def test_three_batches_by_hand(self):
-        # Greedy gives arm 0 alone. floor 0.25, no window, batches of 4, arms 0 and 1:
-        #   owed to arm 1: 0 + 0.25 * 4 = 1 -> one forced pick, debt 0; and so again.
-        curriculum = ShareFloor(Greedy(), floor=0.25, window=0).start(pool(8, 8))
-        for batch in range(1, 4):
-            assert arms(curriculum.select(4), 2) == [3, 1]
-            assert curriculum.metrics()["share_floor/forced"] == batch
-            assert curriculum.debt.tolist() == [0.0, 0.0]
-
-    def test_a_debt_is_carried_until_it_is_a_whole_pick(self):
-        # floor 0.1, batches of 4: debts 0.4, 0.8, 1.2 -> forced in the third, 0.2 is left.
+    def test_batches_by_hand(self):
+        # Greedy gives arm 0 alone. floor 0.1, no window, batches of 4: debts to arm 1 of 0.4, 0.8,
+        # 1.2 -> one forced pick in the third, 0.2 is left; to arm 0 none.
         curriculum = ShareFloor(Greedy(), floor=0.1, window=0).start(pool(8, 8))
         shares = [arms(curriculum.select(4), 2) for _ in range(3)]
         assert shares == [[4, 0], [4, 0], [3, 1]]
-        assert curriculum.debt[1] == pytest.approx(0.2)
+        assert curriculum.metrics()["share_floor/forced"] == 1
+        assert curriculum.debt == pytest.approx([0, 0.2])
+        # Its inner curriculum hears of forced picks.
+        curriculum.observe([told(curriculum.pick(k), [1, 0]) for k in curriculum.outstanding])
+        assert curriculum.inner.learned == 12
 
     def test_credit_lasts_for_the_window(self):
         # Arm 0 got 4 picks of 4: its credit is 0.25 * 4 - 4 = -3, but at most 0.25 * window.
@@ -114,11 +110,6 @@ class TestShareFloor:
         with pytest.raises(SparftError, match=r"floor=0.5 promises 3 arms .* at most 0.3333\."):
             ShareFloor(Greedy(), floor=0.5).start(pool(3, 3, 0, 3))
 
-    def test_the_inner_curriculum_hears_of_forced_picks(self):
-        curriculum = ShareFloor(Greedy(), floor=0.25, window=0).start(pool(8, 8))
-        curriculum.observe([told(pick, [1, 0]) for pick in curriculum.select(4)])
-        assert curriculum.inner.learned == 4
-
 
 class TestRetest:
     def started(self, *sizes, after=2, share=0.0, inner=Greedy):
@@ -126,12 +117,12 @@ class TestRetest:
 
     def rounds(self, curriculum, n, *results):
         """Select and observe; a prompt of arm a gets the a-th accuracies of the round."""
-        return [self._round(curriculum, n, accuracies_of_arm) for accuracies_of_arm in results]
-
-    def _round(self, curriculum, n, accuracies_of_arm):
-        picks = curriculum.select(n)
-        curriculum.observe([told(p, accuracies_of_arm[p.prompt.arm]) for p in picks])
-        return ids(picks)
+        made = []
+        for accuracies_of_arm in results:
+            picks = curriculum.select(n)
+            curriculum.observe([told(p, accuracies_of_arm[p.prompt.arm]) for p in picks])
+            made.append(ids(picks))
+        return made
 
     def test_two_unanimous_groups_in_a_row_retire_a_prompt(self):
         # Greedy asks for 0-00 and 0-01 for ever. Right twice: retired, so that others of the arm
@@ -228,23 +219,20 @@ class TestRetest:
             curriculum.observe(outcomes)
 
 
-class TestNested:
-    def test_the_state_is_nested_and_named_by_its_layers(self):
-        curriculum = ShareFloor(Retest(Greedy()), 0.1).start(pool(3, 3))
-        state = curriculum.state_dict()
-        assert state["method"] == "ShareFloor(Retest(Greedy))"
-        assert state["inner"]["method"] == "Retest(Greedy)"
-        assert state["inner"]["inner"]["method"] == "Greedy"
-        assert list(state["by_arm"]) == ["debt"]
-        assert list(state["inner"]["by_prompt"]) == ["streak", "chosen_at"]
-
-    def test_layers_share_one_ledger_and_one_generator(self):
-        curriculum = ShareFloor(Retest(Greedy()), 0.1).start(pool(3, 3))
-        first, _ = curriculum.select(2)
-        assert curriculum.inner.inner.next_pick_id == curriculum.next_pick_id == 2
-        curriculum.expire([first.pick_id])
-        assert curriculum.inner.inner.ledger.expired == curriculum.ledger.expired == 1
-        assert curriculum.inner.inner.rng is curriculum.rng
+def test_layers_are_nested_in_the_state_and_share_one_ledger_and_one_generator():
+    curriculum = ShareFloor(Retest(Greedy()), 0.1).start(pool(3, 3))
+    state = curriculum.state_dict()
+    inner = state["inner"]
+    assert [one["method"] for one in (state, inner, inner["inner"])] == [
+        "ShareFloor(Retest(Greedy))",
+        "Retest(Greedy)",
+        "Greedy",
+    ]
+    assert list(state["by_arm"]) == ["debt"]
+    assert list(inner["by_prompt"]) == ["streak", "chosen_at"]
+    innermost = curriculum.inner.inner
+    assert innermost.ledger is curriculum.ledger
+    assert innermost.rng is curriculum.rng
 
 
 def config(**options):
@@ -252,31 +240,26 @@ def config(**options):
     return SparftConfig.from_mapping(section).build_curriculum()
 
 
-class TestConfig:
-    def test_null_is_no_wrapper(self):
-        assert isinstance(config(share_floor=None, retest=None), UniformCurriculum)
+def test_a_config_names_wrappers_by_their_first_option_or_by_a_section_and_null_is_none():
+    assert isinstance(config(share_floor=None, retest=None), UniformCurriculum)
+    built = config(share_floor=0.02, retest=5)
+    assert (type(built), type(built.inner)) == (ShareFloor, Retest)
+    assert (built.floor, built.window) == (0.02, 256)
+    assert (built.inner.after, built.inner.share) == (5, 0.05)
+    built = config(share_floor={"floor": 0.1, "window": 8}, retest={"share": 0.5})
+    assert (built.floor, built.window) == (0.1, 8)
+    assert (built.inner.after, built.inner.share) == (3, 0.5)
 
-    def test_a_single_value_is_the_first_option(self):
-        built = config(share_floor=0.02, retest=5)
-        assert isinstance(built, ShareFloor)
-        assert isinstance(built.inner, Retest)
-        assert (built.floor, built.window) == (0.02, 256)
-        assert (built.inner.after, built.inner.share) == (5, 0.05)
 
-    def test_a_section_sets_them_all(self):
-        built = config(share_floor={"floor": 0.1, "window": 8}, retest={"share": 0.5})
-        assert (built.floor, built.window) == (0.1, 8)
-        assert (built.inner.after, built.inner.share) == (3, 0.5)
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"share_floor": {"flor": 0.1}}, "option of sparft.curriculum.share_floor 'flor'"),
-            ({"share_floor": {"window": 8}}, "share_floor needs its option 'floor'"),
-            ({"retest": {"inner": None}}, "option of sparft.curriculum.retest 'inner'"),
-            ({"retest": 0}, "sparft.curriculum.retest.after must be"),
-        ],
-    )
-    def test_a_wrong_section_is_refused_by_name(self, options, message):
-        with pytest.raises(SparftError, match=message):
-            config(**options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"share_floor": {"flor": 0.1}}, "option of sparft.curriculum.share_floor 'flor'"),
+        ({"share_floor": {"window": 8}}, "share_floor needs its option 'floor'"),
+        ({"retest": {"inner": None}}, "option of sparft.curriculum.retest 'inner'"),
+        ({"retest": 0}, "sparft.curriculum.retest.after must be"),
+    ],
+)
+def test_a_wrong_section_is_refused_by_name(options, message):
+    with pytest.raises(SparftError, match=message):
+        config(**options)

@@ -25,10 +25,8 @@ def groups(*right, n=4):
 def test_pass_rates_follow_skill_and_difficulty():
     learner = Learner(SMALL, 0)
     learner.skill[:] = [1.0, 0.0, -1.0]
-    rates = learner.pass_rates(np.arange(12))
-    for i, rate in enumerate(rates):
-        advance = learner.skill[i // 4] - learner.difficulties[i]
-        assert rate == pytest.approx(1 / (1 + np.exp(-1.5 * advance)))
+    advance = np.repeat(learner.skill, 4) - learner.difficulties
+    assert learner.pass_rates(np.arange(12)) == pytest.approx(1 / (1 + np.exp(-1.5 * advance)))
 
 
 def test_a_step_worked_by_hand():
@@ -45,14 +43,7 @@ def test_a_step_worked_by_hand():
     )
 
 
-def test_the_expected_gain_of_a_group_is_that_of_its_pass_rate():
-    learner, rng = Learner(replace(SMALL, arms=1), 0), np.random.default_rng(0)
-    accuracies = (rng.random((100_000, 8)) < 0.3).astype(float)
-    learner.train(np.zeros(100_000, dtype=np.int64), accuracies)
-    assert learner.skill[0] == pytest.approx(0.5 * 4 * 0.3 * 0.7, rel=0.01)
-
-
-def test_unlearnable_and_saturated_arms_stay_what_they_are():
+def test_arms_and_shares_that_never_or_always_pass_stay_what_they_are():
     learner = Learner(replace(SMALL, unlearnable_arms=1, saturated_arms=2), 0)
     assert learner.learned.tolist() == [False] * 3 + [True] * 3
     learner.skill += 5.0
@@ -60,13 +51,8 @@ def test_unlearnable_and_saturated_arms_stay_what_they_are():
     assert set(rates[:4]) == {0.0}
     assert set(rates[4:12]) == {1.0}
     assert ((rates[12:] > 0.5) & (rates[12:] < 1)).all()
-
-
-def test_shares_of_unlearnable_and_saturated_prompts_are_as_asked():
-    scenario = replace(
-        SMALL, prompts_per_arm=2000, unlearnable_share=0.3, saturated_share=0.2, spread=0.1
-    )
-    rates = Learner(scenario, 0).pass_rates(np.arange(6000))
+    options = {"unlearnable_share": 0.3, "saturated_share": 0.2, "spread": 0.1}
+    rates = Learner(replace(SMALL, prompts_per_arm=2000, **options), 0).pass_rates(np.arange(6000))
     assert (rates == 0).mean() == pytest.approx(0.3, abs=0.02)
     assert (rates == 1).mean() == pytest.approx(0.2, abs=0.02)
 
@@ -227,3 +213,31 @@ def test_every_shipped_scenario_can_be_learned_by_uniform(name):
 def test_a_size_out_of_its_range_is_refused_as_the_user_writes_it(option, value):
     with pytest.raises(SparftError, match=rf"--{option.replace('_', '-')}={value} must be"):
         replace(SMALL, **{option: value})
+
+
+def test_sparft_starves_for_arms_that_never_pass_and_a_floor_or_learnability_does_not():
+    floored = Method("sparft", {"share_floor": 0.05})
+    methods = [Method("sparft"), Method("learnability"), floored]
+    found = compare(methods, "unlearnable", SCENARIOS["unlearnable"], 2)
+
+    def dead_share(label):
+        """Share of the picks of each quarter that goes to arms that never pass."""
+        picks = found.runs[label].picks.sum(axis=0)
+        quarters = np.stack([part.sum(axis=0) for part in np.array_split(picks, 4)])
+        return quarters[:, ~found.learned].sum(axis=1) / quarters.sum(axis=1)
+
+    assert (np.diff(dead_share("sparft")) > 0).all()
+    assert dead_share("sparft")[-1] > 0.8
+    # The floor is 3/13 of a tenth; uniform gives these arms 3/13 of all picks.
+    assert 0.5 * 0.1 * 3 / 13 < dead_share("learnability")[-1] < 0.5 * 3 / 13
+    assert found.runs["sparft"].arm_shares.min() < 0.03
+    assert found.runs[floored.label].arm_shares.min() > 0.04
+    assert found.runs[floored.label].pass_rates[:, -1].min() > 0.7
+
+
+@pytest.mark.parametrize("name", ["transfer", "scattered", "policy_late"])
+def test_learnability_is_ahead_of_uniform_where_prompts_differ_in_worth(name):
+    found = compare([Method("learnability")], name, SCENARIOS[name], 3)
+    assert found.against("uniform", "learnability").mean > 0
+    ours, theirs = (found.runs[method].wasted.mean() for method in ("learnability", "uniform"))
+    assert ours < theirs

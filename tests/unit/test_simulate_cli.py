@@ -52,6 +52,7 @@ def test_a_learner_that_is_like_a_policy_is_the_default_and_policies_are_a_famil
 def test_all_methods_are_the_registered_ones_and_those_that_lack_an_option_are_named(capsys):
     assert simulate("--seeds", 1, "--steps", 2) == 0
     printed = capsys.readouterr().out
+    assert "Left out: gain_rl: the curriculum 'gain_rl' needs its option 'angles'" in printed
     for name in ("learnability", "sparft", "uniform"):
         assert f"| {name} |" in printed
 
@@ -77,18 +78,16 @@ def test_bad_input_is_one_line_and_exit_code_two(options, message, capsys):
     assert captured.err.count("\n") == 1
 
 
-def test_a_folder_that_cannot_be_made_is_refused_before_anything_runs(tmp_path, capsys):
+def test_a_folder_that_cannot_be_made_and_a_lack_of_matplotlib_are_refused_before_anything_runs(
+    tmp_path, monkeypatch, capsys
+):
     (tmp_path / "file").write_text("")
     assert simulate("-o", tmp_path / "file" / "out") == 2
     assert "cannot be made" in capsys.readouterr().err
-
-
-def test_without_matplotlib_the_extra_is_named_and_the_table_still_works(
-    tmp_path, monkeypatch, capsys
-):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert simulate("--methods", "uniform", *QUICK, "-o", tmp_path / "out") == 2
+    assert simulate("-o", tmp_path / "out") == 2
     assert "pip install 'sparft-plugin[report]'" in capsys.readouterr().err
+    # The table does without.
     assert simulate("--methods", "uniform", *QUICK) == 0
 
 
@@ -105,9 +104,7 @@ def test_a_pick_is_answered_by_the_next_visit_of_its_prompt_until_the_last():
         world.train(both, np.zeros((2, 4)))
     assert seen == [[0.25, 0.0], [0.25, 0.5], [0.25, 1.0], [0.25, 1.0]]
     assert world.target_pass_rate() == pytest.approx(0.625)
-
-
-def test_a_prompt_that_fills_a_batch_moves_by_one_visit():
+    # A prompt that fills a batch moves by one visit.
     world = Replay(["a"], np.array([0]), np.array([[0.0, 0.5, 1.0]]))
     world.train(np.array([0, 0, 0]), np.zeros((3, 4)))
     assert world.target_pass_rate() == 0.5
