@@ -18,13 +18,11 @@ MEDIA = ("images", "videos", "audios")
 
 
 class Task(NamedTuple):
-    """One prompt of text with all that is needed to measure it."""
+    """One prompt of text: its row in the corpus, and file and row for messages."""
 
     id: str
     row: int
-    """Row of the prompt in its corpus."""
     place: str
-    """File and row, for messages."""
     messages: list[dict[str, Any]]
     """Chat messages whose contents are strings."""
     data_source: str

@@ -7,13 +7,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sparft_plugin.corpus import Corpus
 from sparft_plugin.difficulty.log import AttemptLog
 from sparft_plugin.difficulty.measure import (
     Batch,
-    Model,
     Records,
     Task,
     Tokens,
@@ -63,20 +62,11 @@ class Sampling:
 
 
 class Response(NamedTuple):
-    """One attempt as it was generated."""
+    """One attempt, its length in tokens, and ``stop``, or ``length`` if it was cut off."""
 
     text: str
     tokens: int
-    """Length in tokens."""
     finish_reason: str
-    """``stop``, or ``length`` if it was cut off."""
-
-
-class Generator(Model, Protocol):
-    """Samples the attempts at each prompt of a batch."""
-
-    def generate(self, batch: Batch) -> list[list[Response]]:
-        """Sample as many responses as there are attempts, for each prompt in order."""
 
 
 def measure(
@@ -84,7 +74,7 @@ def measure(
     corpus: Corpus,
     log: AttemptLog,
     verifier: Verifier,
-    start: Callable[[], Generator],
+    start: Callable[[], VllmGenerator],
     *,
     batch: int = 128,
     advance: Callable[[int], Any] = lambda prompts: None,
@@ -104,12 +94,12 @@ def measure(
         except SparftError as error:
             raise SparftError(f"{task.place}: {error}") from error
 
-    def begin(tasks: list[Task]) -> Generator:
+    def begin(tasks: list[Task]) -> VllmGenerator:
         for task in {task.data_source: task for task in reversed(tasks)}.values():
             judge(task, "")
         return start()
 
-    def run(generator: Generator, part: Batch) -> Iterator[Records]:
+    def run(generator: VllmGenerator, part: Batch) -> Iterator[Records]:
         for (task, _), responses in zip(part, generator.generate(part), strict=True):
             records = []
             for number, response in enumerate(responses):

@@ -21,12 +21,10 @@ MEND = "make the file anew with `sparft difficulty`."
 
 
 class Verdict(NamedTuple):
-    """What a verifier said of one response."""
+    """What a verifier said of one response: a finite score, and an accuracy in [0, 1] or None."""
 
     score: float
-    """Finite; the scale is the verifier's."""
     accuracy: float | None
-    """In [0, 1]; None if the verifier gives a score only."""
 
     def solved(self, solved_above: float) -> float:
         """Share that counts as solved: the accuracy, or whether the score is above."""
@@ -34,14 +32,11 @@ class Verdict(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What is left of a prompt's attempts when they are counted."""
+    """Mean accuracy in [0, 1] and mean score of a prompt's attempts; NaN if there are none."""
 
     solve_rate: float
-    """Mean accuracy of the attempts, in [0, 1]; NaN without any."""
     mean_score: float
-    """Mean score of the attempts, on the verifier's scale; NaN without any."""
     attempts: int
-    """Number of attempts; 0 if the prompt is too long."""
 
     @classmethod
     def of(cls, verdicts: Sequence[Verdict], solved_above: float) -> Tally:

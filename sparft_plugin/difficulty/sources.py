@@ -24,14 +24,14 @@ UNKNOWN = 0.5
 
 
 class SourceSpec(NamedTuple):
-    """A source of difficulty as it is named on the command line."""
+    """A source as it is named on the command line: a kind of ``KINDS``, its column, file or folder.
+
+    The scale is the labels (lo, hi) of a column that stand for difficulty 0 and 1.
+    """
 
     kind: str
-    """``column``, ``solved``, ``rollouts`` or ``none``."""
     target: str = ""
-    """Name of the column, file or folder; empty for ``none``."""
     scale: tuple[float, float] | None = None
-    """Labels (lo, hi) of a column that stand for difficulty 0 and 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +91,9 @@ def find_difficulties(
 ) -> tuple[Difficulties, NDArray[np.float64] | None]:
     """Read every source and give each prompt the difficulty of the first that knows it.
 
-    Parameters
-    ----------
-    specs : sequence of SourceSpec
-        At least one, the most trusted first.
-    prompts : PromptTable
-        n prompts, with the labels of ``label_keys(specs)``.
-    solved_above : float, default 0.5
-        A logged rollout without ``acc`` is solved if its score is above.
-
-    Returns
-    -------
-    Difficulties, and ndarray of float64, shape (n, visits), or None
-        ``RolloutHistory.curves`` of the first source of rollouts; None without one.
+    At least one source, the most trusted first; the n prompts have the labels of ``label_keys``. A
+    logged rollout without ``acc`` is solved if its score is above `solved_above`. The second result
+    is ``RolloutHistory.curves``, (n, visits), of the first source of rollouts; None without one.
     """
     curves: NDArray[np.float64] | None = None
     keys: JoinKeys | None = None
@@ -138,13 +128,8 @@ def combine(sources: Sequence[Source], rows: NDArray[np.int64]) -> Difficulties:
 
     If only one source is used, its values stand as they are. Values of different sources cannot be
     compared (a solve rate depends on the model), so where more than one is used each source's
-    values are replaced by their mid-rank quantile among all prompts that this source knows. The
-    rows of the n prompts are for messages.
-
-    Raises
-    ------
-    SparftError
-        If there is no source, or none knows some prompt.
+    values are replaced by their mid-rank quantile among all prompts that this source knows. A
+    prompt that no source knows is a SparftError, which names its row.
     """
     require(bool(sources), "no source of difficulty was given; name one, or 'none'.")
     table = np.stack([source.values for source in sources])

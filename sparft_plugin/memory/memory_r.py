@@ -87,6 +87,7 @@ class MemoryR(IntrinsicReward):
     """
 
     name: ClassVar[str] = "memory_r"
+    formulas: ClassVar[dict[str, Formula]] = {"exploit": CLOSENESS}
 
     neighbors: int = 1
     query_capacity: int | None = None
@@ -112,18 +113,21 @@ class MemoryR(IntrinsicReward):
         check_choice("sparft.memory.compat", self.compat, RULES)
         check_choice("sparft.memory.stored", self.stored, TEXTS)
         check_choice("sparft.memory.storage", self.storage, STORAGES)
-        self.exploit = self.empty_term(CLOSENESS)
+        vars(self).update(self._empty_terms())
         require(
             self.compat != "released" or self.normalize == "global",
             "sparft.memory.normalize must be 'global' with sparft.memory.compat=released: the "
             "released code has one window.",
         )
 
-    def empty_term(self, formula: Formula) -> Term:
-        """Return a term of these options that remembers nothing yet."""
-        store = EpisodicStore(self.query_capacity, self.response_capacity, self.storage)
-        windows = WindowNormalizer(self.window, self.normalize, self.query_capacity)
-        return RULES[self.compat](formula, self.succeeded, self.neighbors, store, windows)
+    def _empty_terms(self) -> dict[str, Term]:
+        terms = {}
+        for name, formula in self.formulas.items():
+            store = EpisodicStore(self.query_capacity, self.response_capacity, self.storage)
+            windows = WindowNormalizer(self.window, self.normalize, self.query_capacity)
+            rule = RULES[self.compat]
+            terms[name] = rule(formula, self.succeeded, self.neighbors, store, windows)
+        return terms
 
     def check(self, groups: Sequence[MemoryGroup]) -> None:
         """Also refuse embeddings that `storage` cannot hold."""
@@ -157,11 +161,16 @@ class MemoryR(IntrinsicReward):
         }
 
     def arrays(self) -> Arrays:
-        """Return what the exploit term holds."""
-        return {f"exploit.{key}": value for key, value in self.exploit.arrays().items()}
+        """Return what the terms hold."""
+        return {
+            f"{name}.{key}": value
+            for name in self.formulas
+            for key, value in getattr(self, name).arrays().items()
+        }
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
-        exploit = self.empty_term(CLOSENESS)
-        exploit.restore(members(arrays, "exploit."), dimension)
-        self.exploit = exploit
+        terms = self._empty_terms()
+        for name, term in terms.items():
+            term.restore(members(arrays, f"{name}."), dimension)
+        vars(self).update(terms)

@@ -12,7 +12,7 @@ from sparft_plugin.errors import require
 from sparft_plugin.memory.archive import Arrays, check_array
 from sparft_plugin.memory.base import MemoryGroup, Terms
 from sparft_plugin.memory.memory_r import MemoryR
-from sparft_plugin.memory.term import NOVELTY, Term, members
+from sparft_plugin.memory.term import NOVELTY, Formula, Term
 from sparft_plugin.options import check_number, check_whole
 
 
@@ -46,6 +46,7 @@ exploit_weight, compat, stored, storage
     """
 
     name: ClassVar[str] = "memory_r_plus"
+    formulas: ClassVar[dict[str, Formula]] = {**MemoryR.formulas, "explore": NOVELTY}
 
     explore_weight: float = 1.0
     warmup_steps: int = 50
@@ -59,7 +60,6 @@ exploit_weight, compat, stored, storage
         check_whole("sparft.memory.warmup_steps", self.warmup_steps, 0)
         if self.warmup_failures is not None:
             check_whole("sparft.memory.warmup_failures", self.warmup_failures, 0)
-        self.explore = self.empty_term(NOVELTY)
 
     @property
     def warming_up(self) -> bool:
@@ -96,18 +96,12 @@ exploit_weight, compat, stored, storage
 
     def arrays(self) -> Arrays:
         """Return what both terms hold, and the number of failures written."""
-        return {
-            **super().arrays(),
-            **{f"explore.{key}": value for key, value in self.explore.arrays().items()},
-            "failures_written": np.array(self.failures_written),
-        }
+        return {**super().arrays(), "failures_written": np.array(self.failures_written)}
 
     def restore(self, arrays: Arrays, dimension: int | None) -> None:
         """Take over saved arrays; on a SparftError nothing has changed."""
         written = arrays["failures_written"]
         check_array("failures_written of the saved memory", written, np.int64)
         require(bool(written >= 0), "failures_written of the saved memory must be at least 0.")
-        explore = self.empty_term(NOVELTY)
-        explore.restore(members(arrays, "explore."), dimension)
         super().restore(arrays, dimension)
-        self.explore, self.failures_written = explore, int(written)
+        self.failures_written = int(written)

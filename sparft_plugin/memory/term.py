@@ -14,6 +14,9 @@ from sparft_plugin.memory.base import MemoryGroup
 from sparft_plugin.memory.normalize import FLAT, WindowNormalizer
 from sparft_plugin.memory.store import EpisodicStore, cosines, unit_rows
 
+Raw = dict[int, tuple[MemoryGroup, NDArray[np.float64]]]
+"""Groups with their raw values, by the group's id in memory."""
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -67,7 +70,7 @@ class Term:
         self.neighbors = neighbors
         self.store = store
         self.windows = windows
-        self._read: dict[int, tuple[MemoryGroup, NDArray[np.float64]]] = {}
+        self._read: Raw = {}
 
     def kept(self, group: MemoryGroup) -> NDArray[np.bool_]:
         """Which responses (g,) of a group are stored."""
@@ -75,34 +78,30 @@ class Term:
 
     def score(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
         """Scaled values (g,) of one or more groups; nothing is changed."""
-        raws = self._raw(groups)
-        self._read = {id(g): (g, raw) for g, raw in zip(groups, raws, strict=True)}
+        self._read = self._raw(groups)
         return [
-            self.windows.normalize(group.prompt_id, raw)
-            for group, raw in zip(groups, raws, strict=True)
+            self.windows.normalize(group.prompt_id, self._read[id(group)][1]) for group in groups
         ]
 
     def write(self, groups: Sequence[MemoryGroup]) -> None:
         """Record the raw values of one or more groups, then store what is kept of them."""
         # What was scored since the last write was read from the same memory.
-        unread = [group for group in groups if id(group) not in self._read]
-        fresh = zip(unread, self._raw(unread), strict=True) if unread else ()
-        read = {**self._read, **{id(group): (group, raw) for group, raw in fresh}}
+        read = self._read | self._raw([group for group in groups if id(group) not in self._read])
         self._read = {}
         for group in groups:
             self.windows.record(group.prompt_id, read[id(group)][1])
         for group in groups:
             self.store.write(group.prompt_id, group.query, group.responses[self.kept(group)])
 
-    def _raw(self, groups: Sequence[MemoryGroup]) -> list[NDArray[np.float64]]:
+    def _raw(self, groups: Sequence[MemoryGroup]) -> Raw:
         """Raw values (g,) of each group; NaN where nothing is remembered."""
-        if not len(self.store):
-            return [np.full(len(group.responses), np.nan) for group in groups]
+        if not groups or not len(self.store):
+            return {id(group): (group, np.full(len(group.responses), np.nan)) for group in groups}
         near = self.store.nearest(np.stack([group.query for group in groups]), self.neighbors)
-        return [
-            self.formula.raw(group.responses, self.store.read(rows))
+        return {
+            id(group): (group, self.formula.raw(group.responses, self.store.read(rows)))
             for group, rows in zip(groups, near, strict=True)
-        ]
+        }
 
     def arrays(self) -> Arrays:
         """Return store and windows, for `restore`."""

@@ -18,7 +18,7 @@ from inspect import signature
 from numbers import Integral
 from typing import Any
 
-from sparft_plugin.errors import SparftError, refuse_unknown
+from sparft_plugin.errors import SparftError, refuse_unknown, require
 
 Score = Callable[..., dict[str, float]]
 
@@ -69,16 +69,13 @@ def response_tokens(
 
     verl gives a reward function text, not tokens. A host that knows the number says it in
     ``extra_info["response_tokens"]``; otherwise the text is encoded again, by a tokenizer that is
-    loaded once per process. Encoding again leaves out special tokens such as the end of sequence,
-    and may join what the policy wrote in two: within a few tokens of what was generated, and a
-    response that was cut off at the limit may come out just below it.
+    loaded once per process: within a few tokens of what was generated, and a response that was cut
+    off at the limit may come out just below it.
     """
     count = (extra_info or {}).get("response_tokens")
     if count is not None:
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
-            raise SparftError(
-                f"extra_info.response_tokens must be a whole number of at least 0, not {count!r}."
-            )
+        wrong = f"extra_info.response_tokens must be a whole number of at least 0, not {count!r}."
+        require(is_count(count), wrong)
         return int(count)
     if tokenizer is None:
         raise SparftError(
@@ -89,6 +86,11 @@ def response_tokens(
         # Lone surrogates cannot be encoded as UTF-8, which is what tokenizers work on.
         text = response.encode("utf-8", "replace").decode("utf-8")
         return len(load_tokenizer(tokenizer).encode(text, add_special_tokens=False))
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of at least 0."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 @lru_cache(maxsize=1)

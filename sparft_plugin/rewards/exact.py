@@ -104,9 +104,8 @@ class Comparison:
         kinds = {given.kind, wanted.kind}
         if kinds == {"named"}:
             values = dict(zip(given.names, given.parts, strict=True))
-            return set(values) == set(wanted.names) and self.all_same(
-                [values[name] for name in wanted.names], wanted.parts
-            )
+            ordered = [values[name] for name in wanted.names if name in values]
+            return self.all_same(ordered, wanted.parts)
         if kinds == {"named", "()"}:
             # A point's coordinates have no names, so only the usual order tells them.
             names = given.names + wanted.names
@@ -138,10 +137,8 @@ class Comparison:
         if not asked or len(variables) < 2 or any(len(pair) != 2 for pair in sides):
             return False
         (left, right), wanted = sides[0], canonical("{}-({})".format(*sides[1]))
-        return any(
-            self.algebra(canonical(difference), wanted)
-            for difference in (f"{left}-({right})", f"{right}-({left})")
-        )
+        differences = f"{left}-({right})", f"{right}-({left})"
+        return any(self.algebra(canonical(difference), wanted) for difference in differences)
 
     def same_range(self, answer: Range, truth: Range) -> bool:
         """Whether two ranges have the same ends."""
@@ -156,17 +153,16 @@ class Comparison:
         """Whether two clean texts are the same value; as a whole answer, 4/2 is no 2."""
         if not whole and all(read(text).kind[0] in "([" for text in (answer, truth)):
             return self.same(answer, truth)
-        given_cells, wanted_cells = read_matrix(answer), read_matrix(truth)
-        if given_cells is not None and wanted_cells is not None:
-            return len(given_cells) == len(wanted_cells) and all(
-                map(self.all_same, given_cells, wanted_cells)
-            )
+        cells, wanted_cells = read_matrix(answer), read_matrix(truth)
+        if cells is not None and wanted_cells is not None:
+            return len(cells) == len(wanted_cells) and all(map(self.all_same, cells, wanted_cells))
         given, wanted = split_unit(outer(answer), self.question), split_unit(outer(truth))
         if not same_unit(given, wanted, self.question):
             return False
         if (number := parse_number(wanted.text)) is not None:
             written = parse_number(given.text)
-            if written is None or (whole and number.whole and written.form == "fraction"):
+            undivided = whole and number.value.denominator == 1
+            if written is None or (undivided and written.form == "fraction"):
                 return False
             return written.value == number.value
         answer, truth = canonical(given.text), canonical(wanted.text)
@@ -202,7 +198,7 @@ def undone(answer: str, truth: str, question: str | None) -> bool:
         return factored(wanted) and not factored(given)
     if PRODUCTS.search(question) and factored(given) != factored(wanted):
         return True
-    if ROOTS.search(question) and bool(ROOT_BELOW.search(given)) and not ROOT_BELOW.search(wanted):
+    if ROOTS.search(question) and ROOT_BELOW.search(given) and not ROOT_BELOW.search(wanted):
         return True
     stated = stated_in(question[:LONGEST_QUESTION])
     return stands(given, stated) and not stands(wanted, stated)

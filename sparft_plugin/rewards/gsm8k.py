@@ -47,44 +47,32 @@ def compute_score(
 
 
 def format_rate(response: str) -> float:
-    """Half for the soft format, the other half for the strict one: 0, 0.5 or 1."""
-    return (soft_format(response) + strict_format(response)) / 2
+    r"""Rate a response: 0.5 for the soft format, 1 if it is the strict one too, else 0.
 
+    Soft: one reasoning block and, after it, one answer block. Both hold something, each tag stands
+    exactly once, ``<think>`` may stand for ``<reasoning>`` but not beside it, and may have been
+    opened by the prompt, as chat templates do. Line breaks are allowed everywhere, as in the format
+    that the prompt of Memory-R asks for; its released patterns stop at the first one.
 
-def soft_format(response: str) -> bool:
-    """Whether a response has one reasoning block and, after it, one answer block.
-
-    Both hold something, each tag stands exactly once, ``<think>`` may stand for ``<reasoning>``
-    but not beside it, and may have been opened by the prompt, as chat templates do. Line breaks are
-    allowed everywhere, as in the format that the prompt of Memory-R asks for; its released patterns
-    stop at the first one. Text around the blocks is allowed.
-    """
-    return blocks(response) is not None
-
-
-def strict_format(response: str) -> bool:
-    r"""Whether a response is the format and nothing else, every tag on a line of its own.
-
+    Strict: that and nothing else, every tag on a line of its own,
     ``<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>``; blank lines, trailing blanks and
     the kind of line break do not matter.
     """
-    found = blocks(response)
-    if found is None:
-        return False
+    if (found := blocks(response)) is None:
+        return 0.0
     reasoning, answer = found
     between = response[reasoning.end : answer.begin]
     around = response[: reasoning.begin] + between + response[answer.end :]
     opened = reasoning.begin == 0 and not response.startswith("<")
-    edges = [reasoning.content.rpartition("\n"), answer.content.rpartition("\n")]
-    return (
+    lasts = [block.content.rpartition("\n") for block in found]
+    firsts = [block.content.partition("\n")[0] for block in found[opened:]]
+    strict = (
         not around.strip()
         and "\n" in between
-        and all(line_break and not last.strip() for _, line_break, last in edges)
-        and all(
-            not block.content.partition("\n")[0].strip()
-            for block in ((answer,) if opened else found)
-        )
+        and all(line_break and not last.strip() for _, line_break, last in lasts)
+        and not any(map(str.strip, firsts))
     )
+    return 1.0 if strict else 0.5
 
 
 def blocks(response: str) -> tuple[Block, Block] | None:

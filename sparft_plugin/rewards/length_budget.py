@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 from sparft_plugin.options import check_number, check_whole
-from sparft_plugin.rewards.api import response_tokens, reward_function, verify
+from sparft_plugin.rewards.api import is_count, response_tokens, reward_function, verify
 
 
 def budget_at(step: int, start: float, decay: float, every: int, least: float = 1.0) -> float:
@@ -48,7 +47,8 @@ def compute_score(
 ) -> dict[str, float]:
     """Score a response by a verifier's score + weight * how well its length fits the budget.
 
-    See ``api``; ``extra_info["max_global_steps"]`` is the training step. The parts are the
+    See ``api``; ``extra_info["max_global_steps"]`` is the training step, which verl's v1 trainer
+    knows of every rollout: 0 before the first update, also in validation. The parts are the
     verifier's, ``length`` in [0, 1], ``tokens``, and ``budget`` in tokens.
 
     Parameters
@@ -73,22 +73,13 @@ def compute_score(
     check_number("reward_kwargs.weight", weight, 0)
     parts = verify(verifier, verifier_kwargs, data_source, solution_str, ground_truth, extra_info)
     tokens = response_tokens(solution_str, extra_info, tokenizer)
-    budget = budget_at(training_step(extra_info), start, decay, steps, least)
+    step: Any = (extra_info or {}).get("max_global_steps")
+    require(
+        is_count(step),
+        f"extra_info.max_global_steps is {step!r}, but length_budget needs the training step; "
+        "train with trainer.use_v1=True and one of verl's own reward managers.",
+    )
+    budget = budget_at(step, start, decay, steps, least)
     length = budget_rate(tokens, budget)
     score = parts["score"] + weight * length
     return {**parts, "score": score, "length": length, "tokens": float(tokens), "budget": budget}
-
-
-def training_step(extra_info: Mapping[str, Any] | None) -> int:
-    """Return how many steps the weights had been trained that ended a response.
-
-    verl's v1 trainer knows it of every rollout, and its reward managers put it into ``extra_info``
-    as ``max_global_steps``: 0 before the first update, also in validation.
-    """
-    step = (extra_info or {}).get("max_global_steps")
-    if isinstance(step, bool) or not isinstance(step, Integral) or step < 0:
-        raise SparftError(
-            f"extra_info.max_global_steps is {step!r}, but length_budget needs the training step; "
-            "train with trainer.use_v1=True and one of verl's own reward managers."
-        )
-    return int(step)

@@ -65,10 +65,10 @@ class MathProcess:
                 # Also if this thread is interrupted: a reply left behind would be the next one's.
                 if line is None:
                     self._drop()
-            reply = json.loads(line) if line else {"equal": False, "finished": False}
-            earned = seconds if reply["finished"] else -limit
+            verdict = Verdict(**json.loads(line)) if line else Verdict(False, False)
+            earned = seconds if verdict.finished else -limit
             self.patience = min(SLOW_SECONDS, self.patience + earned)
-        return Verdict(reply["equal"], reply["finished"])
+        return verdict
 
     def _drop(self) -> None:
         process, self.process = self.process, None
@@ -108,11 +108,8 @@ def start() -> subprocess.Popen[bytes]:
     finally:
         if ready is None:
             end(process)
-    require(
-        ready is not None,
-        "the process that asks math-verify did not start; run "
-        "'python -P -m sparft_plugin.rewards.math_judge' to see why.",
-    )
+    see = "run 'python -P -m sparft_plugin.rewards.math_judge' to see why."
+    require(ready is not None, f"the process that asks math-verify did not start; {see}")
     return process
 
 
@@ -146,9 +143,9 @@ def read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes | None:
     ready.register(descriptor, select.POLLIN)
     line, deadline = b"", time.monotonic() + seconds
     while not line.endswith(b"\n"):
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            return None
-        if not (chunk := os.read(descriptor, 4096)):
+        in_time = ready.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        chunk = os.read(descriptor, 4096) if in_time else b""
+        if not chunk:
             return None
         line += chunk
     return line

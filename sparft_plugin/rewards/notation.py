@@ -95,11 +95,8 @@ REPEATING = re.compile(
 )
 DOTS = re.compile(r"([+-]?[0-9]*\.[0-9]*?)([0-9])\2{2,}(?:\.{2,3}|\\ldots)")
 MULTIPLE = re.compile(r"(.*[0-9}]) ?(dozen|hundred|thousand|million|billion|trillion)")
-TIMES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3} | {
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-}
+TIMES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6}
+TIMES |= {"billion": 10**9, "trillion": 10**12}
 
 
 @lru_cache(maxsize=256)
@@ -188,11 +185,6 @@ class PlainNumber(NamedTuple):
     value: Fraction
     form: str
 
-    @property
-    def whole(self) -> bool:
-        """Whether it is an integer."""
-        return self.value.denominator == 1
-
 
 @lru_cache(maxsize=256)
 def parse_number(text: str) -> PlainNumber | None:
@@ -224,5 +216,6 @@ def repeating(text: str) -> PlainNumber | None:
     period = over or within
     value = Fraction(f"{whole or 0}.{first}0")
     value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(first))
-    number = PlainNumber(-value if sign == "-" else value, "other")
-    return None if number.whole else number
+    if value.denominator == 1:
+        return None
+    return PlainNumber(-value if sign == "-" else value, "other")

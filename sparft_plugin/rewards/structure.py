@@ -61,13 +61,14 @@ MEASURED = re.compile(r"[0-9\\]")
 
 
 class Structure(NamedTuple):
-    """An answer in its parts."""
+    """The parts of an answer and their names if named; else the one name before "=", or none.
+
+    The kind is value, list, set, named, or the brackets of a tuple.
+    """
 
     kind: str
-    """value, list, set, named, or the opening bracket of a tuple."""
     parts: list[str]
     names: list[str]
-    """Of each part if named; else the one name before "=", or none."""
 
 
 class Range(NamedTuple):
@@ -80,12 +81,11 @@ class Range(NamedTuple):
 
 
 class Ranges(NamedTuple):
-    """A union of ranges."""
+    """A union of ranges; it may as well be a point if it is two numbers in parentheses."""
 
     name: str | None
     parts: list[Range]
     point: bool
-    """Whether it may as well be a point: two numbers in parentheses."""
 
 
 def read(text: str) -> Structure:
@@ -175,11 +175,8 @@ def chain(text: str) -> tuple[str, Range] | None:
     at = where[0]
     if len(pieces) == 5 and at != 2:
         return None
-    low, low_closed = (pieces[at - 2], pieces[at - 1] != "<") if at else (r"-\infty", False)
-    high, high_closed = (
-        (r"\infty", False) if at + 1 == len(pieces) else (pieces[at + 2], pieces[at + 1] != "<")
-    )
-    return pieces[at], Range(low, low_closed, high, high_closed)
+    ends = [r"-\infty", "<", *pieces, "<", r"\infty"][at : at + 5]
+    return pieces[at], Range(ends[0], ends[1] != "<", ends[4], ends[3] != "<")
 
 
 def read_matrix(text: str) -> list[list[str]] | None:
@@ -191,13 +188,14 @@ def read_matrix(text: str) -> list[list[str]] | None:
 
 
 class Measure(NamedTuple):
-    """A value and its unit."""
+    """A value and the one name of its unit with its power, empty for none.
+
+    It is sure if it can be nothing else, as the single letter m and the factor percent can.
+    """
 
     text: str
     unit: str
-    """One name for each unit, with its power; empty for none."""
     sure: bool
-    """Whether it can be nothing else, as the single letter m and the factor percent can."""
 
 
 def split_unit(text: str, question: str | None = None) -> Measure:
@@ -258,9 +256,8 @@ def counts(noun: str, question: str | None) -> bool:
     noun = noun.lower().strip(". ")
     if not question or noun.removesuffix("s") in TIMES:
         return False
-    return (
-        re.search(rf"how many (?:[a-z-]+ ){{0,3}}{re.escape(noun)}\b", question.lower()) is not None
-    )
+    asking = rf"how many (?:[a-z-]+ ){{0,3}}{re.escape(noun)}\b"
+    return re.search(asking, question.lower()) is not None
 
 
 @lru_cache(maxsize=256)

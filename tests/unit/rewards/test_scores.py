@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sparft_plugin.errors import SparftError
 from sparft_plugin.rewards import competition, exact, gsm8k, math_answer
 from sparft_plugin.rewards.competition import steps_rate
-from sparft_plugin.rewards.gsm8k import format_rate, is_integer, strict_format
+from sparft_plugin.rewards.gsm8k import format_rate, is_integer
 
 STRICT = "<reasoning>\none\n\ntwo\n</reasoning>\n<answer>\n5\n</answer>"
 THINK = STRICT.replace("reasoning", "think")
@@ -46,7 +46,8 @@ inside = st.text(max_size=60).filter(lambda text: text.strip() and "<" not in te
 
 @given(inside, inside)
 def test_whatever_stands_between_the_tags_the_format_is_strict(thought, answer):
-    assert strict_format(f"<reasoning>\n{thought}\n</reasoning>\n<answer>\n{answer}\n</answer>")
+    response = f"<reasoning>\n{thought}\n</reasoning>\n<answer>\n{answer}\n</answer>"
+    assert format_rate(response) == 1
 
 
 @pytest.mark.parametrize(
