@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from sparft_plugin.corpus import Columns, Corpus
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 
 
 def add_corpus_options(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,9 @@ def columns_of(arguments: argparse.Namespace) -> Columns:
     mapping = {}
     for text in arguments.map:
         target, separator, column = text.partition("=")
-        if not separator or not target or not column:
-            raise SparftError(f"--map {text} must be TARGET=COLUMN, such as prompt=question.")
-        if target in mapping:
-            raise SparftError(f"--map names {target} twice; give it once.")
+        named = bool(separator and target and column)
+        require(named, f"--map {text} must be TARGET=COLUMN, such as prompt=question.")
+        require(target not in mapping, f"--map names {target} twice; give it once.")
         mapping[target] = column
     return Columns(arguments.prompt_key, mapping, arguments.template, arguments.data_source)
 

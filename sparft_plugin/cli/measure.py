@@ -16,7 +16,7 @@ from sparft_plugin.difficulty.log import AngleLog, AttemptLog, MeasurementLog
 from sparft_plugin.difficulty.solve import Sampling, VllmGenerator, measure
 from sparft_plugin.difficulty.solved import SOLVED_ABOVE, write_solved
 from sparft_plugin.difficulty.verifier import load_verifier
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import SparftError, require
 from sparft_plugin.plugins import read_options
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.embedders.models import model_identity
@@ -224,23 +224,18 @@ def _add(
 
 def _engine_options(given: Sequence[str]) -> dict[str, Any]:
     options = read_options("--engine-option", given)
-    for key in options:
-        if key in ("model", "seed", "dtype", "tensor_parallel_size"):
-            raise SparftError(
-                f"the engine option '{key}' has its own flag; use --{key.replace('_', '-')}."
-            )
+    for key in {"model", "seed", "dtype", "tensor_parallel_size"} & options.keys():
+        flag = key.replace("_", "-")
+        raise SparftError(f"the engine option '{key}' has its own flag; use --{flag}.")
     return options
 
 
 def _check_output(out: Path, inputs: Iterable[str], log: Path) -> None:
     """Refuse what cannot be written, or would write to an input."""
-    if out.suffix != ".jsonl":
-        raise SparftError(f"{out} must end in .jsonl.")
-    if not out.parent.is_dir():
-        raise SparftError(f"the folder {out.parent} does not exist; create it first.")
+    require(out.suffix == ".jsonl", f"{out} must end in .jsonl.")
+    require(out.parent.is_dir(), f"the folder {out.parent} does not exist; create it first.")
     written = {out.resolve(), log.resolve(), *out.resolve().parents}
-    if written & {Path(path).resolve() for path in inputs}:
-        raise SparftError(f"{out} or its log is an input, or in one; choose another output.")
-    if out.is_dir():
-        raise SparftError(f"{out} is a folder; choose another output.")
+    apart = written.isdisjoint(Path(path).resolve() for path in inputs)
+    require(apart, f"{out} or its log is an input, or in one; choose another output.")
+    require(not out.is_dir(), f"{out} is a folder; choose another output.")
     check_link(out)

@@ -16,17 +16,9 @@ NAMES = tuple(sorted(file.stem for file in (FOLDER / "sparft").glob("*.yaml")))
 def read_section(given: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Return a ``sparft`` section as plain data, yet unchecked.
 
-    Parameters
-    ----------
-    given : str, path or mapping
-        One of `NAMES`; a YAML file, whose section stands under ``sparft`` or is the whole file; or
-        the section itself. File and mapping may begin with ``defaults: [NAME]`` and then say only
-        what differs from that name.
-
-    Raises
-    ------
-    SparftError
-        If there is no such name or file, or the file holds no section.
+    ``given`` is one of `NAMES`; a YAML file, whose section stands under ``sparft`` or is the whole
+    file; or the section itself. File and mapping may begin with ``defaults: [NAME]`` and then say
+    only what differs from that name.
     """
     if isinstance(given, Mapping):
         section = _composed(given, "sparft=")

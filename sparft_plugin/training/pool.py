@@ -21,7 +21,7 @@ from sparft_plugin.corpus.sources import Source
 from sparft_plugin.corpus.spool import TextSpool
 from sparft_plugin.curriculum import PromptPool
 from sparft_plugin.curriculum.wrappers.base import Wrapper
-from sparft_plugin.errors import SparftError
+from sparft_plugin.errors import require
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction import ReductionConfig, reduce
 from sparft_plugin.reduction.encode import encode_texts
@@ -80,7 +80,11 @@ class Pool:
         at = chosen.at[order]
         vectors = None
         if needs_embeddings(options):
-            vectors = embed([table.texts[i] for i in at.tolist()], options)
+            # From the cache on disk if the reduction, or an earlier run, has encoded the texts.
+            config = options.reduction or ReductionConfig()
+            texts = [table.texts[i] for i in at.tolist()]
+            with every_core():
+                vectors = np.asarray(encode_texts(texts, config.embedder, config.encoding)[0])
         prompts = PromptPool(ids[order], chosen.arms[order], chosen.difficulties[order], vectors)
         return cls(prompts, table.rows[at], at, table.texts, saved)
 
@@ -106,16 +110,6 @@ def needs_embeddings(options: SparftConfig) -> bool:
     return curriculum is not None and curriculum.needs_embeddings
 
 
-def embed(texts: Sequence[str], options: SparftConfig) -> NDArray[np.float32]:
-    """Unit vectors of n texts, shape (n, d), from the reduction's encoder or its default.
-
-    They come from the cache on disk if the reduction, or an earlier run, has encoded the texts.
-    """
-    config = options.reduction or ReductionConfig()
-    with every_core():
-        return np.asarray(encode_texts(texts, config.embedder, config.encoding)[0])
-
-
 @contextmanager
 def every_core() -> Iterator[None]:
     """Let torch use all cores: Ray gives an actor one, and no worker needs the others yet."""
@@ -127,12 +121,8 @@ def every_core() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class Tags(NamedTuple):
-    """What ``sparft reduce`` wrote into each row."""
-
-    ids: list[str]
-    arms: list[int]
-    difficulties: list[float | None]
+Tag = tuple[str, int, float | None]
+"""Id, arm and difficulty that ``sparft reduce`` wrote into a row."""
 
 
 class Chosen(NamedTuple):
@@ -146,35 +136,30 @@ class Chosen(NamedTuple):
     """Difficulty of each in [0, 1], shape (m,); NaN where unknown."""
 
 
-def read_tags(source: Source) -> Tags | None:
+def read_tags(source: Source) -> list[Tag] | None:
     """Read the arms of a file that ``sparft reduce`` wrote; None unless every row has its own."""
     if not set(TAG) <= set(source.columns()):
         return None
-    tags = Tags([], [], [])
+    tags: list[Tag] = []
     for ids, arms, difficulties in source.batches(TAG):
         if None in ids:
             return None
-        tags.ids.extend(ids)
-        tags.arms.extend(arms)
-        tags.difficulties.extend(difficulties)
+        tags += zip(ids, arms, difficulties, strict=True)
     return tags
 
 
-def tagged(table: PromptTable, tags: Tags) -> Chosen:
+def tagged(table: PromptTable, tags: Sequence[Tag]) -> Chosen:
     """Take every prompt of a reduced file; one that was edited since is a SparftError."""
     logger.info("sparft: %s is reduced already; its arms are used.", table.source)
-    rows = table.rows.tolist()
-    for identity, row in zip(table.ids, rows, strict=True):
-        if tags.ids[row] != identity:
-            raise SparftError(
-                f"row {row} of {table.source} was edited after its reduction; run sparft reduce "
-                "again on the edited data."
-            )
-    return _chosen(
-        np.arange(len(table)),
-        [tags.arms[row] for row in rows],
-        [tags.difficulties[row] for row in rows],
-    )
+    found = [tags[row] for row in table.rows.tolist()]
+    for identity, row, tag in zip(table.ids, table.rows, found, strict=True):
+        require(
+            tag[0] == identity,
+            f"row {row} of {table.source} was edited after its reduction; run sparft reduce "
+            "again on the edited data.",
+        )
+    _, arms, difficulties = zip(*found, strict=True)
+    return _chosen(np.arange(len(table)), arms, difficulties)
 
 
 def reduced(table: PromptTable, config: ReductionConfig, saved: str | None) -> tuple[Chosen, str]:
@@ -214,11 +199,11 @@ def _found(table: PromptTable, state: Mapping[str, Any]) -> Chosen:
     labels = zip(state["arms"], state["difficulties"], strict=True)
     kept = dict(zip(state["ids"], labels, strict=True))
     at = [place for place, identity in enumerate(table.ids) if identity in kept]
-    if not at:
-        raise SparftError(
-            f"{table.source} holds none of the prompts of the checkpoint; resume with the data of "
-            "that run, or start a new one."
-        )
+    require(
+        bool(at),
+        f"{table.source} holds none of the prompts of the checkpoint; resume with the data of that "
+        "run, or start a new one.",
+    )
     arms, difficulties = zip(*(kept[table.ids[place]] for place in at), strict=True)
     return _chosen(np.array(at), arms, difficulties)
 

@@ -75,17 +75,11 @@ class SparftMixin(Trainer):  # type: ignore[misc]
 
     Parameters
     ----------
-    *args, **kwargs
-        The trainer's own.
     sparft : str, path or mapping
-        See `sparft_plugin.config.named.read_section`.
+        See `sparft_plugin.config.named.read_section`; an option that is unknown, or asks for what
+        TRL cannot do, is a SparftError.
     accuracy : str or None
         Name of the reward function that gives raw accuracy, in [0, 1]; None is the first one.
-
-    Raises
-    ------
-    SparftError
-        If an option is unknown or asks for what TRL cannot do.
     """
 
     reward_weights: torch.Tensor
@@ -140,11 +134,10 @@ class SparftMixin(Trainer):  # type: ignore[misc]
             self.sparft_run.load_state_dict(state)
 
     def _encoder_of_this_process(self) -> Any:
-        run = self.sparft_run
+        run, memory = self.sparft_run, self._options.build_memory()
         if run is not None and run.remembering is not None:
             encoder = run.remembering.embedder
         else:
-            memory = self._options.build_memory()
             assert memory is not None
             encoder = memory_encoder(memory.encoder, self._options.memory_encoder)
         here = int(os.environ.get("LOCAL_WORLD_SIZE", self.accelerator.num_processes))

@@ -94,7 +94,7 @@ def check_trainer(config: DictConfig, options: SparftConfig) -> None:
 
 def _check_legacy(config: DictConfig, options: SparftConfig) -> None:
     """Refuse what verl 0.7, 0.8 and the legacy trainer of 0.9 cannot do."""
-    installed = metadata.version("verl")
+    installed, group_filter = metadata.version("verl"), options.group_filter or {}
     require(
         Version(installed) >= OLDEST,
         f"verl {installed} is installed and sparft needs {OLDEST} or later; upgrade verl.",
@@ -116,10 +116,9 @@ def _check_legacy(config: DictConfig, options: SparftConfig) -> None:
         "reward_model.enable=True is an old key, which verl moves only after this check; name your "
         "reward model under reward.reward_model.",
     )
-    group_filter = options.group_filter
     require(
-        group_filter is None,
-        f"sparft.group_filter.name={(group_filter or {}).get('name')} needs a trainer that refills "
+        not group_filter,
+        f"sparft.group_filter.name={group_filter.get('name')} needs a trainer that refills "
         "rejected groups, and this one cannot; remove it, or use verl 0.9 without "
         "trainer.use_v1=False.",
     )

@@ -114,17 +114,13 @@ class FeedbackReplayBuffer(ReplayBuffer):  # type: ignore[misc]
 
     def _tags(self, partition_id: str, uids: set[str]) -> dict[str, dict[str, Any]]:
         """Return verl's tags of all trajectories of some groups."""
-        return {
-            key: tag
-            for key, tag in self.partitions[partition_id].items()
-            if key.split("_")[0] in uids
-        }
+        tags = self.partitions[partition_id].items()
+        return {key: tag for key, tag in tags if key.split("_")[0] in uids}
 
     def _outcomes(self, partition_id: str, uids: set[str]) -> list[FinishedGroup]:
         """Read some finished groups without their responses."""
-        return read_groups(
-            partition_id, self._tags(partition_id, uids), self._accuracy, self._rollouts
-        )
+        tags = self._tags(partition_id, uids)
+        return read_groups(partition_id, tags, self._accuracy, self._rollouts)
 
     def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
         """Read groups that a filter discards before verl clears them: they are observations too."""
