@@ -13,12 +13,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from sparft_plugin.config.arguments import check_overrides
-from sparft_plugin.config.schema import (
-    SparftConfig,
-    WrappedDataset,
-    WrappedRewardManager,
-    Wraps,
-)
+from sparft_plugin.config.schema import SparftConfig, WrappedDataset, WrappedRewardManager, Wraps
 from sparft_plugin.curriculum.sparft import SparftCurriculum
 from sparft_plugin.curriculum.uniform import UniformCurriculum
 from sparft_plugin.errors import SparftError
@@ -38,9 +33,14 @@ def section_of(config: DictConfig) -> dict:
     return OmegaConf.to_container(config.sparft, resolve=True)
 
 
-def refusal(section: dict) -> str:
+def checked(*told: str) -> SparftConfig:
+    """A section as a command line would write it, without the ``sparft.`` before each key."""
+    return SparftConfig.from_mapping(OmegaConf.to_container(OmegaConf.from_dotlist(list(told))))
+
+
+def refusal(*told: str) -> str:
     with pytest.raises(SparftError) as error:
-        SparftConfig.from_mapping(section)
+        checked(*told)
     return str(error.value)
 
 
@@ -48,28 +48,24 @@ def refusal(section: dict) -> str:
 
 
 def test_an_empty_section_asks_for_nothing():
-    config = SparftConfig.from_mapping({})
+    config = checked()
     assert config == SparftConfig()
-    assert config.seed == 0
-    assert config.reduction is None
-    assert config.build_curriculum() is None
-    assert config.build_memory() is None
+    assert (config.seed, config.reduction) == (0, None)
+    assert config.build_curriculum() is config.build_memory() is None
     assert config.wraps == Wraps(WrappedDataset(None, None), WrappedRewardManager())
-    assert SparftConfig.from_mapping({"reduction": {}}).reduction == ReductionConfig()
+    assert checked("reduction={}").reduction == ReductionConfig()
 
 
 def test_every_value_reaches_its_place():
-    config = SparftConfig.from_mapping(
-        {
-            "seed": 7,
-            "reduction": {"clusters": 3, "difficulty_key": "extra_info.difficulty"},
-            "curriculum": {"name": "sparft", "sigma": 0.5, "draw": "step"},
-            "memory": {"name": "memory_r_plus", "encoder": "tiny", "warmup_steps": 3},
-            "wraps": {
-                "dataset": {"path": "mine.py", "name": "Mine"},
-                "reward_manager": {"name": "dapo"},
-            },
-        }
+    config = checked(
+        *("seed=7", "reduction.clusters=3", "reduction.difficulty_key=extra_info.difficulty"),
+        *("curriculum.name=sparft", "curriculum.sigma=0.5", "curriculum.draw=step"),
+        *("memory.name=memory_r_plus", "memory.encoder=tiny", "memory.warmup_steps=3"),
+        *(
+            "wraps.dataset.path=mine.py",
+            "wraps.dataset.name=Mine",
+            "wraps.reward_manager.name=dapo",
+        ),
     )
     assert config.seed == 7
     assert config.reduction == ReductionConfig(clusters=3, difficulty_key="extra_info.difficulty")
@@ -83,124 +79,85 @@ def test_every_value_reaches_its_place():
     assert config.wraps.reward_manager == WrappedRewardManager("register", "dapo", None)
 
 
-SENTENCES = "sentence_transformers"
+E, MEMORY = "embedder 'sentence_transformers'", ("memory.name=memory_r", "memory.encoder=tiny")
 UNKNOWN = [
-    ({"curiculum": None}, "option of sparft 'curiculum'", "curriculum"),
-    ({"sead": 1}, "option of sparft 'sead'", "seed"),
-    ({"reduction": {"cluster": 3}}, "option of sparft.reduction 'cluster'", "clusters"),
-    (
-        {"reduction": {"selector": "medoid", "selector_options": {"smaple": 9}}},
-        "option of the selector 'medoid' 'smaple'",
-        "sample",
-    ),
-    (
-        {"reduction": {"embedder_options": {"precison": "bfloat16"}}},
-        f"option of the embedder '{SENTENCES}' 'precison'",
-        "precision",
-    ),
-    (
-        {"curriculum": {"name": "sparft", "sigmma": 1}},
-        "option of the curriculum 'sparft' 'sigmma'",
-        "sigma",
-    ),
-    (
-        {"memory": {"name": "memory_r", "encoder": "e", "neighbours": 1}},
-        "option of the intrinsic reward 'memory_r' 'neighbours'",
-        "neighbors",
-    ),
-    ({"wraps": {"data_set": {}}}, "option of sparft.wraps 'data_set'", "dataset"),
-    ({"wraps": {"dataset": {"paht": 1}}}, "option of sparft.wraps.dataset 'paht'", "path"),
-    (
-        {"wraps": {"reward_manager": {"nam": 1}}},
-        "option of sparft.wraps.reward_manager 'nam'",
-        "name",
-    ),
-    ({"curriculum": {"name": "unifrom"}}, "curriculum 'unifrom'", "uniform"),
-    ({"memory": {"name": "memory_rplus"}}, "intrinsic reward 'memory_rplus'", "memory_r_plus"),
-    ({"reduction": {"selector": "farthest"}}, "selector 'farthest'", "farthest_point"),
-    ({"reduction": {"embedder": "sentences"}}, "embedder 'sentences'", SENTENCES),
+    ("curiculum=null", "option of sparft 'curiculum'", "curriculum"),
+    ("sead=1", "option of sparft 'sead'", "seed"),
+    ("reduction.cluster=3", "option of sparft.reduction 'cluster'", "clusters"),
+    ("reduction.selector_options.x=1", "option of the selector 'farthest_point' 'x'", None),
+    ("reduction.embedder_options.precison=9", f"option of the {E} 'precison'", "precision"),
+    ("curriculum={name: sparft, sigmma: 1}", "option of the curriculum 'sparft' 'sigmma'", "sigma"),
+    ("memory.neighbours=1", "option of the intrinsic reward 'memory_r' 'neighbours'", "neighbors"),
+    ("wraps.data_set={}", "option of sparft.wraps 'data_set'", "dataset"),
+    ("wraps.dataset.paht=1", "option of sparft.wraps.dataset 'paht'", "path"),
+    ("wraps.reward_manager.nam=1", "option of sparft.wraps.reward_manager 'nam'", "name"),
+    ("curriculum.name=unifrom", "curriculum 'unifrom'", "uniform"),
+    ("memory.name=memory_rplus", "intrinsic reward 'memory_rplus'", "memory_r_plus"),
+    ("reduction.selector=farthest", "selector 'farthest'", "farthest_point"),
+    ("reduction.embedder=sentences", "embedder 'sentences'", "sentence_transformers"),
 ]
 
 
-@pytest.mark.parametrize(("section", "named", "meant"), UNKNOWN)
-def test_an_unknown_name_is_refused_with_the_nearest(section, named, meant):
-    assert f"unknown {named}; did you mean '{meant}'? Known: " in refusal(section)
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, "7", True, None])
-def test_a_seed_that_is_no_whole_number_of_at_least_zero_is_refused(seed):
-    expected = f"sparft.seed={seed!r} must be a whole number of at least 0."
-    assert refusal({"seed": seed}) == expected
+@pytest.mark.parametrize(("told", "named", "meant"), UNKNOWN)
+def test_an_unknown_name_is_refused_with_the_nearest(told, named, meant):
+    hint = f"; did you mean '{meant}'?" if meant else "."
+    assert f"unknown {named}{hint} Known: " in refusal(*MEMORY, told)
 
 
 @pytest.mark.parametrize("section", ["curriculum", "memory"])
-@pytest.mark.parametrize(
-    "given", ["sparft", {}, {"sigma": 1}, {"name": None}, {"name": ""}, {"name": 3}]
-)
+@pytest.mark.parametrize("given", ["sparft", "{}", "{sigma: 1}", "{name: null}", "{name: 3}"])
 def test_a_method_without_a_name_is_refused_with_the_way_to_write_it(section, given):
     expected = f"sparft.{section} must hold a name; write sparft.{section}.name=NAME."
-    assert refusal({section: given}) == expected
+    assert refusal(f"{section}={given}") == expected
 
 
-@pytest.mark.parametrize("section", ["reduction", "wraps", "memory_encoder"])
-def test_a_value_where_a_section_should_be_is_refused(section):
-    expected = f"sparft.{section}='yes' must be a section with options."
-    assert refusal({section: "yes"}) == expected
+SHARE = "must be a share between 0 and 1."
+WRONG = [
+    *[(f"seed={s}", "must be a whole number of at least 0.") for s in ("-1", "1.5", "x", "true")],
+    *[(f"max_incomplete={s}", SHARE) for s in ("-0.1", "1.5", "true", "2%", "null")],
+    *[(f"{s}=yes", "must be a section with options.") for s in ("reduction", "memory_encoder")],
+    ("wraps=no-section", "sparft.wraps='no-section' must be a section with options."),
+    ("accuracy=acc>1", "sparft.accuracy='acc>1' has none of the forms"),
+    ("curriculum={name: uniform, sigma: 1.0}", "'uniform' 'sigma'"),
+    ("memory.encoder=null", "encoder"),
+    ("memory.scope=actor", "'scope'"),
+    ("memory.fade=maybe", "sparft.memory.fade='maybe' must be true or false."),
+    ("memory.neighbors=0", "neighbors"),
+    ("memory.window=long", "window"),
+    ("reduction.clusters=0", "clusters"),
+    ("reduction.selector_options=3", "selector_options must map names"),
+    ("reduction.embedder_options.model=x", "is set by encoder; drop it"),
+    ("reduction={selector: medoid, selector_options: {sample: 0}}", "sample of the"),
+    ("reduction.difficulty_weight=-1.0", "difficulty_weight"),
+    ("curriculum={name: sparft, sigma: 0}", "sigma"),
+    ("curriculum={name: sparft, sigma: wide}", "sigma"),
+    ("curriculum={name: sparft, draw: batch}", "draw"),
+]
 
 
-@pytest.mark.parametrize(
-    ("section", "key"),
-    [
-        ({"curriculum": {"name": "uniform", "sigma": 1.0}}, "'uniform' 'sigma'"),
-        ({"memory": {"name": "memory_r"}}, "encoder"),
-        ({"memory": {"name": "memory_r", "encoder": "e", "scope": "actor"}}, "'scope'"),
-        ({"max_incomplete": 1.5}, "sparft.max_incomplete=1.5 must be a share"),
-        ({"accuracy": "acc>1"}, "sparft.accuracy='acc>1' has none of the forms"),
-        ({"reduction": {"clusters": 0}}, "clusters"),
-        ({"reduction": {"selector_options": 3}}, "selector_options must map names"),
-        ({"reduction": {"embedder_options": {"model": "x"}}}, "is set by encoder; drop it"),
-        ({"reduction": {"selector": "medoid", "selector_options": {"sample": 0}}}, "sample of the"),
-        ({"reduction": {"difficulty_weight": -1.0}}, "difficulty_weight"),
-        ({"curriculum": {"name": "sparft", "sigma": 0}}, "sigma"),
-        ({"curriculum": {"name": "sparft", "sigma": "wide"}}, "sigma"),
-        ({"curriculum": {"name": "sparft", "draw": "batch"}}, "draw"),
-        ({"memory": {"name": "memory_r", "encoder": "e", "neighbors": 0}}, "neighbors"),
-        ({"memory": {"name": "memory_r", "encoder": "e", "window": "long"}}, "window"),
-    ],
-)
-def test_a_value_out_of_its_range_is_refused_by_name(section, key):
-    assert key in refusal(section)
-
-
-MEMORY = {"name": "memory_r", "encoder": "tiny"}
+@pytest.mark.parametrize(("told", "problem"), WRONG)
+def test_a_value_out_of_its_range_is_refused_by_name(told, problem):
+    assert problem in refusal(*MEMORY, told)
 
 
 def test_the_fade_is_told_beside_the_methods_own_options():
-    assert not SparftConfig.from_mapping({"memory": MEMORY}).fade
-    config = SparftConfig.from_mapping({"memory": {**MEMORY, "window": 7, "fade": True}})
-    memory = config.build_memory()
-    assert memory is not None
-    assert (config.fade, memory.options()["window"]) == (True, 7)
-    assert "fade" not in memory.options()
-    expected = "sparft.memory.fade='yes' must be true or false."
-    assert refusal({"memory": {**MEMORY, "fade": "yes"}}) == expected
+    assert not checked(*MEMORY).fade
+    config = checked(*MEMORY, "memory.window=7", "memory.fade=true")
+    options = config.build_memory().options()
+    assert (config.fade, options["window"]) == (True, 7)
+    assert "fade" not in options
 
 
 # Overrides on a command line, before hydra sees them
 
 
-@pytest.mark.parametrize("prefix", ["", "+", "++"])
-def test_a_misspelt_override_is_refused_with_the_nearest_option(prefix):
+@pytest.mark.parametrize("override", ["{}=3", "+{}=3", "++{}=3", "~{}"])
+def test_a_misspelt_override_is_refused_with_the_nearest_option(override):
     with pytest.raises(SparftError) as error:
-        check_overrides(["data.seed=1", f"{prefix}sparft.memory.neighbours=3"])
+        check_overrides(["data.seed=1", override.format("sparft.memory.neighbours")])
     assert str(error.value).startswith(
         "unknown option 'sparft.memory.neighbours'; did you mean 'sparft.memory.neighbors'? Known: "
     )
-
-
-def test_a_misspelt_deletion_is_refused():
-    with pytest.raises(SparftError, match=r"did you mean 'sparft\.curriculum'\?"):
-        check_overrides(["~sparft.curiculum"])
 
 
 def test_options_of_installed_methods_and_what_is_not_below_sparft_are_let_through():
