@@ -10,32 +10,23 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import CORES, in_own_process, memory_of, parser_of, tell, write
 
 ROUNDS, BATCH, ROLLOUTS = 21, 1024, 8
 WIDTH = 32
 LIBRARIES = ("scipy.special", "sklearn.linear_model", "sklearn.mixture")
 """What methods import as they go; it is no cost of a prompt."""
-RESULT = Path(__file__).with_name("results") / "curriculum.json"
 LIMITS = {"arm": 5.0, "prompt": 60.0}
 """Milliseconds of a round that a method of each kind should stay below."""
 WRAPPERS: dict[str, Any] = {"retest": {}, "share_floor": {"floor": 0.0005}}
 """Options of each; the floor is half of an even share of a thousand arms."""
 WRAPPED = [(name, [wrapper]) for name in ("uniform", "sparft") for wrapper in WRAPPERS]
-
-
-def resident() -> int:
-    """Resident memory of this process in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1])
 
 
 def measure(
@@ -61,7 +52,7 @@ def measure(
         build("curriculum", name, options(name, ids, scratch)),
         {wrapper: WRAPPERS[wrapper] for wrapper in wrappers},
     )
-    before = resident()
+    before = memory_of()
     start = time.perf_counter()
     curriculum.start(pool, 0)
     started = time.perf_counter() - start
@@ -78,7 +69,7 @@ def measure(
         start = time.perf_counter()
         curriculum.observe(outcomes)
         milliseconds.append(1e3 * (spent + time.perf_counter() - start))
-    own = resident() - before + pool.ids.nbytes + pool.arms.nbytes + pool.difficulties.nbytes
+    own = memory_of() - before + pool.ids.nbytes + pool.arms.nbytes + pool.difficulties.nbytes
     start = time.perf_counter()
     text = json.dumps(curriculum.state_dict())
     saved = time.perf_counter() - start
@@ -110,46 +101,34 @@ def options(name: str, ids: np.ndarray[Any, Any], scratch: Path) -> dict[str, An
 
 def main() -> None:
     """Parse the command line, measure every registered method and write the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--prompts", type=int, default=1_000_000)
     parser.add_argument("--arms", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--method", help=argparse.SUPPRESS)
     parser.add_argument("--wrapper", action="append", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.method:
+        shape = arguments.prompts, arguments.arms
         with tempfile.TemporaryDirectory() as scratch:
-            found = measure(
-                arguments.method,
-                arguments.wrapper,
-                arguments.prompts,
-                arguments.arms,
-                Path(scratch),
-            )
-        sys.stdout.write(json.dumps(found) + "\n")
+            tell(measure(arguments.method, arguments.wrapper, *shape, Path(scratch)))
         return
     from sparft_plugin.plugins import registered
 
     methods = []
     alone: list[tuple[str, list[str]]] = [(name, []) for name in sorted(registered("curriculum"))]
     for name, wrappers in alone + WRAPPED:
-        shape = ["--prompts", str(arguments.prompts), "--arms", str(arguments.arms)]
-        asked = [f"--wrapper={wrapper}" for wrapper in wrappers]
-        command = [sys.executable, __file__, "--method", name, *asked, *shape]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        methods.append(json.loads(done.stdout.splitlines()[-1]))
-        sys.stderr.write(done.stdout)
+        asked = ["--method", name, *[f"--wrapper={wrapper}" for wrapper in wrappers]]
+        asked += ["--prompts", arguments.prompts, "--arms", arguments.arms]
+        methods.append(in_own_process(__file__, *asked))
     result = {
         "prompts": arguments.prompts,
         "arms": arguments.arms,
         "batch": BATCH,
         "limits_ms": LIMITS,
         "methods": methods,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": CORES,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {arguments.out}\n")
+    write(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ CPU seconds that stand beside them.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import CORES, GSM8K, parser_of, write
 from memory_baseline import ReleasedPattern
 from memory_texts import Question, questions
 from memory_verl import step_times
@@ -39,8 +38,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "openvino float32": {"backend": "openvino"},
     "openvino bfloat16": {"backend": "openvino", "precision": "bfloat16"},
 }
-RESULT = Path(__file__).with_name("results") / "memory.json"
-GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k"
 
 Times = dict[str, list[tuple[float, float]]]
 """By way: seconds and CPU seconds of each round."""
@@ -230,23 +227,20 @@ def measured(folder: Path) -> dict[str, Any]:
         "fastest": max(lawful, key=lambda name: figures["rates"][name]["rollouts_per_second"]),
         "by_batch_tokens": lone_and_full(unique),
         "queries": queries_ahead(ways["torch float32"], drawn),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": CORES,
     }
 
 
 def main() -> None:
     """Parse the command line, measure and write the JSON; what is not measured is kept."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--gsm8k", type=Path, default=GSM8K, metavar="FOLDER")
     parser.add_argument("--verl", action="store_true", help="only train with and without memory")
-    parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     out = arguments.out
     result = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"verl": None}
     result |= {"verl": step_times()} if arguments.verl else measured(arguments.gsm8k)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {out}\n")
+    write(out, result)
 
 
 if __name__ == "__main__":

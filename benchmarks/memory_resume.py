@@ -21,17 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import memory_of, parser_of, unit_vectors, write
 
 DIMENSION, ROLLOUTS, GROUPS, STEPS = 384, 16, 64, 3
 RESPONSES = 100
 """Responses of each prompt, in each of the two memories."""
-RESULT = Path(__file__).with_name("results") / "memory_resume.json"
-
-
-def unit(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Random directions, float32 (rows, DIMENSION)."""
-    vectors = rng.standard_normal((rows, DIMENSION), dtype=np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def groups_of(step: int, prompts: int) -> list[Any]:
@@ -47,7 +41,10 @@ def groups_of(step: int, prompts: int) -> list[Any]:
     )
     count = 2 * RESPONSES if first < prompts else ROLLOUTS
     right = np.arange(count) % 2
-    return [MemoryGroup(f"{p}", unit(rng, 1)[0], unit(rng, count), right) for p in map(int, met)]
+    return [
+        MemoryGroup(f"{p}", unit_vectors(rng, 1)[0], unit_vectors(rng, count), right)
+        for p in map(int, met)
+    ]
 
 
 def remembering() -> Any:
@@ -60,12 +57,6 @@ def remembering() -> Any:
         "intrinsic reward", "memory_r_plus", {"encoder": "all-MiniLM-L6-v2", "warmup_steps": 0}
     )
     return Remembering(memory, str, PartTimer())
-
-
-def resident(name: str) -> int:
-    """Resident memory in bytes, now (VmRSS) or at its peak (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def forget_peak() -> None:
@@ -91,7 +82,7 @@ def save(folder: Path, prompts: int) -> None:
     steps = -(-prompts // GROUPS)
     for step in range(steps):
         ours.memory.write(groups_of(step, prompts))
-    held = resident("VmRSS")
+    held = memory_of()
     forget_peak()
     began = time.perf_counter()
     state = ours.state_dict()
@@ -100,7 +91,7 @@ def save(folder: Path, prompts: int) -> None:
     done = time.perf_counter()
     told = {
         "held": held,
-        "peak_save": resident("VmHWM"),
+        "peak_save": memory_of("VmHWM"),
         "state_s": packed - began,
         "save_s": done - packed,
         "embeddings": 2 * prompts * RESPONSES * DIMENSION * 4,
@@ -117,12 +108,12 @@ def resume(folder: Path, prompts: int) -> None:
     import torch
 
     ours = remembering()
-    empty = resident("VmRSS")
+    empty = memory_of()
     began = time.perf_counter()
     state = torch.load(folder / "data.pt", weights_only=True)["dataset_state"]["memory"]
     ours.load_state_dict(state)
     loaded = time.perf_counter() - began
-    peak, same = resident("VmHWM"), ours.state_dict()["header"] == state["header"]
+    peak, same = memory_of("VmHWM"), ours.state_dict()["header"] == state["header"]
     del state
     goes_on = paid(ours.memory, -(-prompts // GROUPS), prompts)
     told = {"load_s": loaded, "empty": empty, "peak_load": peak, "same": same, "paid": goes_on}
@@ -160,20 +151,16 @@ def measure(gigabytes: float) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write the JSON, or do one process's part."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--gigabytes", type=float, default=5.0)
     parser.add_argument("--part", choices=["save", "resume"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--prompts", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
     if given.part:
         (save if given.part == "save" else resume)(given.folder, given.prompts)
         return
-    result = measure(given.gigabytes)
-    given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
-    sys.stdout.write(f"{json.dumps(result, indent=1)}\n")
+    write(given.out, measure(given.gigabytes))
 
 
 if __name__ == "__main__":

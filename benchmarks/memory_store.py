@@ -9,23 +9,17 @@ so that its memory is its own too. The engines that could search the queries run
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import CORES, in_own_process, memory_of, parser_of, tell, unit_vectors, write
 
 DIMENSION, GROUPS, ROLLOUTS = 384, 64, 16
 STEPS, SEARCHES = 15, 31
 LIMITS = {"step_ms": 300.0, "bytes_ratio": 1.2}
 """What a step should take at most, and the resident bytes per byte of embeddings."""
-RESULT = Path(__file__).with_name("results") / "memory_store.json"
 CASES: dict[str, dict[str, Any]] = {
     "paper": {},
     "20_neighbors": {"neighbors": 20},
@@ -33,18 +27,6 @@ CASES: dict[str, dict[str, Any]] = {
     "float16": {"storage": "float16"},
     "released": {"compat": "released"},
 }
-
-
-def resident() -> int:
-    """Resident memory of this process in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(x for x in status.splitlines() if x.startswith("VmRSS")).split()[1])
-
-
-def unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Random directions, float32 (count, DIMENSION)."""
-    vectors = rng.standard_normal((count, DIMENSION), dtype=np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def fill(memory: Any, queries: np.ndarray, responses: int, rng: np.random.Generator) -> None:
@@ -74,9 +56,9 @@ def measure(name: str, queries: int, responses: int) -> dict[str, Any]:
         **CASES[name],
     )
     known = unit_vectors(rng, queries)
-    before = resident()
+    before = memory_of()
     fill(memory, known, responses, rng)
-    took = resident() - before
+    took = memory_of() - before
     scored, written, computed = [], [], []
     for _ in range(STEPS):
         groups = [
@@ -156,38 +138,30 @@ def median_ms(way: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Measure every case in a process of its own and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--queries", type=int, default=7473)
     parser.add_argument("--responses", type=int, default=100)
     parser.add_argument("--case", choices=[*CASES, "engines"], help="measure this one and print it")
-    parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
     if given.case:
-        made = (
-            engines(given.queries)
-            if given.case == "engines"
-            else measure(given.case, given.queries, given.responses)
-        )
-        sys.stdout.write(json.dumps(made))
+        size = given.queries, given.responses
+        tell(engines(given.queries) if given.case == "engines" else measure(given.case, *size))
         return
-    size = ["--queries", str(given.queries), "--responses", str(given.responses)]
-    answers = {}
-    for case in ["engines", *CASES]:
-        command = [sys.executable, __file__, "--case", case, *size]
-        answers[case] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        sys.stderr.write(f"{answers[case]}\n")
+    size = ["--queries", given.queries, "--responses", given.responses]
+    answers = {
+        case: in_own_process(__file__, "--case", case, *size) for case in ("engines", *CASES)
+    }
     result = {
         "queries": given.queries,
         "responses_per_query": given.responses,
         "dimension": DIMENSION,
         "rollouts": GROUPS * ROLLOUTS,
-        "cores": os.cpu_count(),
+        "cores": CORES,
         "limits": LIMITS,
         "search_ms": answers.pop("engines"),
         "cases": list(answers.values()),
     }
-    given.out.parent.mkdir(exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    write(given.out, result)
 
 
 if __name__ == "__main__":

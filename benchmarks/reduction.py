@@ -8,7 +8,6 @@ Every measurement runs in a process of its own, so that peak memory is its own t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -19,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import CORES, GSM8K, in_own_process, memory_of, parser_of, tell, write
 
 WIDTH, CLUSTERS, PER_CLUSTER = 384, 100, 10
 CENTRES, SPREAD, BLOCK = 1000, 0.8, 50_000
-RESULT = Path(__file__).with_name("results") / "reduction.json"
-GSM8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k"
 COMPONENTS = 32
 
 
@@ -161,26 +159,7 @@ def cached(folder: Path) -> dict[str, Any]:
     return {"rows": len(lines), "cpu_seconds": min(seconds[1:]), "first_cpu_seconds": seconds[0]}
 
 
-def peak_gib() -> float:
-    """Largest resident memory of this process so far.
-
-    Not ``ru_maxrss``, which a process inherits from the one that started it.
-    """
-    status = Path("/proc/self/status").read_text()
-    kibibytes = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
-    return round(int(kibibytes) / 2**20, 3)
-
-
 CASES = {"ours": ours, "plain": plain, "gsm8k": gsm8k, "cached": cached}
-
-
-def in_own_process(case: str, path: Path) -> dict[str, Any]:
-    """Run a case in a fresh process and add its peak memory in GiB."""
-    command = [sys.executable, __file__, "--case", case, str(path)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    sys.stderr.write(f"{case} {path.name}: {done.stdout}")
-    return found
 
 
 def run(sizes: Sequence[int], folder: Path, scratch: Path) -> dict[str, Any]:
@@ -189,7 +168,9 @@ def run(sizes: Sequence[int], folder: Path, scratch: Path) -> dict[str, Any]:
     for rows in sizes:
         path = scratch / f"{rows}.npy"
         write_embeddings(path, rows)
-        mine, theirs = in_own_process("ours", path), in_own_process("plain", path)
+        mine, theirs = (
+            in_own_process(__file__, "--case", case, path) for case in ("ours", "plain")
+        )
         path.unlink()
         points.append(
             {
@@ -209,30 +190,26 @@ def run(sizes: Sequence[int], folder: Path, scratch: Path) -> dict[str, Any]:
             "per_cluster": PER_CLUSTER,
             "points": points,
         },
-        "gsm8k": in_own_process("gsm8k", folder) if questions else None,
-        "cached": in_own_process("cached", folder) if questions else None,
-        "cores": len(os.sched_getaffinity(0)),
+        "gsm8k": in_own_process(__file__, "--case", "gsm8k", folder) if questions else None,
+        "cached": in_own_process(__file__, "--case", "cached", folder) if questions else None,
+        "cores": CORES,
     }
 
 
 def main() -> None:
     """Parse the command line, measure and write the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--gsm8k", type=Path, default=GSM8K, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--case", nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         found = CASES[arguments.case[0]](Path(arguments.case[1]))
-        found["peak_gib"] = peak_gib()
-        sys.stdout.write(json.dumps(found) + "\n")
+        tell(found | {"peak_gib": round(memory_of("VmHWM") / 2**30, 3)})
         return
     with tempfile.TemporaryDirectory() as scratch:
         result = run(arguments.sizes, arguments.gsm8k, Path(scratch))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {arguments.out}\n")
+    write(arguments.out, result)
 
 
 if __name__ == "__main__":

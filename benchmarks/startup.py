@@ -12,23 +12,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
 import random
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from common import CORES, in_own_process, parser_of, tell, write
+
 BATCH, CHUNK, PROMPT_TOKENS = 1024, 50_000, 512
 LIMITS = {"seconds": 60.0, "peak_gb": 4.0}
 """What a million rows should take at most, preflight and dataset together."""
 NAMES = ("uniform", "memory_r")
-RESULT = Path(__file__).with_name("results") / "startup.json"
 WORDS = ("how", "many", "apples", "does", "Maria", "have", "left", "after", "she", "gives", "half")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
@@ -140,21 +137,14 @@ def run_stage(stage: str, name: str, file: Path) -> None:
         "cpu_seconds": round(time.process_time() - used, 2),
         "peak_gb": round(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9, 2),
     }
-    sys.stdout.write("\n" + json.dumps(took) + "\n")
+    tell(took)
 
 
 def measure(stage: str, name: str, file: Path, caches: Path) -> dict[str, float]:
     """Run one stage in a process of its own, with caches of its own."""
     places = {"HF_DATASETS_CACHE": str(caches / "hf"), "SPARFT_CACHE": str(caches / "sparft")}
-    done = subprocess.run(
-        [sys.executable, __file__, "--stage", stage, "--name", name, "--file", str(file)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **places, "HF_HUB_OFFLINE": "1"},
-    )
-    took: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    sys.stderr.write(f"{name} {stage}: {took}\n")
+    asked = ["--stage", stage, "--name", name, "--file", file]
+    took: dict[str, float] = in_own_process(__file__, *asked, **places, HF_HUB_OFFLINE="1")
     return took
 
 
@@ -180,9 +170,8 @@ def measure_rows(rows: int, scratch: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Parse the command line, measure every size and write the JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[30_000, 100_000, 1_000_000])
-    parser.add_argument("--out", type=Path, default=RESULT)
     for hidden in ("--stage", "--name", "--file"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -198,11 +187,9 @@ def main() -> None:
         "names": NAMES,
         "batch": BATCH,
         "points": points,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": CORES,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {arguments.out}\n")
+    write(arguments.out, result)
 
 
 if __name__ == "__main__":
