@@ -75,13 +75,11 @@ class AlpGmmCurriculum(ArmCurriculum):
     def begin(self) -> None:
         """Start without a history."""
         self.by_difficulty = not np.isnan(self.pool.difficulties).any()
+        self.levels, count = self.pool.arms, self.n_arms
         if self.by_difficulty:
             rounded = np.rint(self.pool.difficulties * (LEVELS - 1)).clip(0, LEVELS - 1)
-            self.levels = rounded.astype(np.int32)
-        else:
-            self.levels = self.pool.arms
+            self.levels, count = rounded.astype(np.int32), LEVELS
         self.passes = Passes(self.levels)
-        count = LEVELS if self.by_difficulty else self.n_arms
         self.last = np.full(count, np.nan)
         self.share = np.zeros(count)
         self.points = np.empty((0, 2))
@@ -91,8 +89,7 @@ class AlpGmmCurriculum(ArmCurriculum):
         sizes = self.passes.sizes
         uniform = sizes / sizes.sum()
         share = np.where(sizes > 0, self.share[: len(sizes)], 0.0)
-        total = share.sum()
-        mixed = share / total if total > 0 else uniform
+        mixed = share / share.sum() if share.any() else uniform
         weights = self.random_ratio * uniform + (1 - self.random_ratio) * mixed
         found: NDArray[np.float64] = np.log(np.where(sizes > 0, weights, 1.0))
         return found
@@ -108,17 +105,14 @@ class AlpGmmCurriculum(ArmCurriculum):
         total = np.bincount(levels, groups.pass_rates, len(self.last))
         count = np.bincount(levels, minlength=len(self.last))
         self.last[count > 0] = total[count > 0] / count[count > 0]
-        every = self._refit_after(len(groups))
+        every, steps = self.refit_every, self.ledger.planned_steps
+        if every is None:
+            every = REFIT
+            if steps is not None:
+                every = min(REFIT, max(LEAST_REFIT, steps * len(groups) // 12))
         if len(self.points) >= every:
             self._refit(self.points[-every:])
             self.points = np.empty((0, 2))
-
-    def _refit_after(self, groups: int) -> int:
-        """Groups between two fits, given those of a step."""
-        if self.refit_every is not None:
-            return self.refit_every
-        steps = self.ledger.planned_steps
-        return REFIT if steps is None else min(REFIT, max(LEAST_REFIT, steps * groups // 12))
 
     def _refit(self, points: NDArray[np.float64]) -> None:
         levels, progress = points[:, 0].astype(np.int64), points[:, 1]

@@ -82,17 +82,16 @@ class BotsCurriculum(PromptCurriculum):
 
     def begin(self) -> None:
         """Read the pass rates of the two models."""
-        if self.reference is not None and self.read_for is not self.pool:
-            self.models = self._read(self.reference)
-            self.read_for = self.pool
-
-    def _read(self, path: str) -> NDArray[np.float32]:
+        path = self.reference
+        if path is None or self.read_for is self.pool:
+            return
         rates = read_numbers(path, ("weak", "strong"), self.pool.ids)
         if np.isnan(rates).all():
             raise SparftError(f"{path} knows none of the {len(self.pool)} prompts; {MEND}")
         if (rates < 0).any() or (rates > 1).any():
             raise SparftError(f"{path} has a pass rate outside [0, 1]; {MEND}")
-        return np.ascontiguousarray(rates.T, dtype=np.float32)
+        self.models = np.ascontiguousarray(rates.T, dtype=np.float32)
+        self.read_for = self.pool
 
     def score_prompts(self, positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Negated distance of a drawn pass rate to the target."""
@@ -114,30 +113,21 @@ class BotsCurriculum(PromptCurriculum):
         self.wrong[seen] += (1 - rho) * failed + weight * (1 - rates)
         if self.models is not None:
             self._learn_ability(self.models[:, seen], rates)
-            self._interpolate(self.models, seen, np.float32(weight))
+        if self.models is not None and self.ability is not None:
+            weak, strong = self.models
+            evidence = np.clip(weak + np.float32(self.ability) * (strong - weak), 0, 1)
+            evidence[seen] = np.nan
+            # An unknown rate is evidence for nothing.
+            self.right += np.nan_to_num(np.float32(weight) * evidence)
+            self.wrong += np.nan_to_num(np.float32(weight) * (1 - evidence))
 
     def _learn_ability(self, models: NDArray[np.float32], rates: NDArray[np.float64]) -> None:
         known = ~np.isnan(models).any(axis=0)
-        if not known.any():
-            return
-        weak, strong = models[:, known].mean(axis=1, dtype=np.float64)
-        if abs(strong - weak) < LEAST_GAP:
-            return
-        ability = float((rates[known].mean() - weak) / (strong - weak))
-        old = ability if self.ability is None else self.ability
-        self.ability = self.momentum * old + (1 - self.momentum) * ability
-
-    def _interpolate(
-        self, models: NDArray[np.float32], seen: NDArray[np.int64], weight: np.float32
-    ) -> None:
-        if self.ability is None:
-            return
-        weak, strong = models
-        evidence = np.clip(weak + np.float32(self.ability) * (strong - weak), 0, 1)
-        evidence[seen] = np.nan
-        # An unknown rate is evidence for nothing.
-        self.right += np.nan_to_num(weight * evidence)
-        self.wrong += np.nan_to_num(weight * (1 - evidence))
+        weak, strong = models[:, known].mean(axis=1, dtype=np.float64) if known.any() else (0, 0)
+        if abs(strong - weak) >= LEAST_GAP:
+            ability = float((rates[known].mean() - weak) / (strong - weak))
+            old = ability if self.ability is None else self.ability
+            self.ability = self.momentum * old + (1 - self.momentum) * ability
 
     def metrics(self) -> dict[str, float]:
         """Add the mean posterior pass rate, the ability and the prompts with reference rates."""

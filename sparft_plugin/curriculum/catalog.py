@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparft_plugin.curriculum.contract import Curriculum
 from sparft_plugin.errors import SparftError
 from sparft_plugin.plugins import registered
 
@@ -18,11 +17,15 @@ HEAD = ("name", "paper", "unit", "signal", "when to use it")
 
 def table() -> str:
     """Return the built-in curricula as a markdown table, in the order of their names."""
-    methods = sorted(registered("curriculum").items())
-    ours = [(name, cls) for name, cls in methods if cls.__module__.startswith("sparft_plugin.")]
-    rows = [HEAD, *[_row(name, cls) for name, cls in ours]]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(HEAD) + "|", *lines[1:]])
+    rows = [HEAD]
+    for name, cls in sorted(registered("curriculum").items()):
+        if cls.__module__.startswith("sparft_plugin."):
+            paper = re.sub(r"arXiv:(\d+\.\d+)", r"[\1](https://arxiv.org/abs/\1)", cls.paper)
+            needs = {"difficulties": cls.needs_difficulty, "embeddings": cls.needs_embeddings}
+            use = "; ".join([cls.use, *(f"needs {what}" for what in needs if needs[what])])
+            rows.append((f"`{name}`", paper, cls.unit, cls.signal, use))
+    head, *lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---" * len(HEAD) + "|", *lines])
 
 
 def refresh(text: str, name: str = "the text") -> str:
@@ -44,13 +47,6 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"error: {error}\n")
             return 2
     return 0
-
-
-def _row(name: str, cls: type[Curriculum]) -> tuple[str, ...]:
-    paper = re.sub(r"arXiv:(\d+\.\d+)", r"[\1](https://arxiv.org/abs/\1)", cls.paper)
-    needs = {"difficulties": cls.needs_difficulty, "embeddings": cls.needs_embeddings}
-    use = "; ".join([cls.use, *[f"needs {what}" for what, needed in needs.items() if needed]])
-    return (f"`{name}`", paper, cls.unit, cls.signal, use)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ class Curriculum(ABC):
 
     A method is a dataclass whose fields are its options (``number``, ``whole`` and ``choice``
     declare their ranges), and what it learns: ``per_arm``, ``per_prompt`` and ``per_run`` declare
-    what is saved, beside ``passes``. ``start`` binds it to a pool; then ``select`` and ``observe``
-    may interleave in any order, with any delay. This class owns pick ids, the random generator, the
-    outstanding picks, metrics and state; a method owns its rule: ``choose``, ``learn``, and
-    ``begin`` if it has something to prepare.
+    what is saved. ``start`` binds it to a pool; then ``select`` and ``observe`` may interleave in
+    any order, with any delay. This class owns pick ids, the random generator, the outstanding
+    picks, metrics and state; a method owns its rule: ``choose``, ``learn``, and ``begin`` if it has
+    something to prepare.
 
     Attributes
     ----------
@@ -54,14 +54,14 @@ class Curriculum(ABC):
         what is learned from ("none" of a method that learns nothing), and when to use it.
     needs_difficulty, needs_embeddings : bool
         What the pool must have; ``start`` refuses one that lacks it.
-    ledger : Ledger
-        The book of the run: what is outstanding, and ``planned_steps``, the training steps of the
-        whole run if the host knows them, for defaults that follow its length. Not part of a state.
-    passes : Passes or None
-        Shuffled passes of a method that makes them in ``begin``.
     needs_group : bool
         Whether the signal is a comparison of the rollouts of one group. A host refuses such a
         method where groups have one rollout, or where its trainer makes no such comparison.
+    ledger : Ledger
+        The book of the run: what is outstanding, and ``planned_steps``, the training steps of the
+        whole run if the host knows them, which is no part of a state.
+    passes : Passes or None
+        Saved with the rest if ``begin`` makes them.
     """
 
     paper: ClassVar[str] = ""
@@ -177,11 +177,11 @@ class Curriculum(ABC):
         }
 
     def _learned(self) -> dict[str, Any]:
-        by_arm, by_prompt = (
-            {name: pack(getattr(self, name)) for name in self._fields_of(what)}
-            for what in ("arm", "prompt")
-        )
-        return {"by_arm": by_arm, "by_prompt": by_prompt, "rule": self.rule_state()}
+        return {
+            "by_arm": {name: pack(getattr(self, name)) for name in self._fields_of("arm")},
+            "by_prompt": {name: pack(getattr(self, name)) for name in self._fields_of("prompt")},
+            "rule": self.rule_state(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> str | None:
         """Restore a state saved by the same method.
@@ -279,15 +279,13 @@ class ArmCurriculum(Curriculum):
     """A bandit over arms; inside an arm, shuffled passes without replacement.
 
     A method gives ``score_arms`` and ``update_arms``. Arms are drawn by the softmax of the scores
-    at temperature 1, so a score is a log-weight: of scores in [0, 0.25] it makes nearly even
-    shares. Divide by a temperature of your own, or give ``draw_arms`` to take the best.
+    at temperature 1: divide by one of your own, or give ``draw_arms`` to take the best.
 
     Parameters
     ----------
     draw : {"slot", "step"}, default "slot"
-        Draw an arm for every slot of a batch, or one for the whole batch. An arm that has given
-        all its prompts to a batch is closed for the rest of it; a step-wise draw then takes
-        another.
+        Draw an arm for every slot of a batch, or one for the whole batch and another where it has
+        given all its prompts.
     """
 
     draw: str = choice("slot", "step")
@@ -318,10 +316,6 @@ class ArmCurriculum(Curriculum):
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Draw an arm per slot or per step, then the next prompt of its pass."""
-        return self.passes.batch(self._arms(n), self.rng)
-
-    def _arms(self, n: int) -> NDArray[np.int64]:
-        """Arms of n slots, none more often than it has prompts if the pool has n."""
         room = self.passes.sizes * -(-n // len(self.pool))
         found = np.empty(0, dtype=np.int64)
         while len(found) < n:
@@ -340,7 +334,7 @@ class ArmCurriculum(Curriculum):
             fits = drawn[rank_among_equals(drawn) < room[drawn]]
             room -= np.bincount(fits, minlength=len(room))
             found = np.concatenate([found, fits])
-        return found
+        return self.passes.batch(found, self.rng)
 
     def learn(self, groups: Groups) -> None:
         """Pass the groups on to the rule."""
@@ -376,9 +370,8 @@ class PromptCurriculum(Curriculum):
 
     def choose(self, n: int) -> NDArray[np.int64]:
         """Keep the n best candidates, ties by chance; a pool that is too small comes again."""
-        size = len(self.pool)
-        whole, rest = divmod(n, size)
-        rounds = [self.rng.permutation(size) for _ in range(whole)]
+        whole, rest = divmod(n, len(self.pool))
+        rounds = [self.rng.permutation(len(self.pool)) for _ in range(whole)]
         if rest:
             rounds.append(self._best(rest))
         return np.concatenate(rounds)
@@ -390,10 +383,9 @@ class PromptCurriculum(Curriculum):
     def _candidates(self, n: int) -> NDArray[np.int64]:
         """Distinct positions to score for n slots, at least n."""
         size = len(self.pool)
-        count = size if self.candidates is None else min(size, n * self.candidates)
-        if count < size:
-            return self.rng.choice(size, size=count, replace=False)
-        return np.arange(size)
+        if self.candidates is None or n * self.candidates >= size:
+            return np.arange(size)
+        return self.rng.choice(size, size=n * self.candidates, replace=False)
 
     def _keep(
         self, positions: NDArray[np.int64], scores: NDArray[np.float64], n: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from sparft_plugin.curriculum.options import check_options, number
 from sparft_plugin.curriculum.records import Outcome
 from sparft_plugin.errors import SparftError
 
@@ -12,8 +13,8 @@ from sparft_plugin.errors import SparftError
 class GroupFilter(ABC):
     """Decides whether a finished group is trained on; a registered filter is a dataclass.
 
-    A group that is not kept is an observation like any other: curriculum and memory are told of
-    it. The host then clears it and asks the curriculum for another.
+    Curriculum and memory are told of a group that is not kept, too; the host then clears it and
+    asks the curriculum for another.
     """
 
     @abstractmethod
@@ -33,17 +34,11 @@ class Band(GroupFilter):
         The band; ours.
     """
 
-    lo: float = 0.2
-    hi: float = 0.8
+    lo: float = number(0.2, 0, 1)
+    hi: float = number(0.8, 0, 1)
 
     def __post_init__(self) -> None:
-        for option in ("lo", "hi"):
-            value = getattr(self, option)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not 0 <= value <= 1:
-                raise SparftError(
-                    f"sparft.group_filter.{option}={value!r} must be a number in [0, 1]."
-                )
+        check_options(self, "sparft.group_filter")
         if self.lo > self.hi:
             raise SparftError(
                 f"sparft.group_filter.lo={self.lo} must not be above "

@@ -80,13 +80,8 @@ class GainRLCurriculum(PromptCurriculum):
 
     def begin(self) -> None:
         """Rank the prompts."""
-        if self.ranked is not self.pool:
-            self.angle = self._read_angles()
-            self.rank = np.empty(len(self.pool), dtype=np.int32)
-            self.rank[np.argsort(-self.angle, kind="stable")] = np.arange(len(self.pool))
-            self.ranked = self.pool
-
-    def _read_angles(self) -> NDArray[np.float32]:
+        if self.ranked is self.pool:
+            return
         angles = read_numbers(self.angles, ("angle",), self.pool.ids)[:, 0]
         missing = np.flatnonzero(np.isnan(angles))
         if len(missing):
@@ -94,7 +89,10 @@ class GainRLCurriculum(PromptCurriculum):
                 f"{self.angles} lacks {len(missing)} of {len(self.pool)} prompts, such as "
                 f"{self.pool.ids[missing[0]].decode()}; {MEND}"
             )
-        return angles.astype(np.float32)
+        self.angle = angles.astype(np.float32)
+        self.rank = np.empty(len(self.pool), dtype=np.int32)
+        self.rank[np.argsort(-self.angle, kind="stable")] = np.arange(len(self.pool))
+        self.ranked = self.pool
 
     @property
     def scale(self) -> float:

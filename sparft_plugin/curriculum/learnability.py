@@ -166,7 +166,7 @@ def mixed(pass_rates: NDArray[np.float64], group_size: int) -> NDArray[np.float6
 def expected_mixed(
     right: NDArray[np.float64], wrong: NDArray[np.float64], group_size: int
 ) -> NDArray[np.float64]:
-    """Mean of ``mixed`` over pass rates p ~ Beta(right, wrong), shapes (m,); in closed form.
+    """Mean of ``mixed`` over p ~ Beta(right, wrong), shapes (m,).
 
     E p^G = prod over j < G of (right + j) / (right + wrong + j), and so for 1 - p.
     """
@@ -189,17 +189,10 @@ def within_spread(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> NDA
 
 
 def correlation(within: float, whole: float) -> float:
-    """Share of the spread of pass rates that lies between prompts, from sums over groups.
+    """Share of the spread of pass rates that lies between prompts, in [0.02, 0.98].
 
-    1 - within / whole, with a prior as heavy as 8 groups of an arm of mean 1/2 and correlation
-    0.2; between 0.02 and 0.98.
-
-    Parameters
-    ----------
-    within : float
-        Sum of ``within_spread``.
-    whole : float
-        Sum of m (1 - m), with m the mean pass rate of each group's arm.
+    1 - within / whole, of sums over groups of ``within_spread`` and of m (1 - m), with m the mean
+    of the group's arm; with a prior as heavy as 8 groups of an arm of mean 1/2, correlation 0.2.
     """
     weight = PRIOR_GROUPS / 4
     share = 1 - (within + weight * (1 - PRIOR_CORRELATION)) / (whole + weight)

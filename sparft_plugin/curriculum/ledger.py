@@ -38,11 +38,10 @@ class Remap:
         else:
             at = np.minimum(np.searchsorted(pool.ids, saved), len(pool) - 1)
         kept = pool.ids[at] == saved
-        to = np.where(kept, at, -1)
-        arms = unpack(state["arms"], pool.arms)
-        moved = int((pool.arms[at[kept]] != arms[kept]).sum())
+        moved = int((pool.arms[at[kept]] != unpack(state["arms"], pool.arms)[kept]).sum())
         new = len(pool) - int(kept.sum())
-        return cls(to, new, moved, same_pool=not moved and not new and bool(kept.all()))
+        same_pool = not moved and not new and bool(kept.all())
+        return cls(np.where(kept, at, -1), new, moved, same_pool)
 
     @property
     def kept(self) -> int:
@@ -58,16 +57,11 @@ class Remap:
         """One sentence about what changed; None if nothing did."""
         if self.same_pool:
             return None
-        gone = len(self.to) - self.kept
-        text = (
+        moved = f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
+        return (
             f"the prompts changed since the checkpoint: {self.kept} kept, {self.new} new, "
-            f"{gone} gone"
+            f"{len(self.to) - self.kept} gone{moved * bool(self.moved)}."
         )
-        if self.moved:
-            text += (
-                f"; {self.moved} moved to another arm, so what was learned of arms starts afresh"
-            )
-        return text + "."
 
 
 class Ledger:
@@ -116,13 +110,12 @@ class Ledger:
         for pick_id, after in pairwise(ids):
             if pick_id == after:
                 raise SparftError(f"pick {pick_id} is observed twice in one call; give it once.")
-        names = [outcome.pick.prompt.id for outcome in outcomes]
         made = [identity.decode() for identity in self.pool.ids[positions].tolist()]
-        for pick_id, name, of in zip(ids, names, made, strict=True):
-            if name != of:
+        for (pick_id, prompt), of in zip((o.pick for o in outcomes), made, strict=True):
+            if prompt.id != of:
                 raise SparftError(
-                    f"pick {pick_id} was made of another prompt than {name}; observe the pick that "
-                    "select returned."
+                    f"pick {pick_id} was made of another prompt than {prompt.id}; observe the pick "
+                    "that select returned."
                 )
         for pick_id in ids:
             del self.outstanding[pick_id]
@@ -137,15 +130,15 @@ class Ledger:
 
     def metrics(self) -> dict[str, float]:
         """Counts of the whole run."""
-        metrics = {
-            "unique_prompts": float(self.seen.sum()),
-            "picks": float(self.next_pick_id),
-            "observed": float(self.observed),
-            "expired": float(self.expired),
-            "outstanding": float(len(self.outstanding)),
+        counts = {
+            "unique_prompts": self.seen.sum(),
+            "picks": self.next_pick_id,
+            "observed": self.observed,
+            "expired": self.expired,
+            "outstanding": len(self.outstanding),
         }
-        metrics.update({f"arm_{arm}/picks": float(n) for arm, n in enumerate(self.arm_picks)})
-        return metrics
+        counts |= {f"arm_{arm}/picks": n for arm, n in enumerate(self.arm_picks)}
+        return {name: float(count) for name, count in counts.items()}
 
     def state(self) -> dict[str, Any]:
         """JSON-able content; positions are those of the pool."""

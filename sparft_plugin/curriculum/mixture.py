@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparft_plugin.curriculum.contract import ArmCurriculum
 from sparft_plugin.curriculum.records import Groups
 from sparft_plugin.errors import SparftError
+from sparft_plugin.options import check_number
 
 OPTION = "sparft.curriculum.weights"
 # An arm of weight 0 has a weight still, so that it can be drawn where no other arm is open.
@@ -65,14 +66,9 @@ class MixtureCurriculum(ArmCurriculum):
             # A key of a command line is text.
             if isinstance(arm, bool) or not str(arm).isdecimal():
                 raise SparftError(f"{OPTION} names the arm {arm!r}; name arms by their number.")
-            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-            if not number or not 0 <= weight <= 1:
-                raise SparftError(
-                    f"{OPTION} of arm {arm} must be a number in [0, 1], not {weight!r}."
-                )
             if int(arm) in found:
                 raise SparftError(f"{OPTION} names the arm {int(arm)} twice; give it one weight.")
-            found[int(arm)] = float(weight)
+            found[int(arm)] = check_number(f"{OPTION} of arm {arm}", weight, 0, 1)
         return found
 
     def begin(self) -> None:
@@ -116,7 +112,7 @@ def fit_mixture(
     pilot_weights : array_like, shape (runs, arms)
         Weights that each pilot run was trained with, each row on the simplex; at most 16 arms.
     pilot_scores : sequence of float, shape (runs,)
-        Score of each run; higher is better.
+        Higher is better.
     ridge : float >= 0, default 0.0
         Penalty on the squares of C. With 0 the runs must determine C, arms (arms + 1) / 2 numbers.
 
@@ -149,36 +145,24 @@ def maximise(form: NDArray[np.float64]) -> NDArray[np.float64]:
     arms = len(form)
     best, highest = np.full(arms, 1 / arms), -np.inf
     for size in range(1, arms + 1):
-        for face in combinations(range(arms), size):
-            point = _stationary(form[np.ix_(face, face)])
-            if point is None:
+        for face in map(list, combinations(range(arms), size)):
+            # Where 2Cw is the same for all arms of the face, and w sums to 1.
+            system = np.ones((size + 1, size + 1))
+            system[:size, :size] = 2 * form[np.ix_(face, face)]
+            system[:size, size], system[size, size] = -1, 0
+            try:
+                point = np.linalg.solve(system, np.eye(size + 1)[size])[:size]
+            except np.linalg.LinAlgError:
+                # The face is flat in some direction, so its best point is on a smaller one too.
+                continue
+            if not (point > 0).all() or abs(point.sum() - 1) > 1e-6:
                 continue
             found = np.zeros(arms)
-            found[list(face)] = point
+            found[face] = point / point.sum()
             value = float(found @ form @ found)
             if value > highest + 1e-12 * max(1.0, abs(value)):
                 best, highest = found, value
     return best
-
-
-def _stationary(form: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Point of positive weights where 2Cw is the same for all arms; None if there is none.
-
-    A face whose equations are singular is flat in some direction, so its best point is also on a
-    smaller face.
-    """
-    size = len(form)
-    system = np.zeros((size + 1, size + 1))
-    system[:size, :size] = 2 * form
-    system[:size, size], system[size, :size] = -1, 1
-    try:
-        point: NDArray[np.float64] = np.linalg.solve(system, np.eye(size + 1)[size])[:size]
-    except np.linalg.LinAlgError:
-        return None
-    if not (point > 0).all() or abs(point.sum() - 1) > 1e-6:
-        return None
-    scaled: NDArray[np.float64] = point / point.sum()
-    return scaled
 
 
 def _check(weights: NDArray[np.float64], scores: NDArray[np.float64], ridge: float) -> None:

@@ -100,16 +100,11 @@ class Groups:
     ) -> Groups:
         """Add up outcomes, at least one."""
         rollouts = np.array([outcome.accuracies.size for outcome in outcomes], dtype=np.int64)
-        starts = np.concatenate([[0], np.cumsum(rollouts)[:-1]])
-        accuracies = np.concatenate([outcome.accuracies for outcome in outcomes])
-        advantages = np.concatenate([outcome.advantages for outcome in outcomes])
+        starts = np.cumsum(rollouts) - rollouts
+        solved = np.add.reduceat(np.concatenate([o.accuracies for o in outcomes]), starts)
+        doses = np.abs(np.concatenate([o.advantages for o in outcomes]))
         return cls(
-            outcomes,
-            prompts,
-            arms,
-            rollouts,
-            np.add.reduceat(accuracies, starts),
-            np.add.reduceat(np.abs(advantages), starts) / rollouts,
+            outcomes, prompts, arms, rollouts, solved, np.add.reduceat(doses, starts) / rollouts
         )
 
     def __len__(self) -> int:

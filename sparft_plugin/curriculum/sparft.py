@@ -63,16 +63,13 @@ class SparftCurriculum(ArmCurriculum):
         which is the same distribution.
         """
         deviations = self.sigma / np.sqrt(self.count + 1)
-        drawn: NDArray[np.int64]
         if n * self.n_arms > MANY_DRAWS:
             arms = np.flatnonzero(open_arms)
             chances = chance_of_best(self.score_arms()[arms], deviations[arms])
-            drawn = self.rng.choice(arms, size=n, p=chances)
-            return drawn
+            return np.asarray(self.rng.choice(arms, size=n, p=chances))
         theta = self.score_arms() + deviations * self.rng.standard_normal((n, self.n_arms))
         theta[:, ~open_arms] = -np.inf
-        drawn = theta.argmax(axis=1)
-        return drawn
+        return np.asarray(theta.argmax(axis=1))
 
     def update_arms(self, groups: Groups) -> None:
         """Move each arm's running mean by the solve rate over all its rollouts."""
@@ -111,16 +108,15 @@ def normal_below(z: NDArray[np.float64]) -> NDArray[np.float64]:
 def chance_of_best(
     means: NDArray[np.float64], deviations: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Probability that an arm's draw is the largest of independent normal draws.
+    """Probability that an arm's draw is the largest of independent normal draws, shape (arms,).
 
     P_k = integral of prod_{j != k} Phi((x - m_j) / s_j) d Phi((x - m_k) / s_k), by the trapezoid
     rule over the increments of the k-th distribution function, so that an arm with a narrow
     posterior is not missed between two points. The error is below 0.002, and below 0.02 where a
-    posterior is much narrower than the distance of two points. All shapes are (arms,).
+    posterior is much narrower than the distance of two points.
     """
 
     def below(points: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-        """Chance that each arm's draw lies below each point, shape (points, arms)."""
         return normal_below((points - means) / deviations)
 
     # The largest draw lies above every arm's low end, so that no chance is below Phi(-6), and

@@ -64,17 +64,16 @@ def pack(array: NDArray[Any]) -> list[Any] | str:
     if array.size >= PACKED:
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         return base64.b64encode(little.tobytes()).decode("ascii")
-    values: list[Any] = array.tolist()
     if array.dtype.kind == "f" and np.isnan(array).any():
-        marked = array.astype(object)
-        marked[np.isnan(array)] = None
-        values = marked.tolist()
+        array = array.astype(object)
+        array[array != array] = None
+    values: list[Any] = array.tolist()
     return values
 
 
 def unpack(saved: Sequence[Any] | str, like: NDArray[Any]) -> NDArray[Any]:
     """What ``pack`` gave, as an array of the type and the inner shape of another."""
+    found: Any = saved
     if isinstance(saved, str):
-        flat = np.frombuffer(base64.b64decode(saved), dtype=like.dtype.newbyteorder("<"))
-        return flat.astype(like.dtype).reshape(-1, *like.shape[1:])
-    return np.array(saved, dtype=like.dtype).reshape(-1, *like.shape[1:])
+        found = np.frombuffer(base64.b64decode(saved), dtype=like.dtype.newbyteorder("<"))
+    return np.array(found, dtype=like.dtype).reshape(-1, *like.shape[1:])

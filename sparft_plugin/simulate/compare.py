@@ -65,14 +65,14 @@ class Method:
 
 
 class Figure(NamedTuple):
-    """A mean over seeds and half the width of its 95 % normal interval."""
+    """A mean over seeds and half the width of its 95 % normal interval; 0 for a single seed."""
 
     mean: float
     half: float
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Figure:
-        """From one value per seed; a single seed has no interval, half 0."""
+        """From one value per seed."""
         return cls(float(values.mean()), float(band(values)))
 
 
@@ -86,31 +86,6 @@ def band(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
-    """One method's runs, one row for each of s seeds; see ``Trace``."""
-
-    pass_rates: NDArray[np.float64]
-    """Shape (s, steps + 1)."""
-    wasted: NDArray[np.float64]
-    """Shape (s, steps)."""
-    picks: NDArray[np.int64]
-    """Shape (s, steps, arms)."""
-
-    @classmethod
-    def of(cls, traces: Sequence[Trace]) -> Runs:
-        """Stack traces of equal length."""
-        names = ("pass_rates", "wasted", "picks")
-        return cls(*(np.stack([getattr(trace, name) for trace in traces]) for name in names))
-
-    @property
-    def arm_shares(self) -> NDArray[np.float64]:
-        """Share of each arm among all picks of each seed, shape (s, arms)."""
-        totals = self.picks.sum(axis=1)
-        shares: NDArray[np.float64] = totals / totals.sum(axis=1, keepdims=True)
-        return shares
-
-
-@dataclass(frozen=True, eq=False)
 class Comparison:
     """Methods on one scenario; every method met the same worlds."""
 
@@ -118,8 +93,8 @@ class Comparison:
     setting: Setting
     learned: NDArray[np.bool_]
     """Arms that training can change, shape (arms,)."""
-    runs: Mapping[str, Runs]
-    """By label of the method; the baseline is among them."""
+    runs: Mapping[str, Trace]
+    """All seeds of each method by its label; the baseline is among them."""
     skipped: Mapping[str, str]
     """Why a method was left out, by its label."""
 
@@ -215,16 +190,18 @@ def compare(
         raise SparftError(f"--seeds={seeds} must be at least 1.")
     labelled = {method.label: method for method in methods}
     labelled.setdefault(BASELINE, Method(BASELINE))
-    runs: dict[str, Runs] = {}
+    runs: dict[str, Trace] = {}
     skipped: dict[str, str] = {}
     for label, method in labelled.items():
         progress(label)
         try:
-            runs[label] = Runs.of([_run(method, setting, seed) for seed in range(seeds)])
+            traces = [_run(method, setting, seed) for seed in range(seeds)]
         except SparftError as error:
             if not lenient:
                 raise
             skipped[label] = str(error)
+        else:
+            runs[label] = Trace(*map(np.stack, zip(*traces, strict=True)))
     return Comparison(name, setting, setting.world(0).learned, runs, skipped)
 
 

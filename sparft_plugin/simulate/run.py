@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +71,8 @@ class Setting(ABC):
         """Make the world of a seed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """What happened in a run of t steps."""
+class Trace(NamedTuple):
+    """What happened in a run of t steps, or in runs: then a row for each seed comes first."""
 
     pass_rates: NDArray[np.float64]
     """On the target distribution before training and after each step, shape (t + 1,)."""
@@ -81,6 +80,13 @@ class Trace:
     """Share of the groups of each step that are all right or all wrong, shape (t,)."""
     picks: NDArray[np.int64]
     """Picks of each arm in each step, shape (t, arms)."""
+
+    @property
+    def arm_shares(self) -> NDArray[np.float64]:
+        """Share of each arm among all picks of a run, shape (arms,)."""
+        totals = self.picks.sum(axis=-2)
+        shares: NDArray[np.float64] = totals / totals.sum(axis=-1, keepdims=True)
+        return shares
 
 
 def simulate(curriculum: Curriculum, world: World, setting: Setting, seed: int = 0) -> Trace:

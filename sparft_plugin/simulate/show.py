@@ -20,6 +20,11 @@ def table(comparison: Comparison) -> str:
     columns = [*COLUMNS.split("|"), *["picks that teach nothing"] * idle, "arm shares"]
     rates = comparison.runs[BASELINE].pass_rates
     seeds, start = len(rates), rates[:, 0].mean()
+    best, *others = comparison.ranking()
+    level = [other for other in others if best not in comparison.better_than(other)]
+    verdict = f"Fewest prompts: {best}."
+    if level:
+        verdict += f" Not told apart from it by these seeds: {', '.join(level)}."
     lines = [
         f"## {comparison.scenario}",
         "",
@@ -30,7 +35,7 @@ def table(comparison: Comparison) -> str:
         f"| {' | '.join(columns)} |",
         "|" + "---|" * len(columns),
     ]
-    for label in comparison.ranking():
+    for label in [best, *others]:
         prompts, *shares = comparison.figures(label).values()
         needed = f"{prompts.mean:.0f} ± {prompts.half:.0f}"
         reached = comparison.prompts_to_goal(label)[1]
@@ -47,18 +52,9 @@ def table(comparison: Comparison) -> str:
             f"{arms.min():.1%} to {arms.max():.1%}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", _verdict(comparison)]
+    lines += ["", verdict]
     lines += [f"Left out: {label}: {why}" for label, why in comparison.skipped.items()]
     return "\n".join(lines) + "\n"
-
-
-def _verdict(comparison: Comparison) -> str:
-    best, *others = comparison.ranking()
-    level = [other for other in others if best not in comparison.better_than(other)]
-    text = f"Fewest prompts: {best}."
-    if level:
-        text += f" Not told apart from it by these seeds: {', '.join(level)}."
-    return text
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -34,10 +34,10 @@ def test_a_band_holds_both_its_ends_and_misses_none_by_rounding(n):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lo": -0.1}, "sparft.group_filter.lo=-0.1 must be a number in"),
-        ({"hi": 1.1}, "sparft.group_filter.hi=1.1 must be a number in"),
-        ({"hi": float("nan")}, "sparft.group_filter.hi=nan must be a number in"),
-        ({"lo": True}, "sparft.group_filter.lo=True must be a number in"),
+        ({"lo": -0.1}, "sparft.group_filter.lo must be a finite number .* not -0.1"),
+        ({"hi": 1.1}, "sparft.group_filter.hi must be a finite number .* not 1.1"),
+        ({"hi": float("nan")}, "sparft.group_filter.hi must be a finite number .* not nan"),
+        ({"lo": True}, "sparft.group_filter.lo must be a finite number .* not True"),
         ({"lo": 0.9}, "lo=0.9 must not be above sparft.group_filter.hi=0.8"),
     ],
 )

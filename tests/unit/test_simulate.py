@@ -11,8 +11,8 @@ import pytest
 from sparft_plugin.curriculum import Prompt, PromptPool
 from sparft_plugin.curriculum.uniform import UniformCurriculum
 from sparft_plugin.errors import SparftError
-from sparft_plugin.simulate import SCENARIOS, Learner, Method, Scenario, compare, simulate
-from sparft_plugin.simulate.compare import Comparison, Figure, Runs, band
+from sparft_plugin.simulate import SCENARIOS, Learner, Method, Scenario, Trace, compare, simulate
+from sparft_plugin.simulate.compare import Comparison, Figure, band
 from sparft_plugin.simulate.show import table
 
 SMALL = Scenario("small", arms=3, prompts_per_arm=4, steps=6, batch_size=4, group_size=4)
@@ -126,7 +126,7 @@ def test_groups_come_back_late_by_as_many_steps_as_asked_with_grpos_advantages()
 def runs(*curves, batch_picks=(3, 1)):
     rates = np.array(curves, dtype=float)
     seeds, steps = rates.shape[0], rates.shape[1] - 1
-    return Runs(rates, np.full((seeds, steps), 0.25), np.full((seeds, steps, 2), batch_picks))
+    return Trace(rates, np.full((seeds, steps), 0.25), np.full((seeds, steps, 2), batch_picks))
 
 
 def test_figures_worked_by_hand():

@@ -23,13 +23,11 @@ MOST = 127
 class Retest(Wrapper):
     """Retire a prompt after some unanimous groups in a row, and keep testing the retired; ours.
 
-    A prompt is retired while its last ``after`` groups or more were all right, or all wrong:
-    GRPO has no gradient there. A pick of a retired prompt is replaced by a random prompt of the
-    same arm, or of any arm if that one is retired throughout, so that an arm method keeps its
-    shares. While prompts are retired, ``share`` of all slots goes to those that have waited
-    longest since they were last chosen. One mixed group brings a prompt back; so does one that is
-    unanimous the other way, if ``after`` is above 1. If too few prompts are left for a batch,
-    retired ones fill it.
+    A prompt is retired while its last ``after`` groups or more were all right, or all wrong. A pick
+    of it is replaced by a random prompt of the same arm, or of any arm if that one is retired
+    throughout, or stays if too few are left. While prompts are retired, ``share`` of all slots goes
+    to those that have waited longest. One mixed group brings a prompt back; so does one that is
+    unanimous the other way, if ``after`` is above 1.
 
     Parameters
     ----------
@@ -96,7 +94,8 @@ class Retest(Wrapper):
         wanted = np.bincount(self.pool.arms[chosen[slots[len(new[0]) :]]], minlength=self.n_arms)
         for arm in np.flatnonzero(wanted):
             new.append(self.members.draw(int(arm), int(wanted[arm]), taken, self.rng))
-        new.append(self._any(len(slots) - sum(map(len, new)), np.flatnonzero(~taken)))
+        free, n = np.flatnonzero(~taken), len(slots) - sum(map(len, new))
+        new.append(self.rng.choice(free, min(n, len(free)), replace=False))
         found = np.concatenate(new)
         # Where nothing else is left, the retired prompt stays.
         chosen[slots[: len(found)]] = found
@@ -112,10 +111,6 @@ class Retest(Wrapper):
             return retired[:0]
         waiting = np.argpartition(self.chosen_at[retired], count - 1)[:count]
         return np.sort(retired[waiting])
-
-    def _any(self, n: int, free: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Up to n of the free prompts, whatever their arm."""
-        return self.rng.choice(free, min(n, len(free)), replace=False)
 
     def learn(self, groups: Groups) -> None:
         """Count unanimous groups in a row, and pass all on."""
