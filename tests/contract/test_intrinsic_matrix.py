@@ -20,10 +20,6 @@ VARIANTS = [
 UNLIKE_THE_RELEASE = {"groups_do_not_see_their_neighbours", "gives_one_finite_value_per_rollout"}
 
 
-def test_the_built_in_methods_are_registered():
-    assert {"memory_r", "memory_r_plus"} <= set(NAMES)
-
-
 @pytest.mark.parametrize("check", INTRINSIC_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name, check):
@@ -45,11 +41,7 @@ def test_contract_with_options(name, options, check):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_method_carries_its_registered_name(name):
+def test_a_method_carries_its_registered_name_and_refuses_an_unknown_option(name):
     assert lookup("intrinsic reward", name).name == name
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_unknown_option_is_refused_by_name(name):
     with pytest.raises(SparftError, match="'neighbours'"):
         build("intrinsic reward", name, {"encoder": "matrix", "neighbours": 1})

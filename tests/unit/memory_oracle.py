@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -27,28 +29,25 @@ def signed_square_cosine(a, b) -> Fraction:
     return Fraction(dot(a, b) * abs(dot(a, b)), scale) if scale else Fraction(0)
 
 
+@dataclass
 class Paper:
     """All of a step is scored, then recorded, then stored."""
 
-    def __init__(
-        self,
-        plus,
-        neighbors=1,
-        query_capacity=None,
-        response_capacity=100,
-        window=100,
-        normalize="global",
-        warmup_steps=50,
-        warmup_failures=None,
-        weights=(1.0, 1.0),
-    ):
-        self.weights = weights
-        self.plus, self.k, self.n, self.l = plus, neighbors, query_capacity, response_capacity
-        self.w, self.per_query = window, normalize == "per_query"
-        self.warmup_steps, self.warmup_failures = warmup_steps, warmup_failures
-        self.successes, self.failures = [], []  # lists of [prompt_id, query, responses]
-        self.exploit_raw, self.explore_raw = [], []  # lists of [prompt_id, values]
-        self.steps = self.failures_written = 0
+    plus: bool
+    neighbors: int = 1
+    query_capacity: int | None = None
+    response_capacity: int = 100
+    window: int = 100
+    normalize: str = "global"
+    warmup_steps: int = 50
+    warmup_failures: int | None = None
+    weights: tuple[float, float] = (1.0, 1.0)
+    steps: int = 0
+    failures_written: int = 0
+    successes: list = field(default_factory=list)  # of [prompt_id, query, responses]
+    failures: list = field(default_factory=list)
+    exploit_raw: list = field(default_factory=list)  # of [prompt_id, values]
+    explore_raw: list = field(default_factory=list)
 
     def warming_up(self):
         if self.warmup_failures is not None:
@@ -57,7 +56,7 @@ class Paper:
 
     def read(self, memory, query):
         nearest = sorted(memory, key=lambda entry: -signed_square_cosine(entry[1], query))
-        return [response for entry in nearest[: self.k] for response in entry[2]]
+        return [response for entry in nearest[: self.neighbors] for response in entry[2]]
 
     def put(self, memory, prompt_id, query, response):
         for entry in memory:
@@ -66,10 +65,10 @@ class Paper:
         else:
             entry = [prompt_id, query, []]
             memory.append(entry)
-            if self.n is not None and len(memory) > self.n:
+            if self.query_capacity is not None and len(memory) > self.query_capacity:
                 memory.pop(0)
         entry[2].append(response)
-        if len(entry[2]) > self.l:
+        if len(entry[2]) > self.response_capacity:
             entry[2].pop(0)
 
     def raw_exploit(self, query, answer):
@@ -86,24 +85,24 @@ class Paper:
         squares = [signed_square_cosine(answer, b) for b in known]
         return 1 - max(math.copysign(math.sqrt(abs(s)), s) for s in squares)
 
-    def window(self, windows, prompt_id):
-        key = prompt_id if self.per_query else "all"
+    def values(self, windows, prompt_id):
+        key = prompt_id if self.normalize == "per_query" else "all"
         return next((values for name, values in windows if name == key), [])
 
     def record(self, windows, prompt_id, raw):
         if raw is None:
             return
-        key = prompt_id if self.per_query else "all"
+        key = prompt_id if self.normalize == "per_query" else "all"
         if all(name != key for name, _ in windows):
             windows.append([key, []])
-            if self.n is not None and len(windows) > self.n:
+            if self.query_capacity is not None and len(windows) > self.query_capacity:
                 windows.pop(0)
-        values = self.window(windows, prompt_id)
+        values = self.values(windows, prompt_id)
         values.append(raw)
-        if len(values) > self.w:
+        if len(values) > self.window:
             values.pop(0)
 
-    def normal(self, raw, values):
+    def scaled_by(self, raw, values):
         if raw is None or not values or max(values) - min(values) <= FLAT:
             return 0.0
         return min(1.0, max(0.0, (raw - min(values)) / (max(values) - min(values) + 1e-8)))
@@ -118,8 +117,8 @@ class Paper:
             exploit, explore = [], []
             for answer, _ in rollouts:
                 near, new = self.raw_exploit(query, answer), self.raw_explore(query, answer)
-                exploit.append(self.normal(near, self.window(self.exploit_raw, name)))
-                novelty = self.normal(new, self.window(self.explore_raw, name))
+                exploit.append(self.scaled_by(near, self.values(self.exploit_raw, name)))
+                novelty = self.scaled_by(new, self.values(self.explore_raw, name))
                 explore.append(novelty if self.plus and not self.warming_up() else 0.0)
             answers.append((exploit, explore))
         return answers
@@ -142,7 +141,7 @@ class Released(Paper):
     """A response is stored, then read, recorded and scaled, before the next one is looked at."""
 
     def score(self, groups: list[Group]):
-        return copied(self)._pass(groups)
+        return copy.deepcopy(self)._pass(groups)
 
     def write(self, groups: list[Group]):
         self._pass(groups)
@@ -171,32 +170,18 @@ class Released(Paper):
         if raw is None:
             return 1.0
         self.record(windows, "all", raw)
-        values = self.window(windows, "all")
+        values = self.values(windows, "all")
         if max(values) - min(values) <= FLAT:
             return when_flat(raw)
         return (raw - min(values)) / (max(values) - min(values))
 
 
-def copied(oracle):
-    other = object.__new__(type(oracle))
-    other.__dict__.update(oracle.__dict__)
-    for name in ("successes", "failures"):
-        setattr(other, name, [[i, q, list(r)] for i, q, r in getattr(oracle, name)])
-    for name in ("exploit_raw", "explore_raw"):
-        setattr(other, name, [[i, list(v)] for i, v in getattr(oracle, name)])
-    return other
-
-
 def memory_groups(groups: list[Group]) -> list[MemoryGroup]:
-    return [
-        MemoryGroup(
-            prompt_id,
-            np.array(query, np.float32),
-            np.array([answer for answer, _ in rollouts], np.float32),
-            np.array([accuracy for _, accuracy in rollouts]),
-        )
-        for prompt_id, query, rollouts in groups
-    ]
+    made = []
+    for prompt_id, query, rollouts in groups:
+        answers, accuracies = map(np.array, zip(*rollouts, strict=True))
+        made.append(MemoryGroup(prompt_id, np.array(query), answers, accuracies))
+    return made
 
 
 # Few and small whole numbers: equal, opposite, parallel and zero vectors come up all the time.
@@ -216,17 +201,14 @@ def runs(draw):
     return [[(name, queries[name], answers) for name, answers in step] for step in steps]
 
 
-options = st.fixed_dictionaries(
-    {
-        "neighbors": st.sampled_from([1, 2, 9]),
-        "query_capacity": st.sampled_from([None, 1, 2, 3]),
-        "response_capacity": st.sampled_from([1, 2, 3, 100]),
-        "window": st.sampled_from([1, 2, 5, 100]),
-    }
-)
-warmups = st.fixed_dictionaries(
-    {
-        "warmup_steps": st.sampled_from([0, 1, 3]),
-        "warmup_failures": st.sampled_from([None, None, 0, 1, 7]),
-    }
+CHOICES = {
+    "neighbors": [1, 2, 9],
+    "query_capacity": [None, 1, 2, 3],
+    "response_capacity": [1, 2, 3, 100],
+    "window": [1, 2, 5, 100],
+}
+WARMUPS = {"warmup_steps": [0, 1, 3], "warmup_failures": [None, None, 0, 1, 7]}
+options, warmups = (
+    st.fixed_dictionaries({name: st.sampled_from(values) for name, values in choices.items()})
+    for choices in (CHOICES, WARMUPS)
 )

@@ -130,20 +130,6 @@ def test_quantiles_are_the_share_below_and_half_of_the_equal(values):
             assert np.isnan(quantile)
 
 
-@given(st.lists(st.tuples(grades, grades), min_size=1, max_size=20), st.randoms())
-def test_the_order_of_the_rows_changes_no_difficulty(pairs, shuffler):
-    order = list(range(len(pairs)))
-    shuffler.shuffle(order)
-
-    def run(pairs):
-        first, second = zip(*pairs, strict=True)
-        return combined(first, second, [0.5] * len(pairs))
-
-    plain, shuffled = run(pairs), run([pairs[i] for i in order])
-    assert shuffled.values.tolist() == plain.values[order].tolist()
-    assert shuffled.manifest == plain.manifest
-
-
 @pytest.mark.parametrize(
     ("labels", "scale", "values", "used"),
     [

@@ -157,17 +157,10 @@ def test_a_table_is_saved_by_its_blocks_and_a_copy_of_them_restores_it():
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize(
-    ("shapes", "dtype", "word"),
-    [
-        ([(3, 2), (1, 2)], np.float32, "shape"),
-        ([(5, 2)], np.float32, "shape"),
-        ([(4, 3)], np.float32, "shape"),
-        ([(4, 2)], np.float64, "float32"),
-    ],
-)
-def test_parts_that_are_no_blocks_are_refused(shapes, dtype, word):
-    with pytest.raises(SparftError, match=word):
+@pytest.mark.parametrize("shapes", [[(3, 2), (1, 2)], [(5, 2)], [(4, 3)], [(4, 2)]])
+def test_parts_that_are_no_blocks_are_refused(shapes):
+    dtype = np.float64 if shapes == [(4, 2)] else np.float32
+    with pytest.raises(SparftError, match="must be finite float32 of shape"):
         RowTable(2, FLOAT).restore([np.zeros(shape, dtype) for shape in shapes], np.empty(0, int))
 
 
@@ -267,15 +260,13 @@ def saved_store():
 def test_arrays_that_do_not_fit_are_refused_by_name(key, value, word):
     arrays = saved_store()
     del arrays[key]
+    if value is not None:
+        arrays[key] = np.asarray(value)
     with pytest.raises(SparftError, match=word):
-        EpisodicStore(None, 3).restore(
-            arrays if value is None else {**arrays, key: np.asarray(value)}, 2
-        )
+        EpisodicStore(None, 3).restore(arrays, 2)
 
 
-@pytest.mark.parametrize(
-    ("capacities", "word"), [((1, 3), "query_capacity"), ((None, 1), "response_capacity")]
-)
-def test_more_than_the_capacity_is_refused(capacities, word):
-    with pytest.raises(SparftError, match=word):
-        EpisodicStore(*capacities).restore(saved_store(), 2)
+def test_more_than_the_capacity_is_refused():
+    for capacities, word in (((1, 3), "query_capacity=1"), ((None, 1), "response_capacity=1")):
+        with pytest.raises(SparftError, match=word):
+            EpisodicStore(*capacities).restore(saved_store(), 2)
