@@ -31,14 +31,14 @@ def register_selectors() -> Mapping[str, type[Any]]:
 
 @hookspec
 def register_curricula() -> Mapping[str, type[Any]]:
-    """Curricula by name; each is a dataclass deriving ``Curriculum`` (``curriculum/base.py``)."""
+    """Curricula by name; each is a dataclass of the class in ``curriculum/contract.py``."""
     raise NotImplementedError
 
 
 @hookspec
 def register_group_filters() -> Mapping[str, type[Any]]:
     """Admission rules for finished groups, by name; each is a dataclass deriving ``GroupFilter``
-    (``curriculum/filters/base.py``).
+    (``curriculum/filters.py``).
     """
     raise NotImplementedError
 
