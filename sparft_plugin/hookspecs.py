@@ -31,7 +31,7 @@ def register_selectors() -> Mapping[str, type[Any]]:
 
 @hookspec
 def register_curricula() -> Mapping[str, type[Any]]:
-    """Curricula by name; each is a dataclass of the class in ``curriculum/contract.py``."""
+    """Curricula by name; each dataclass derives ``Curriculum`` (``curriculum/contract.py``)."""
     raise NotImplementedError
 
 
