@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +59,6 @@ def _digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _read_keys(file: BinaryIO) -> Keys:
-    keys: Keys = np.load(file, allow_pickle=False).view("S16").reshape(-1)
-    return keys
-
-
 class EmbeddingCache:
     """The shards of one encoder in one folder, which is made when the first is written.
 
@@ -82,7 +76,7 @@ class EmbeddingCache:
         """Take up a shard that another process wrote."""
         try:
             with (self.folder / name).open("rb") as file:
-                self._keys[name] = _read_keys(file)
+                self._keys[name] = np.load(file, allow_pickle=False).view("S16").reshape(-1)
         except FileNotFoundError:
             return
         except (ValueError, EOFError):
@@ -119,8 +113,7 @@ class EmbeddingCache:
                 with suppress(OSError):
                     os.utime(path)
                 content = io.BytesIO(data)
-                _read_keys(content)
-                vectors: Vectors = np.load(content, allow_pickle=False)
+                vectors: Vectors = [np.load(content, allow_pickle=False) for _ in range(2)][1]
                 return vectors
             logger.warning("cached embeddings %s are corrupt; their texts are encoded again.", path)
             path.rename(path.with_suffix(CORRUPT))

@@ -152,7 +152,9 @@ def _chooser(
         )
         rng = np.random.default_rng((config.seed, arm))
         chosen = np.asarray(selector.select(seen, quota, rng))
-        if not _is_choice(chosen, quota, len(rows)):
+        distinct = chosen.shape == (quota,) and len(np.unique(chosen)) == quota
+        exist = chosen.dtype.kind in "iu" and ((chosen >= 0) & (chosen < len(rows))).all()
+        if not (distinct and exist):
             raise SparftError(
                 f"the selector '{config.selector}' must choose {quota} distinct rows of "
                 f"{len(rows)} but gave {chosen.tolist()}; mend or replace that plugin."
@@ -164,15 +166,6 @@ def _chooser(
             return list(threads.map(one, range(len(members)), allocate(sizes, total).tolist()))
 
     return of
-
-
-def _is_choice(chosen: NDArray[np.int64], quota: int, members: int) -> bool:
-    return (
-        chosen.shape == (quota,)
-        and np.issubdtype(chosen.dtype, np.integer)
-        and len(set(chosen.tolist())) == quota
-        and bool(((chosen >= 0) & (chosen < members)).all())
-    )
 
 
 def _beginnings(chosen: Sequence[NDArray[np.int64]], sizes: NDArray[np.int64]) -> Choice:

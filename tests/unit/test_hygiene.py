@@ -44,7 +44,7 @@ TRAINS = evaluation(["Something else entirely?", COPY.upper()], unit([0, 0, 0, 1
 
 
 def cleaned(**changes) -> Hygiene:
-    options = {"near_duplicate_threshold": 0.95, "similarity_threshold": 0.9} | changes
+    options = {"near_duplicate_threshold": 0.95} | changes
     return clean(table(POOL), by_id(table(POOL), VECTORS), [TRAINS], **options)
 
 
@@ -112,7 +112,7 @@ EMPTY = evaluation([], name="empty.jsonl")
 REFUSED = {
     "empty.jsonl has no prompts.*leave it out": (None, [EMPTY], {}),
     r"all 5 prompts are contaminated \(test.parquet: 5\); check": (None, [evaluation(POOL)], {}),
-    "cosine thresholds need the vectors": (None, [TRAINS], {}),
+    "cosines need the vectors": (None, [TRAINS], {}),
     "pool.parquet has 5 prompts but 4 vectors": (VECTORS[:4], [TRAINS], {}),
     r"test.parquet have shape \(1, 2\) instead of \(1, 4\); encode": (
         VECTORS,
@@ -121,7 +121,6 @@ REFUSED = {
     ),
     "1 prompts but 2 row numbers": (VECTORS, [evaluation(["a"], rows=np.arange(2))], {}),
     "near_duplicate_threshold=95 must": (VECTORS, [], {"near_duplicate_threshold": 95.0}),
-    "similarity_threshold=95 must be": (VECTORS, [], {"similarity_threshold": 95.0}),
 }
 
 

@@ -28,8 +28,7 @@ language take about 4."""
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """What x86 and ARM call it."""
-DEVICES = Path("/dev")
-GPU_DRIVERS = ("nvidia*", "nvhost*", "kfd", "dxg")
+DEVICES, GPU_DRIVERS = Path("/dev"), ("nvidia*", "nvhost*", "kfd", "dxg")
 """Files in ``/dev`` one of which Linux has for a GPU that torch calls ``cuda``."""
 _FINE, _COARSE, _LONG = 8, 32, 128
 
@@ -263,7 +262,7 @@ def _first_tokens(texts: Sequence[str], tokenizer: Any, limit: int) -> list[list
 
 
 def _starts(text: str, tokenizer: Any, room: int) -> tuple[list[int], list[int]]:
-    """Where each token begins, and which tokens begin a word; all of them if one word is long."""
+    """Where each token begins, and which begin a word; all of them if one word is long."""
     if not tokenizer.is_fast:
         raise SparftError(
             "the encoder's tokenizer does not tell where its tokens lie in a text, which "

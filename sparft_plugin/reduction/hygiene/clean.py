@@ -16,16 +16,11 @@ from sparft_plugin.corpus import Corpus
 from sparft_plugin.errors import SparftError
 from sparft_plugin.prompts import PromptTable
 from sparft_plugin.reduction.files import whole_file
-from sparft_plugin.reduction.hygiene.near import (
-    NearDuplicate,
-    check_threshold,
-    near_duplicates,
-    similar,
-)
+from sparft_plugin.reduction.hygiene.near import NearDuplicate, near_duplicates, similar
 from sparft_plugin.reduction.hygiene.overlap import NGRAM, OverlapIndex
 
 SIMILARITY = 0.9
-"""Default cosine at which a training prompt counts as an evaluation prompt reworded.
+"""Cosine at which a training prompt counts as an evaluation prompt reworded.
 
 With all-MiniLM-L6-v2, of GSM8K's 7,473 training questions 108 / 12 / 0 / 0 reach 0.80 / 0.85 / 0.90
 / 0.95 with a test question, and those at 0.85 share no more than a topic. Of 400 test questions
@@ -101,12 +96,12 @@ def clean(
     *,
     among: NDArray[np.int64] | None = None,
     near_duplicate_threshold: float | None = None,
-    ngram: int = NGRAM,
-    similarity_threshold: float | None = SIMILARITY,
 ) -> Hygiene:
     """Leave out prompts that evaluation sets hold, then near-duplicates among the others.
 
-    The order of the rows changes nothing: ids decide which of two near-duplicates is kept. A
+    An evaluation set holds a prompt that shares 13 words in a row with one of its own, or whose
+    cosine to one is at least ``SIMILARITY``; without vectors of the set, words alone tell. The
+    order of the rows changes nothing: ids decide which of two near-duplicates is kept. A
     SparftError says if vectors are missing or do not fit, or nothing would be left.
 
     Parameters
@@ -115,40 +110,26 @@ def clean(
         n prompts; texts are read one at a time.
     vectors : ndarray of float32, shape (m, d), optional
         Unit vectors of the prompts that are looked at, in the order of their sorted ids, possibly a
-        memory map; may be None if neither threshold needs them.
+        memory map; may be None if no cosine is asked for.
     evaluations : sequence of Evaluation
         Sets to decontaminate against.
     among : ndarray of int64, shape (m,), optional
         Positions of the prompts that are looked at, by their sorted ids; None is all.
     near_duplicate_threshold : float in (0, 1], optional
         Cosine from which two prompts are near-duplicates; None keeps them all.
-    ngram : int >= 5, default 13
-        Words in a row that count as a copy; see ``OverlapIndex``.
-    similarity_threshold : float in (0, 1], optional
-        Cosine from which a prompt counts as an evaluation prompt reworded; None, or an evaluation
-        without vectors, looks at words only. Default 0.9.
     """
-    thresholds = {"near_duplicate": near_duplicate_threshold, "similarity": similarity_threshold}
-    for name, threshold in thresholds.items():
-        if threshold is not None:
-            check_threshold(f"{name}_threshold", threshold)
+    near = near_duplicate_threshold
     by_id = np.argsort(np.array(prompts.ids), kind="stable") if among is None else among
-    embedded = similarity_threshold is not None and any(e.vectors is not None for e in evaluations)
     _check_evaluations(evaluations, vectors)
-    _check_vectors(prompts, vectors, len(by_id), embedded or near_duplicate_threshold is not None)
-    indices = [OverlapIndex(evaluation.texts, ngram) for evaluation in evaluations]
+    embedded = any(each.vectors is not None for each in evaluations)
+    _check_vectors(prompts, vectors, len(by_id), embedded or near is not None)
+    indices = [OverlapIndex(evaluation.texts) for evaluation in evaluations]
     contaminated = list(_overlaps(prompts.texts, by_id, indices)) if indices else []
     for number, evaluation in enumerate(evaluations):
-        if (
-            vectors is not None
-            and similarity_threshold is not None
-            and evaluation.vectors is not None
-        ):
+        if vectors is not None and evaluation.vectors is not None:
             contaminated += [
                 Contaminated(int(by_id[row]), number, prompt, SIMILAR_KIND, cosine, "")
-                for row, prompt, cosine in similar(
-                    vectors, evaluation.vectors, similarity_threshold
-                )
+                for row, prompt, cosine in similar(vectors, evaluation.vectors, SIMILARITY)
             ]
     contaminated.sort(key=lambda found: (prompts.ids[found.position], *found[1:]))
     counts = _count(contaminated, evaluations)
@@ -162,23 +143,17 @@ def clean(
     kept = np.ones(len(prompts), dtype=np.bool_)
     kept[[found.position for found in contaminated]] = False
     duplicates: list[NearDuplicate] = []
-    if vectors is not None and near_duplicate_threshold is not None:
+    if vectors is not None and near is not None:
         duplicates = [
             NearDuplicate(int(by_id[removed]), int(by_id[stays]), cosine)
-            for removed, stays, cosine in near_duplicates(
-                vectors, near_duplicate_threshold, kept[by_id]
-            )
+            for removed, stays, cosine in near_duplicates(vectors, near, kept[by_id])
         ]
         kept[[found.removed for found in duplicates]] = False
     told = {
         "near_duplicates": len(duplicates),
         "contaminated": counts,
         "stock_phrases": {e.name: len(i.stock) for e, i in zip(evaluations, indices, strict=True)},
-        "thresholds": {
-            "near_duplicate": near_duplicate_threshold,
-            "ngram": ngram,
-            "similarity": similarity_threshold,
-        },
+        "thresholds": {"near_duplicate": near, "ngram": NGRAM, "similarity": SIMILARITY},
     }
     return Hygiene(kept, duplicates, contaminated, told)
 
@@ -237,8 +212,8 @@ def _check_vectors(
 ) -> None:
     if vectors is None and needed:
         raise SparftError(
-            "cosine thresholds need the vectors of the prompts; give them, or set "
-            "near_duplicate_threshold and similarity_threshold to null."
+            "cosines need the vectors of the prompts; give them, or neither "
+            "near_duplicate_threshold nor evaluations with vectors."
         )
     if vectors is not None and len(vectors) != rows:
         raise SparftError(

@@ -31,16 +31,6 @@ class NearDuplicate(NamedTuple):
     cosine: float
 
 
-class Similar(NamedTuple):
-    """A training prompt and the evaluation prompt that is most like it."""
-
-    position: int
-    """Position of the training prompt."""
-    prompt: int
-    """Position of the evaluation prompt."""
-    cosine: float
-
-
 def near_duplicates(
     vectors: Floats, threshold: float, among: NDArray[np.bool_] | None = None
 ) -> list[NearDuplicate]:
@@ -97,16 +87,17 @@ def _first_above(
     return partner, cosine
 
 
-def similar(vectors: Floats, evaluation: Floats, threshold: float) -> list[Similar]:
+def similar(vectors: Floats, evaluation: Floats, threshold: float) -> list[tuple[int, int, float]]:
     """Find the training prompts that resemble an evaluation prompt.
 
     Unit vectors of both are given, shapes (n, d) and (m, d), and the least cosine in (0, 1], which
-    holds to within 3e-5. Returned is, in the order of training prompts, one for each with such a
-    cosine: its most similar evaluation prompt, the first of equal ones. Costs 2 n m d operations.
+    holds to within 3e-5. Returned are, in the order of training prompts, each with such a cosine,
+    its most similar evaluation prompt, the first of equal ones, and the cosine. Costs 2 n m d
+    operations.
     """
     check_threshold("similarity_threshold", threshold)
 
-    def look(start: int) -> list[Similar]:
+    def look(start: int) -> list[tuple[int, int, float]]:
         block = vectors[start : start + BLOCK]
         prompt, best = np.zeros(len(block), np.int64), np.full(len(block), -np.inf, np.float32)
         for left in range(0, len(evaluation), BLOCK):
@@ -116,7 +107,7 @@ def similar(vectors: Floats, evaluation: Floats, threshold: float) -> list[Simil
             better = cosines > best
             prompt[better], best[better] = left + nearest[better], cosines[better]
         return [
-            Similar(start + int(i), int(prompt[i]), min(1.0, float(best[i])))
+            (start + int(i), int(prompt[i]), min(1.0, float(best[i])))
             for i in np.flatnonzero(best >= threshold - ROUNDING)
         ]
 

@@ -22,9 +22,7 @@ class Medoid(Selector):
     c <- argmin_c sum_x min(|x - c|, min_{c' chosen} |x - c'|), the first c being the medoid. This
     is the BUILD phase of PAM (Kaufman and Rousseeuw 1990, "Finding Groups in Data", chapter 2),
     which is greedy facility location and so gains at least 1 - 1/e of what the best k could gain
-    (Nemhauser et al. 1978, https://doi.org/10.1007/BF01588971).
-
-    Two members that are near each other alone gain the same, so ties are common; they go to the
+    (Nemhauser et al. 1978, https://doi.org/10.1007/BF01588971). Ties, which are common, go to the
     member nearest to the centroid, then to the lowest row.
 
     Parameters
