@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from sparft_plugin import plugins
 from sparft_plugin.corpus import Corpus
@@ -108,3 +109,15 @@ def _returning(name: str, value: Any) -> Any:
 
     hook.__name__ = name
     return hook
+
+
+def save_static(folder: Path, words: Sequence[str], table: np.ndarray) -> Path:
+    """Save a model2vec model with a vector for each word, the first of them unknown."""
+    model2vec = pytest.importorskip("model2vec")
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordLevel
+
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    model2vec.StaticModel(table, tokenizer).save_pretrained(folder)
+    return folder

@@ -149,12 +149,6 @@ def test_columns_that_make_no_sense_are_refused(options, message):
         Columns(**options)
 
 
-def test_a_mapped_column_that_does_not_exist_offers_the_nearest():
-    corpus = Corpus.of_rows([{"questions": "a", "answer": "1"}], "rows", Columns(mapping=QA))
-    with pytest.raises(SparftError, match="no column 'question'; did you mean 'questions'"):
-        list(corpus.scan())
-
-
 def test_strings_and_messages_in_one_column_have_no_common_type():
     corpus = Corpus.of_rows([row("a"), row("b") | {"prompt": "b"}], "rows")
     assert len(PromptTable.from_corpus(corpus)) == 2

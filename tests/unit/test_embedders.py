@@ -23,7 +23,7 @@ from sparft_plugin.reduction.embedders.sentence_transformer import SentenceTrans
 from sparft_plugin.reduction.embedders.static import Model2VecEmbedder
 from sparft_plugin.reduction.encode import count_tokens, encode_texts
 from tests.budget import COSTLY
-from tests.unit.reduction_data import row
+from tests.unit.reduction_data import row, save_static
 
 QUESTIONS = [
     "How many legs has a cat?",
@@ -289,25 +289,14 @@ WORDS = ["[UNK]", "one", "two", "three", "train", "cat"]
 TABLE = np.random.default_rng(0).normal(size=(len(WORDS), 5)).astype(np.float32)
 
 
-def save_static(folder):
-    model2vec = pytest.importorskip("model2vec")
-    from tokenizers import Tokenizer, pre_tokenizers
-    from tokenizers.models import WordLevel
-
-    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    model2vec.StaticModel(TABLE, tokenizer).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def static_folder(tmp_path):
-    return save_static(tmp_path / "static")
+    return save_static(tmp_path / "static", WORDS, TABLE)
 
 
 @pytest.fixture(scope="module")
 def static(tmp_path_factory):
-    return Model2VecEmbedder(str(save_static(tmp_path_factory.mktemp("static"))))
+    return Model2VecEmbedder(str(save_static(tmp_path_factory.mktemp("static"), WORDS, TABLE)))
 
 
 def test_a_static_vector_is_the_direction_of_the_mean_of_its_words(static):
@@ -316,12 +305,6 @@ def test_a_static_vector_is_the_direction_of_the_mean_of_its_words(static):
     np.testing.assert_allclose(
         static.encode(texts), means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-6
     )
-
-
-@given(st.lists(st.lists(st.sampled_from(WORDS[1:]), min_size=1).map(" ".join), min_size=1))
-def test_company_changes_no_bit_of_a_static_vector(static, texts):
-    alone = np.concatenate([static.encode([text]) for text in texts])
-    np.testing.assert_array_equal(static.encode(texts), alone)
 
 
 def test_a_model_without_an_owner_is_the_embedders_wherever_it_is_asked_for(monkeypatch, tmp_path):

@@ -57,13 +57,6 @@ def test_near_duplicates_are_those_of_the_plain_greedy_rule(threshold):
         assert found
 
 
-def test_a_removed_prompt_removes_no_other():
-    # 0 and 1 are alike, 1 and 2 are alike, 0 and 2 are not.
-    found = near_duplicates(unit([1, 0], [1, 0.3], [1, 0.6]), 0.95)
-    assert [pair[:2] for pair in found] == [(1, 0)]
-    assert near_duplicates(np.empty((0, 2), np.float32), 0.95) == []
-
-
 def test_vectors_whose_norm_is_only_nearly_one_equal_themselves():
     array = clouds(4, 4, 0.5, seed=5)[[0, 1, 2, 3, 1]] * np.float32(1 - 1e-5)
     assert near_duplicates(array, 1.0) == [(4, 1, pytest.approx(1.0, abs=3e-5))]

@@ -13,11 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sparft_plugin.cli.main import main
-from tests.budget import COSTLY
 from tests.unit.reduction_data import HashEmbedder, registered, row
 
 ROOT = Path(__file__).parents[2]
@@ -101,20 +98,6 @@ def test_order_and_cut_of_the_rows_change_no_byte(tmp_path, method):
     }
     for inputs in layouts.values():
         assert reduced(inputs, tmp_path / "out.parquet", *options) == once
-
-
-@COSTLY
-@given(order=st.permutations(range(80)), cuts=st.lists(st.integers(1, 79), max_size=3, unique=True))
-def test_any_order_and_any_cut_change_no_byte(tmp_path, order, cuts):
-    rows, out = corpus(), tmp_path / "out.parquet"
-    options = [*HASHED, *LABELLED]
-    whole = reduced(shard(tmp_path / "whole.parquet", rows), out, *options)
-    bounds = [0, *sorted(cuts), 80]
-    files = [
-        shard(tmp_path / f"{n}.parquet", [rows[i] for i in order[start:stop]])
-        for n, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False))
-    ]
-    assert reduced(files, out, *options) == whole
 
 
 def test_of_rows_with_one_prompt_the_same_is_written_whatever_comes_first(tmp_path):

@@ -55,11 +55,6 @@ def test_features_have_the_geometry_of_truncated_svd_and_standardised_difficulty
     assert z[:, kept].std() == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(("difficulty", "weight"), [(None, 1.0), (np.arange(20.0), 0.0)])
-def test_no_difficulty_or_no_weight_means_semantics_only(difficulty, weight):
-    assert features(rng().normal(size=(20, 5)), difficulty, 3, weight).shape == (20, 3)
-
-
 def test_equal_embeddings_give_zero_and_not_amplified_rounding():
     one = rng().normal(size=5).astype(np.float32)
     noise = 1e-8 * rng(1).normal(size=(20, 5)).astype(np.float32)
@@ -139,20 +134,6 @@ def test_distance_to_the_nearest_kept_prompt_of_the_arm_equals_its_definition(se
     for row in range(30):
         gaps = [np.linalg.norm(points[row] - points[c]) for c in chosen[arms[row]]]
         assert found[row] == pytest.approx(min(gaps), abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "per_cluster", "quotas"),
-    [
-        ([30, 20, 10], 5, [5, 5, 5]),
-        ([30, 20, 2], 5, [8, 5, 2]),
-        ([9, 9, 2], 5, [7, 6, 2]),
-        ([7, 6, 1], 5, [7, 6, 1]),
-        ([3, 2, 1], 5, [3, 2, 1]),
-    ],
-)
-def test_small_clusters_give_all_and_the_largest_refill(sizes, per_cluster, quotas):
-    assert allocate(np.array(sizes), len(sizes) * per_cluster).tolist() == quotas
 
 
 def one_at_a_time(sizes, total):

@@ -197,23 +197,3 @@ def test_extra_info_that_is_no_struct_is_refused(tmp_path):
     with pytest.raises(SparftError, match="'extra_info' is a string; make it a struct"):
         write_out([source], kept([row()], 0), tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
-
-
-def test_files_with_different_fields_are_joined_and_clashing_types_named(tmp_path):
-    a = write(tmp_path / "a.parquet", [row("a", level=1)])
-    b = write(tmp_path / "b.parquet", [row("b", note="x") | {"ability": "math"}])
-    table = Corpus.open([a, b]).take(np.array([1, 0]))
-    assert table["ability"].to_pylist() == ["math", None]
-    assert table["extra_info"].to_pylist() == [
-        {"index": 0, "level": None, "note": "x"},
-        {"index": 0, "level": 1, "note": None},
-    ]
-    c = write(tmp_path / "c.parquet", [row("c", level="hard")])
-    with pytest.raises(SparftError, match=r"columns of .*c.parquet cannot be joined with those of"):
-        Corpus.open([a, c]).take(np.array([0]))
-
-
-def test_a_row_beyond_the_files_is_refused(tmp_path):
-    source = write(tmp_path / "in.parquet", sums(4))
-    with pytest.raises(SparftError, match="has 4 rows, but row 4 is asked for"):
-        Corpus.open([source]).take(np.array([1, 4]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -69,28 +68,15 @@ def test_farthest_point_equals_its_definition(points, k):
     assert choose(FarthestPoint(), members(points), k) == naive_farthest_points(points, k)
 
 
-def test_farthest_point_equals_its_definition_away_from_ties():
-    points = 50 + rng(5).normal(size=(200, 7))
+def test_farthest_point_and_medoid_equal_their_definitions_away_from_ties():
+    points = 50 + rng(5).normal(size=(60, 7))
     expected = naive_farthest_points(points.tolist(), 30)
     assert choose(FarthestPoint(), members(points), 30) == expected
-
-
-def test_farthest_point_is_within_twice_the_best_radius():
-    points = rng(3).normal(size=(12, 2))
-    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
-
-    def radius(centres):
-        return gaps[:, list(centres)].min(axis=1).max()
-
-    best = min(radius(c) for c in itertools.combinations(range(12), 3))
-    assert radius(choose(FarthestPoint(), members(points), 3)) <= 2 * best
-
-
-def test_farthest_point_takes_every_place_before_any_place_twice():
-    places = rng(1).normal(size=(20, 33))
-    chosen = choose(FarthestPoint(), members(np.repeat(places, 50, axis=0)), 40)
-    assert sorted(row // 50 for row in chosen[:20]) == list(range(20))
-    assert len(set(chosen)) == 40
+    medoids = []
+    while len(medoids) < 15:
+        rest = set(range(60)) - set(medoids)
+        medoids.append(min(rest, key=lambda row: total_distance(points.tolist(), [*medoids, row])))
+    assert choose(Medoid(), members(points), 15) == medoids
 
 
 def test_distances_are_those_of_differences_and_exactly_zero_between_equals():
@@ -135,20 +121,6 @@ def test_each_medoid_lowers_the_total_distance_most(points, k):
         before, rest = chosen[:step], set(range(len(points))) - set(chosen[:step])
         best = min(total_distance(points, [*before, row]) for row in rest)
         assert total_distance(points, chosen[: step + 1]) == pytest.approx(best, abs=1e-6)
-
-
-def test_medoid_equals_its_definition_away_from_ties():
-    points = rng(4).normal(size=(60, 3)).tolist()
-    chosen = []
-    while len(chosen) < 15:
-        rest = [row for row in range(60) if row not in chosen]
-        chosen.append(min(rest, key=lambda row: total_distance(points, [*chosen, row])))
-    assert choose(Medoid(), members(points), 15) == chosen
-
-
-def test_medoids_find_the_crowds_before_the_loner():
-    crowds = members([[0], [0.1], [0.2], [10], [10.1], [10.2], [18]])
-    assert choose(Medoid(), crowds, 3) == [3, 1, 6]
 
 
 def test_a_medoid_of_a_sample_is_nearly_as_good_as_that_of_all():
@@ -212,12 +184,6 @@ def test_d3_equals_its_definition(points, k, group, data):
 def test_d3_prefers_hard_but_solvable_and_leaves_the_rest_for_last():
     line = members([[0], [1], [2], [3], [4]], [0.0, 0.1, 1.0, 0.8, 0.2])
     assert choose(D3(), line, 5) == [3, 1, 4, 0, 2]
-
-
-def test_a_larger_group_trusts_a_rarely_solved_prompt_more():
-    rare = members([[0], [0]], [0.95, 0.6])
-    assert choose(D3(group=2), rare, 1) == [1]
-    assert choose(D3(group=64), rare, 1) == [0]
 
 
 def naive_alignment(curves):

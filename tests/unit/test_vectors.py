@@ -86,13 +86,6 @@ def test_a_unit_vector_depends_on_its_row_alone(block, data):
     np.testing.assert_array_equal(to_unit(found, "block", named), found)
 
 
-def test_a_vector_near_norm_one_keeps_its_bits_beside_one_that_does_not():
-    near = np.array([[1 + 5e-6, 0.0]], dtype=np.float32)
-    both = to_unit(np.vstack([near, [[3.0, 4.0]]]), "block", named)
-    assert both[0, 0] == near[0, 0] != 1
-    np.testing.assert_allclose(both[1], [0.6, 0.8], rtol=1e-6)
-
-
 @pytest.mark.parametrize("exponent", [-40, -30, -20, -13, 13, 18, 37])
 def test_a_vector_keeps_its_direction_however_short_or_long_it_is(exponent):
     block = matrix(6)
