@@ -113,7 +113,8 @@ class EmbeddingCache:
                 with suppress(OSError):
                     os.utime(path)
                 content = io.BytesIO(data)
-                vectors: Vectors = [np.load(content, allow_pickle=False) for _ in range(2)][1]
+                np.load(content, allow_pickle=False)  # the keys, which stand before them
+                vectors: Vectors = np.load(content, allow_pickle=False)
                 return vectors
             logger.warning("cached embeddings %s are corrupt; their texts are encoded again.", path)
             path.rename(path.with_suffix(CORRUPT))
