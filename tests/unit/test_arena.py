@@ -16,6 +16,9 @@ import results  # noqa: E402
 import rows  # noqa: E402
 import stats  # noqa: E402
 
+# Other recipes have modules of the same names.
+sys.path.remove(str(ARENA))
+
 SEEDS = range(12)
 
 

@@ -83,7 +83,7 @@ def run(folder, limit, function):
 FULL_AT = {
     "parquet": (4000, "write_reduced", "out.parquet cannot be written"),
     "pairs": (500, "write_pairs", "out.pairs.jsonl cannot be written"),
-    "page": (20_000, "_write_page", "out.html cannot be written"),
+    "page": (20_000, "_stage", "out.html cannot be written"),
     "texts": (2000, "corpus_of", "the disk is full"),
     "cache": (3000, "reduce", "cannot be written|the disk is full"),
 }
