@@ -20,6 +20,7 @@ from results import BASE, TWINS, Headroom, Results, Verdict, headroom, verdicts
 from rows import ROWS, read
 from scipy.stats import spearmanr
 from stats import Interval
+from suites import suite
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = ("screen", "decide")
@@ -43,22 +44,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     put(page, "pools", rooms_table(rooms))
     pictures.headroom(rooms, ROOT / "docs" / "arena-pools.png")
     on_trl, on_verl = (
-        Results([row for row in rows if row["suite"] == suite], {}) for suite in ("hosts", "verl")
+        Results([row for row in rows if row["suite"] == name], {}) for name in ("hosts", "verl")
     )
     if on_trl.rows and on_verl.rows:
         put(page, "hosts", hosts_table(on_trl, on_verl))
-    for suite in SUITES:
-        results = Results([row for row in rows if row["suite"] == suite], rooms)
+    for name in SUITES:
+        results = Results([row for row in rows if row["suite"] == name], rooms)
         if not results.rows:
+            continue
+        made = {(row["pool"], row["arm"], row["seed"]) for row in results.rows}
+        wanted = suite(name, rows).runs()
+        missing = [run for run in wanted if run[:3] not in made]
+        if missing:
+            # What is read before a suite is whole would be a look.
+            sys.stderr.write(f"{name} lacks {len(missing)} of {len(wanted)} rows: not read yet\n")
             continue
         found = verdicts(results)
         told = "\n\n".join(answers(results, {v.arm: v for v in found}, None))
-        put(page, f"answers {suite}", told)
-        put(page, f"ranking {suite}", ranking(found))
-        put(page, f"by pool {suite}", pool_table(results, [v.arm for v in found]))
+        put(page, name, section(name, told, results, found))
         put(ROOT / "README.md", "arena", told)
-        pictures.forest(found, ROOT / "docs" / f"arena-{suite}.png")
-        pictures.curves(results, found, ROOT / "docs" / f"arena-{suite}-curves.png")
+        pictures.forest(found, ROOT / "docs" / f"arena-{name}.png")
+        pictures.curves(results, found, ROOT / "docs" / f"arena-{name}-curves.png")
+
+
+def section(name: str, told: str, results: Results, found: Sequence[Verdict]) -> str:
+    """What the page says of a whole suite."""
+    parts = [
+        "Area is the mean held-out pass rate over the run. All columns are paired differences to "
+        "uniform over the\npools that count for wins, with 95 % intervals; `uniform_again` is "
+        "uniform with another seed: what chance\ndoes.",
+        told,
+        ranking(found),
+        f"![All arms](arena-{name}.png)",
+        "Area against uniform in every pool, in bold where the interval excludes 0:",
+        pool_table(results, [v.arm for v in found]),
+        f"![Curves](arena-{name}-curves.png)",
+    ]
+    return "\n\n".join(part.strip() for part in parts)
 
 
 def put(path: Path, name: str, content: str) -> None:

@@ -15,6 +15,8 @@ sys.path.insert(0, str(ARENA))
 import results  # noqa: E402
 import rows  # noqa: E402
 import stats  # noqa: E402
+import suites  # noqa: E402
+import table  # noqa: E402
 
 # Other recipes have modules of the same names.
 sys.path.remove(str(ARENA))
@@ -140,3 +142,26 @@ def test_a_run_with_two_rows_is_refused_by_its_line(tmp_path):
     path.write_text(2 * (json.dumps(row("late", "ours", 1, 0.5)) + "\n"))
     with pytest.raises(ValueError, match="line 2 .* is a second row of a run"):
         rows.read(path)
+
+
+def test_a_suite_is_read_when_it_is_whole_and_no_row_before(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    made = []
+    for name in ("headroom", "screen"):
+        for run in suites.suite(name, []).runs():
+            area = 0.5 + 0.1 * (run.arm == "oracle") + rng.normal(0, 0.01)
+            made.append(row(run.pool, run.arm, run.seed, area) | {"suite": name})
+    page, front = tmp_path / "docs" / "arena.md", tmp_path / "README.md"
+    page.parent.mkdir()
+    marks = ["pools", "screen", "decide"]
+    page.write_text("".join(f"<!-- {one} -->\nnothing\n<!-- end {one} -->\n" for one in marks))
+    front.write_text("<!-- arena -->\nnothing\n<!-- end arena -->\n")
+    monkeypatch.setattr(table, "ROOT", tmp_path)
+    file = tmp_path / "rows.jsonl"
+    for rows_of, read in ((made[:-1], False), (made, True)):
+        file.write_text("".join(json.dumps(one) + "\n" for one in rows_of))
+        table.main(["--rows", str(file)])
+        assert ("nothing" not in front.read_text()) is read
+        assert ("| `uniform_again` |" in page.read_text()) is read
+    assert "<!-- decide -->\nnothing" in page.read_text()
+    assert "`farthest_point`" in front.read_text()
