@@ -68,15 +68,32 @@ def test_farthest_point_equals_its_definition(points, k):
     assert choose(FarthestPoint(), members(points), k) == naive_farthest_points(points, k)
 
 
-def test_farthest_point_and_medoid_equal_their_definitions_away_from_ties():
+def test_farthest_point_equals_its_definition_away_from_ties():
     points = 50 + rng(5).normal(size=(60, 7))
-    expected = naive_farthest_points(points.tolist(), 30)
-    assert choose(FarthestPoint(), members(points), 30) == expected
+    assert choose(FarthestPoint(), members(points), 30) == naive_farthest_points(
+        points.tolist(), 30
+    )
+
+
+def test_medoid_equals_its_definition_and_a_tie_goes_to_the_nearest_to_the_centroid():
+    """Two that are each other's nearest gain the same: 45 and 52 are such a pair here."""
+    points = (50 + rng(5).normal(size=(60, 7))).tolist()
+    centre = centroid(points)
     medoids = []
     while len(medoids) < 15:
         rest = set(range(60)) - set(medoids)
-        medoids.append(min(rest, key=lambda row: total_distance(points.tolist(), [*medoids, row])))
+        medoids.append(
+            min(
+                rest,
+                key=lambda row: (
+                    round(total_distance(points, [*medoids, row]), 6),
+                    squared(points[row], centre),
+                ),
+            )
+        )
     assert choose(Medoid(), members(points), 15) == medoids
+    assert 52 in medoids
+    assert 45 not in medoids
 
 
 def test_distances_are_those_of_differences_and_exactly_zero_between_equals():
