@@ -14,7 +14,7 @@ SELECTORS = ("uniform", "random", "nearest_centroid", "medoid", "d3", "difficult
 """First word of the arms that keep 100 prompts; `uniform` keeps those of farthest_point."""
 
 
-def answers(results: Results, found: Mapping[str, Verdict], agreement: str | None) -> list[str]:
+def answers(results: Results, found: Mapping[str, Verdict], agreement: str) -> list[str]:
     """Answers (a) to (f) as lines of Markdown; one that has no rows yet says so."""
     questions: list[Callable[[], str]] = [
         lambda: hundred(results),
@@ -22,7 +22,7 @@ def answers(results: Results, found: Mapping[str, Verdict], agreement: str | Non
         lambda: memory(results),
         lambda: curricula(found),
         lambda: oracle(results, found),
-        lambda: agreement or "The simulator's order was not compared yet.",
+        lambda: agreement,
     ]
     lines = []
     for letter, ask in zip("abcdef", questions, strict=True):

@@ -37,6 +37,16 @@ def mean_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def fisher_interval(order: float, n: int) -> Interval:
+    """Spearman's correlation of n >= 4 pairs, with its interval by Fisher's z.
+
+    The standard error is that of Bonett and Wright 2000, https://doi.org/10.1007/BF02294183.
+    """
+    half = 1.96 * np.sqrt((1 + order**2 / 2) / (n - 3))
+    z = np.arctanh(np.clip(order, -0.9999, 0.9999))
+    return Interval(order, float(np.tanh(z - half)), float(np.tanh(z + half)))
+
+
 def iqm(values: NDArray[np.float64], axis: int | None = None) -> NDArray[np.float64]:
     """Interquartile mean: the mean of the middle half."""
     return trim_mean(values, 0.25, axis=axis)

@@ -7,6 +7,7 @@ python recipes/arena/table.py --arm NAME         # one arm beside uniform and th
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from pools import POOLS
 from results import BASE, TWINS, Headroom, Results, Verdict, headroom, verdicts
 from rows import ROWS, read
 from scipy.stats import spearmanr
+from simulated import SIMULATED, agreement
 from stats import Interval
 from suites import suite
 
@@ -60,9 +62,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.stderr.write(f"{name} lacks {len(missing)} of {len(wanted)} rows: not read yet\n")
             continue
         found = verdicts(results)
-        told = "\n\n".join(answers(results, {v.arm: v for v in found}, None))
+        agrees = agreement(results, json.loads(SIMULATED.read_text()))
+        told = "\n\n".join(answers(results, {v.arm: v for v in found}, agrees))
         put(page, name, section(name, told, results, found))
         put(ROOT / "README.md", "arena", told)
+        put(ROOT / "docs" / "simulate.md", "agreement", agrees)
         pictures.forest(found, ROOT / "docs" / f"arena-{name}.png")
         pictures.curves(results, found, ROOT / "docs" / f"arena-{name}-curves.png")
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ARENA))
 
 import results  # noqa: E402
 import rows  # noqa: E402
+import simulated  # noqa: E402
 import stats  # noqa: E402
 import suites  # noqa: E402
 import table  # noqa: E402
@@ -154,6 +155,8 @@ def test_a_suite_is_read_when_it_is_whole_and_no_row_before(tmp_path, monkeypatc
     page, front = tmp_path / "docs" / "arena.md", tmp_path / "README.md"
     page.parent.mkdir()
     marks = ["pools", "screen", "decide"]
+    told = tmp_path / "docs" / "simulate.md"
+    told.write_text("<!-- agreement -->\nnothing\n<!-- end agreement -->\n")
     page.write_text("".join(f"<!-- {one} -->\nnothing\n<!-- end {one} -->\n" for one in marks))
     front.write_text("<!-- arena -->\nnothing\n<!-- end arena -->\n")
     monkeypatch.setattr(table, "ROOT", tmp_path)
@@ -165,3 +168,26 @@ def test_a_suite_is_read_when_it_is_whole_and_no_row_before(tmp_path, monkeypatc
         assert ("| `uniform_again` |" in page.read_text()) is read
     assert "<!-- decide -->\nnothing" in page.read_text()
     assert "`farthest_point`" in front.read_text()
+    assert "`policy_late`" in told.read_text()
+
+
+def test_the_interval_of_a_rank_correlation_is_fishers_and_wider_for_fewer():
+    found = stats.fisher_interval(0.5, 12)
+    # atanh .5 = .5493, standard error sqrt(1.125 / 9) = .3536.
+    assert found.low == pytest.approx(np.tanh(0.5493 - 1.96 * 0.3536), abs=1e-3)
+    assert stats.fisher_interval(0.5, 6).low < found.low
+    assert stats.fisher_interval(1.0, 6).low < 1
+
+
+def test_the_simulators_order_is_laid_beside_that_of_the_pool_it_is_like():
+    made = [
+        row("late_phase", arm, seed, 0.5 + 0.01 * rank)
+        for rank, arm in enumerate(["uniform", "sec", "dump", "bots", "mopps"])
+        for seed in SEEDS
+    ]
+    found = results.Results(made, {})
+    order = {"mopps": 0.4, "bots": 0.3, "dump": 0.2, "sec": 0.1}
+    assert "of 4 curricula" in simulated.agreement(found, {"policy_late": order})
+    assert "`policy_late` +1.000" in simulated.agreement(found, {"policy_late": order})
+    back = dict(zip(order, reversed(order.values()), strict=True))
+    assert "`policy_late` -1.000" in simulated.agreement(found, {"policy_late": back})
