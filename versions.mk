@@ -21,3 +21,23 @@ test-verl-%: .venvs/verl-%/.ready
 	echo "import site; site.addsitedir('$$($(BIN)/python -c '$(SITE)')')" \
 	  > "$$(.venvs/verl-$*/bin/python -c '$(SITE)')/zz_cpu_profile.pth"
 	touch $@
+
+# TRL's oldest version, over the packages of TRL's environment; the arena asks for transformers 5.
+TRL_VERSIONS ?= 0.19.0
+.PHONY: test-trl-versions
+.PRECIOUS: .venvs/trl-%/.ready
+
+test-trl-versions: $(TRL_VERSIONS:%=test-trl-%)
+
+test-trl-%: .venvs/trl-%/.ready
+	.venvs/trl-$*/bin/python -m pytest tests/trl tests/contract/test_hosts.py \
+	  --ignore=tests/trl/test_arena.py
+
+.venvs/trl-%/.ready: constraints/trl-%.txt $(TRL)/.ready
+	$(STEP) "environment in .venvs/trl-$*"
+	rm -rf .venvs/trl-$*
+	$(PYTHON) -m venv .venvs/trl-$*
+	.venvs/trl-$*/bin/pip install --no-deps -r constraints/trl-$*.txt
+	echo "import site; site.addsitedir('$$($(TRL)/bin/python -c '$(SITE)')')" \
+	  > "$$(.venvs/trl-$*/bin/python -c '$(SITE)')/zz_trl.pth"
+	touch $@

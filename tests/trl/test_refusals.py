@@ -15,9 +15,16 @@ from sparft_plugin.errors import SparftError
 from sparft_plugin.hosts.trl import with_sparft
 from sparft_plugin.hosts.trl.rows import response_text
 from sparft_plugin.training.state import FILE, read_state
-from tests.trl.tiny import BOTH, NAMED, Rewards, history, rows, trainer
+from tests.trl.tiny import (
+    BOTH,
+    NAMED,
+    Rewards,
+    history,
+    needs_grpo_like_rloo,
+    rows,
+    trainer,
+)
 
-STREAM = IterableDataset.from_generator(lambda: iter(rows()))
 CURRICULUM = {"curriculum": {"name": "sparft"}}
 
 
@@ -62,7 +69,6 @@ OPTIONS = [
         {"sparft": {**CURRICULUM, "accuracy": "key:letters"}, "accuracy": "letters"},
         "both name a reward function",
     ),
-    ({"data": STREAM}, "train_dataset is of type IterableDataset"),
 ]
 
 
@@ -72,8 +78,15 @@ def test_options(given: dict[str, Any], sentence: str, tmp_path: Path) -> None:
         trainer(tmp_path, **given)
 
 
+def test_a_stream_of_rows(tmp_path: Path) -> None:
+    # trl 0.19 refuses it before it is ours to.
+    with pytest.raises((SparftError, NotImplementedError), match="Iterable ?[dD]ataset"):
+        trainer(tmp_path, data=IterableDataset.from_generator(lambda: iter(rows())))
+
+
 @pytest.mark.skipif(
-    not hasattr(trl.GRPOConfig, "multi_objective_aggregation"), reason="this trl has no GDPO"
+    not hasattr(trl.GRPOConfig, "multi_objective_aggregation"),
+    reason="this trl has no GDPO; a later one would run it",
 )
 def test_gdpo(tmp_path: Path) -> None:
     with pytest.raises(SparftError, match=r"normalize_then_sum' \(GDPO\) scales each reward"):
@@ -190,6 +203,7 @@ def test_responses_are_what_the_assistant_says() -> None:
     assert response_text(spoken) == "I look it up.\nIt is 42.\n"
 
 
+@needs_grpo_like_rloo
 def test_both_trainers_are_derived() -> None:
     assert [with_sparft(cls).__name__ for cls, _ in NAMED.values()] == [
         "SparftGRPOTrainer",

@@ -28,6 +28,7 @@ from tests.trl.tiny import (
     Generated,
     Rewards,
     history,
+    needs_grpo_like_rloo,
     rows,
     trainer,
     weights,
@@ -159,6 +160,7 @@ def launch(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
+@needs_grpo_like_rloo
 def test_rloo_too(tmp_path: Path) -> None:
     rewards = Rewards()
     made = trainer(tmp_path, rewards, "rloo", max_steps=3, save_strategy="no")
