@@ -35,7 +35,7 @@ test: lint types unit contract verl trl
 # time, and the runs of verl that take longest.
 test-slow: $(READY)
 	$(BIN)/python -m pytest tests/unit tests/contract -m hypothesis --hypothesis-profile=search
-	SPARFT_SLOW=1 $(BIN)/python -m pytest $$(grep -l SPARFT_SLOW tests/verl/test_*.py)
+	SPARFT_SLOW=1 $(BIN)/python -m pytest $$(grep -l SLOW tests/verl/test_*.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,7 +17,12 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+SLOW = pytest.mark.skipif(
+    os.environ.get("SPARFT_SLOW") != "1",
+    reason="one run of verl more; make test-slow makes it",
+)
 REWARD = '''
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
     """Deterministic in the text: correct when it has an even number of bytes."""
@@ -104,6 +109,10 @@ def overrides(folder: Path, steps: int, **extra: Any) -> list[str]:
         "actor_rollout_ref.rollout.max_model_len": 128,
         "actor_rollout_ref.rollout.max_num_seqs": 32,
         "actor_rollout_ref.rollout.max_num_batched_tokens": 512,
+        # One process less that imports vLLM, which is most of what a small run costs.
+        "+actor_rollout_ref.rollout.engine_kwargs.vllm.distributed_executor_backend": (
+            "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+        ),
         "reward.num_workers": 1,
         "reward.custom_reward_function.path": folder / "reward.py",
         "trainer.logger": "[console,file]",

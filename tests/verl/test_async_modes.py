@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.verl.conftest import Workspace
-from tests.verl.harness import VerlRun
+from tests.verl.harness import SLOW, VerlRun
 
 STEPS, BATCH, ROLLOUTS = 3, 4, 4
 COLOCATED = (
@@ -60,6 +60,10 @@ def test_every_group_trained_on_answers_its_pick_and_none_expires(first: VerlRun
         check_the_books(row, step)
 
 
+def test_picks_in_flight_are_in_the_checkpoint(workspace: Workspace, first: VerlRun) -> None:
+    assert len(outstanding(workspace, STEPS)) == BATCH
+
+
 def test_rollouts_of_older_weights_were_among_them(first: VerlRun) -> None:
     stale = [row["training/off_policy/trajectory_staleness_worst/max"] for row in first.metrics]
     assert max(stale) > 0
@@ -72,11 +76,11 @@ def test_the_trainer_sees_outcome_plus_intrinsic_reward(first: VerlRun) -> None:
     assert any(row["sparft/reward/intrinsic"] > 0 for row in first.metrics[1:])
 
 
-def test_picks_in_flight_are_in_the_checkpoint_and_answered_after_it(
+@SLOW
+def test_picks_in_flight_are_answered_after_a_resume(
     workspace: Workspace, first: VerlRun, resumed: VerlRun
 ) -> None:
     answered = outstanding(workspace, STEPS)
-    assert len(answered) == BATCH
     assert len(resumed.metrics) == 2
     for step, row in enumerate(resumed.metrics, start=STEPS + 1):
         check_the_books(row, step)
@@ -110,10 +114,7 @@ def separate(workspace: Workspace) -> VerlRun:
     return run
 
 
-@pytest.mark.skipif(
-    os.environ.get("SPARFT_SLOW") != "1",
-    reason="needs two verl engines and takes minutes; make test-slow runs it",
-)
+@SLOW
 def test_the_books_hold_where_trainer_and_rollout_are_separate(separate: VerlRun) -> None:
     assert len(separate.metrics) == STEPS
     for step, row in enumerate(separate.metrics, start=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.verl.conftest import Workspace
-from tests.verl.harness import VerlRun
+from tests.verl.harness import SLOW, VerlRun
 
 STEPS, BATCH, ROLLOUTS = 3, 4, 2
 # Two rollouts agree often, so that some groups are rejected.
@@ -99,6 +99,7 @@ def test_the_wrappers_of_the_curriculum_count_in_the_same_run(by_ours: VerlRun) 
         assert last[f"sparft/curriculum/{name}"] >= 0
 
 
+@SLOW
 def test_groups_that_verls_filter_rejects_are_refilled_and_learned_from(by_verls: VerlRun) -> None:
     assert len(by_verls.metrics) == STEPS
     evicted = total(by_verls, "training/filter_groups/evicted_samples")
@@ -110,6 +111,7 @@ def test_groups_that_verls_filter_rejects_are_refilled_and_learned_from(by_verls
     assert any(row["sparft/wasted_group_share"] > 0 for row in by_verls.metrics)
 
 
+@SLOW
 def test_an_agent_loop_that_scores_itself_trains_with_its_own_scale(by_verls: VerlRun) -> None:
     for row in by_verls.metrics:
         # Only mixed groups reach the trainer: each holds a score of 1 and one of -1.

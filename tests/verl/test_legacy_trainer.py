@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.verl.conftest import Workspace, decisions
-from tests.verl.harness import VerlRun
+from tests.verl.harness import SLOW, VerlRun
 
 REWARD = """
 import zlib
@@ -49,10 +49,7 @@ else:
     policy = "actor_rollout_ref.actor.fsdp_config.wrap_policy.transformer_layer_cls_to_wrap"
     LEGACY.append(f"+{policy}=[Qwen2DecoderLayer]")
 
-MINUTES = pytest.mark.skipif(
-    VERL >= (0, 9) and os.environ.get("SPARFT_SLOW") != "1",
-    reason="one run more; make test-slow runs it, make test-verl-versions on 0.7 and 0.8",
-)
+MINUTES = [SLOW] if VERL >= (0, 9) else []
 
 
 @dataclass
@@ -168,7 +165,7 @@ def test_the_checkpoint_holds_what_its_own_step_taught(
 @pytest.mark.parametrize(
     ("resumed", "steps"),
     [
-        pytest.param("after_an_epoch", (3, 4), id="after an epoch"),
+        pytest.param("after_an_epoch", (3, 4), id="after an epoch", marks=MINUTES),
         pytest.param("within_an_epoch", (2, 3), id="within an epoch", marks=MINUTES),
     ],
 )

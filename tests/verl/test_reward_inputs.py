@@ -6,7 +6,6 @@ on the rest.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -14,17 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.verl.conftest import Workspace
-from tests.verl.harness import REWARD, VerlRun
+from tests.verl.harness import REWARD, SLOW, VerlRun
 
 FUNCTION = """
 def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
     right = len(solution_str.encode()) % 2 == 0
     return {}
 """
-SLOW = pytest.mark.skipif(
-    os.environ.get("SPARFT_SLOW") != "1",
-    reason="one run more of the same road; make test-slow runs it",
-)
 STOPS = [
     ("1.0 if right else -1.0", r"gave acc=-1, which is no accuracy; .*sparft\.accuracy='score>0'"),
     pytest.param(
