@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+TIMEOUT = 1800
+"""Seconds after which a run hangs; the slowest machine seen took a quarter of it."""
 SLOW = pytest.mark.skipif(
     os.environ.get("SPARFT_SLOW") != "1",
     reason="one run of verl more; make test-slow makes it",
@@ -147,7 +149,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run_verl(folder: Path, arguments: list[str], timeout: int = 400) -> VerlRun:
+def run_verl(folder: Path, arguments: list[str], timeout: int = TIMEOUT) -> VerlRun:
     """Run ``python -m verl.trainer.main_ppo`` to its end and read its metrics."""
     metrics_file = folder / "metrics.jsonl"
     metrics_file.unlink(missing_ok=True)
@@ -184,7 +186,7 @@ class Running:
 
     def wait_for(self, happened: Callable[[], object]) -> None:
         """Wait until something has happened in the run, which must not end before."""
-        end = time.monotonic() + 400
+        end = time.monotonic() + TIMEOUT
         while not happened():
             assert self.process.poll() is None, self.output[-4000:]
             assert time.monotonic() < end, self.output[-4000:]

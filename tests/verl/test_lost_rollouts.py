@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.verl.conftest import Workspace
-from tests.verl.harness import Running, running
+from tests.verl.harness import TIMEOUT, Running, running
 
 BATCH, ROLLOUTS = 4, 4
 
@@ -33,7 +33,7 @@ def bereft(workspace: Workspace) -> Running:
     ) as run:
         run.wait_for(lambda: run.metrics)
         run.kill("RewardLoopWorker")
-        run.process.wait(timeout=400)
+        run.process.wait(timeout=TIMEOUT)
     return run
 
 
