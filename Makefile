@@ -47,10 +47,10 @@ types: $(READY)
 unit contract: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/$@
 
-# A run of verl waits for its own processes a third of the time, so three at once are the quickest
-# on two cores; each takes 5 GB.
+# A run of verl waits for its own processes a third of the time, so two at once are the quicker;
+# three at once starve one another on two cores.
 verl: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --durations=20 tests/$@
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 tests/$@
 
 # TRL in an environment of its own, where neither verl, Ray nor vLLM is installed.
 TRL := .venvs/trl

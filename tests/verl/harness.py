@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-TIMEOUT = 1800
-"""Seconds after which a run hangs; the slowest machine seen took a quarter of it."""
+TIMEOUT = 900
+"""Seconds after which a run hangs; the slowest machine seen took half of it."""
 SLOW = pytest.mark.skipif(
     os.environ.get("SPARFT_SLOW") != "1",
     reason="one run of verl more; make test-slow makes it",
