@@ -48,7 +48,7 @@ unit contract: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/$@
 
 # A run of verl waits for its own processes a third of the time, so two at once are the quicker;
-# three at once starve one another on two cores.
+# three at once need more than 24 GB.
 verl: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 tests/$@
 
